@@ -1,0 +1,1 @@
+"""Recoup: a self-hosted, real-time cart-recovery platform."""

@@ -1,0 +1,1 @@
+"""The seven services, in the order the data takes; they never import each other."""

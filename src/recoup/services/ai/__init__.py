@@ -1,0 +1,1 @@
+"""Who would come back: features, models, predictions, training, experiments, drift."""

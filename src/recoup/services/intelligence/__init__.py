@@ -1,0 +1,1 @@
+"""Owner of the warehouse: analytics, reports, exports, lineage, privacy, reconciliation."""

@@ -1,0 +1,1 @@
+"""How the services and the shops are doing: metrics, anomalies, fraud, alerts, telemetry, security."""

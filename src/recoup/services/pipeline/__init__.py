@@ -1,0 +1,1 @@
+"""From a shopper's event to a tracked cart: collect, stream, carts, deadletters."""
