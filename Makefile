@@ -1,0 +1,45 @@
+# Recoup's everyday commands; `make` alone lists them.
+
+PYTHON ?= python3
+BIN    := .venv/bin
+STAMP  := .venv/.ready
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fmt bench lock
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## prepare .venv with the `recoup` command in it
+
+# Everything is pinned and hashed, the build backend included, so installing ourselves fetches nothing more.
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Recoup needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup  ## start everything with simulated shoppers (ARGS=--once ends after the summary)
+	$(BIN)/recoup demo $(ARGS)
+
+test: check  ## check, then every test
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+check: setup  ## format, lint, types, import contracts
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+fmt: setup  ## format, and mend what the linter can mend
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: setup  ## measure the promises (ARGS=path for one of them)
+	$(BIN)/python -m bench $(ARGS)
+
+lock: setup  ## pin the dependencies of pyproject.toml anew, with hashes
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url --upgrade --quiet --output-file requirements.lock
