@@ -1,0 +1,81 @@
+"""The real engines for every test that asks: one PostgreSQL and one Valkey per test process, in a short path.
+
+`postgres_url`, `valkey_url` last for the session; `database` is a new, empty database for one test. Nothing is synced
+to disk here: the tests of durability start engines of their own.
+"""
+
+import asyncio
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from recoup.kit.embedded import Engine, Postgres, Valkey
+from recoup.kit.launch import wrap
+
+
+@pytest.fixture(scope="session")
+def engines_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="rc-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(engines_folder: Path) -> Iterator[Postgres]:
+    unsafe = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+    engine = Postgres(engines_folder / "postgres", settings=unsafe)
+    with running(engine):
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres: Postgres) -> str:
+    return postgres.url
+
+
+@pytest.fixture(scope="session")
+def valkey_url(engines_folder: Path) -> Iterator[str]:
+    engine = Valkey(engines_folder / "valkey", fsync="no")
+    with running(engine):
+        yield engine.url
+
+
+@pytest.fixture
+async def database(postgres: Postgres) -> AsyncIterator[str]:
+    name = f"test_{uuid4().hex}"
+    connection = await asyncpg.connect(postgres.url)
+    try:
+        await connection.execute(f'create database "{name}" strategy file_copy')
+        yield postgres.url_of(name)
+        await connection.execute(f'drop database "{name}" with (force)')
+    finally:
+        await connection.close()
+
+
+@contextmanager
+def running(engine: Engine) -> Generator[subprocess.Popen[bytes]]:
+    """The engine as a child of this process, from its first answer on; killed in the end."""
+    asyncio.run(engine.prepare())
+    command = wrap(engine.command, orphan_signal=engine.orphan_signal, account=engine.account)
+    with (engine.data / "output").open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        asyncio.run(_until_ready(engine, process))
+        yield process
+    finally:
+        process.send_signal(engine.orphan_signal)
+        process.wait(timeout=30)
+
+
+async def _until_ready(engine: Engine, process: subprocess.Popen[bytes]) -> None:
+    async with asyncio.timeout(60):
+        while not await engine.ready():
+            assert process.poll() is None, (engine.data / "output").read_text()
+            await asyncio.sleep(0.02)
