@@ -1,0 +1,134 @@
+"""The program on one screen: the seven services in the order the data takes, and what each process is given."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from importlib import import_module
+from typing import cast
+
+from litestar import Litestar
+from msgspec import Struct
+
+from recoup.kit.clock import SystemClock
+from recoup.kit.config import Secret
+from recoup.kit.errors import Invalid
+from recoup.kit.http import HttpSettings, create_app
+from recoup.kit.log.open import open_log
+from recoup.kit.log.runner import Publisher
+from recoup.kit.peers import Peers, TokenSource
+from recoup.kit.process import run
+from recoup.kit.service import Consumer, Service
+from recoup.kit.telemetry import configure_logs, configure_traces
+from recoup.kit.tokens import Signer, Verifier
+from recoup.kit.valkey import connect
+from recoup.messages.access import Principal, service_principal
+from recoup.messages.deps import Deps
+from recoup.messages.stores import StoreDirectory
+from recoup.messages.topics import CONFIG_CHANGES
+from recoup.services.ai.settings import Settings as Ai
+from recoup.services.intelligence.settings import Settings as Intelligence
+from recoup.services.interventions.settings import Settings as Interventions
+from recoup.services.monitoring.settings import Settings as Monitoring
+from recoup.services.pipeline.settings import Settings as Pipeline
+from recoup.services.platform.settings import Settings as Platform
+from recoup.services.scheduler.settings import Settings as Scheduler
+
+INTERNAL_TOKEN_LIFETIME = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process of the house: its service, the module that builds it, and the section of the settings it gets."""
+
+    service: str
+    builder: str
+    section: str
+    schema: str | None = None
+    """Its schema in PostgreSQL, migrated before it starts."""
+
+
+PROCESSES = {
+    "platform": Process("platform", "recoup.services.platform.wiring:build", "platform", "platform"),
+    "pipeline": Process("pipeline", "recoup.services.pipeline.wiring:build_collector", "pipeline"),
+    "processor": Process("pipeline", "recoup.services.pipeline.wiring:build_processor", "pipeline"),
+    "ai": Process("ai", "recoup.services.ai.wiring:build", "ai", "ai"),
+    "interventions": Process("interventions", "recoup.services.interventions.wiring:build", "interventions", "interventions"),
+    "intelligence": Process("intelligence", "recoup.services.intelligence.wiring:build", "intelligence"),
+    "monitoring": Process("monitoring", "recoup.services.monitoring.wiring:build", "monitoring", "monitoring"),
+    "scheduler": Process("scheduler", "recoup.services.scheduler.wiring:build", "scheduler", "scheduler"),
+}
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be set, by the environment: RECOUP_NAME, or RECOUP_SECTION__NAME."""
+
+    internal_key: Secret
+    """Seed of the key pair that signs identities between services; the same for all of one installation."""
+    postgres_url: str
+    valkey_url: str
+    warehouse_url: str
+    log_url: str = ""
+    """kafka://host:port,… for Apache Kafka; empty means Valkey Streams in the Valkey above."""
+    partitions: int = 8
+    data: str = "data"
+    public_url: str = "http://127.0.0.1:8080"
+    host: str = "127.0.0.1"
+    port: int = 8080
+    member: str = "0"
+    """Which of several processes of one service this is; a restarted one keeps its name."""
+    log_level: str = "INFO"
+    otlp_endpoint: str | None = None
+    peers: dict[str, str] = {}
+    """Base URL by process name: RECOUP_PEERS__AI=http://127.0.0.1:9003."""
+    http: HttpSettings = HttpSettings()
+    platform: Platform = Platform()
+    pipeline: Pipeline = Pipeline()
+    ai: Ai = Ai()
+    interventions: Interventions = Interventions()
+    intelligence: Intelligence = Intelligence()
+    monitoring: Monitoring = Monitoring()
+    scheduler: Scheduler = Scheduler()
+
+
+def dependencies(name: str, settings: Settings) -> Deps:
+    """What a process may use; opens no connection yet."""
+    clock = SystemClock()
+    signer = Signer(settings.internal_key, clock, INTERNAL_TOKEN_LIFETIME)
+    identity = TokenSource(
+        make=lambda: signer.sign(service_principal(name)), renew_after_seconds=INTERNAL_TOKEN_LIFETIME.total_seconds() / 2
+    )
+    log = open_log(settings.log_url or settings.valkey_url, settings.partitions, settings.valkey_url)
+    peers = Peers(settings.peers, identity)
+    return Deps(
+        member=f"{name}-{settings.member}", postgres_url=settings.postgres_url, warehouse_url=settings.warehouse_url,
+        valkey=connect(settings.valkey_url), log=log, publish=Publisher(log), clock=clock, peers=peers,
+        stores=StoreDirectory(peers), signer=signer, public_url=settings.public_url, data=settings.data,
+    )
+
+
+def build(name: str, settings: Settings, deps: Deps) -> Service:
+    """The service of a process; raises Invalid for an unknown name."""
+    if name not in PROCESSES:
+        raise Invalid(f"no service {name!r}; there are {', '.join(PROCESSES)}")
+    process = PROCESSES[name]
+    module, _, function = process.builder.partition(":")
+    builder = cast("Callable[[Deps, Struct], Service]", getattr(import_module(module), function))
+    return builder(deps, cast("Struct", getattr(settings, process.section)))
+
+
+def application(service: Service, settings: Settings) -> Litestar:
+    """Its HTTP face."""
+    verifier = Verifier(settings.internal_key, Principal, SystemClock())
+    return create_app(service, settings.http, verifier.verify)
+
+
+async def serve(name: str, settings: Settings) -> None:
+    """Runs one process until it is told to stop."""
+    configure_logs(name, settings.log_level)
+    configure_traces(name, settings.otlp_endpoint)
+    deps = dependencies(name, settings)
+    service = build(name, settings, deps)
+    changes = Consumer(CONFIG_CHANGES, on_messages=deps.stores.on_configured, group=f"{deps.member}-config")
+    closing = (deps.valkey.aclose, deps.log.close, deps.peers.close)
+    listening = replace(service, consumes=(*service.consumes, changes), on_stop=(*closing, *service.on_stop))
+    await run(listening, application(service, settings), deps.log, deps.member, host=settings.host, port=settings.port)

@@ -1,0 +1,103 @@
+"""What can go wrong, by who has to act on it. Knows nothing of HTTP: `kit.http` translates.
+
+    Failure
+    ├── Refused        the caller must change something; never retried
+    │   ├── Invalid         400  the input breaks a rule; `problems` says which, where
+    │   ├── Unauthenticated 401  no identity, or one we cannot verify
+    │   ├── Forbidden       403  a known identity without the permission
+    │   ├── Missing         404  no such thing, for this caller
+    │   ├── Conflict        409  the thing has changed, or exists already
+    │   ├── TooLarge        413  over a stated limit
+    │   └── TooMany         429  later; `retry_after` says when
+    └── Unavailable    503  a dependency does not answer; worth a retry
+
+Anything else that is raised is a bug and stays loud.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import ClassVar
+
+from msgspec import Struct
+
+
+class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One broken rule: where (`index` in a list, `field` as a dotted path), which, and what was seen."""
+
+    code: str
+    detail: str
+    field: str = ""
+    index: int | None = None
+
+
+class Failure(Exception):
+    """Something went wrong that we know how to say."""
+
+    code: ClassVar[str] = "failure"
+
+    def __init__(self, detail: str, *, code: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.reason = code or self.code
+
+
+class Refused(Failure):
+    """The caller has to act."""
+
+    code: ClassVar[str] = "refused"
+
+
+class Invalid(Refused):
+    """The input breaks a rule."""
+
+    code: ClassVar[str] = "invalid"
+
+    def __init__(self, detail: str, *, code: str | None = None, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(detail, code=code)
+        self.problems = tuple(problems)
+
+
+class Unauthenticated(Refused):
+    """No identity, or one that cannot be verified."""
+
+    code: ClassVar[str] = "unauthenticated"
+
+
+class Forbidden(Refused):
+    """A known identity lacks the permission."""
+
+    code: ClassVar[str] = "forbidden"
+
+
+class Missing(Refused):
+    """There is no such thing for this caller."""
+
+    code: ClassVar[str] = "missing"
+
+
+class Conflict(Refused):
+    """The thing has changed meanwhile, or exists already."""
+
+    code: ClassVar[str] = "conflict"
+
+
+class TooLarge(Refused):
+    """Over a limit, which the detail names."""
+
+    code: ClassVar[str] = "too_large"
+
+
+class TooMany(Refused):
+    """Too much at once; the same call may pass after `retry_after`."""
+
+    code: ClassVar[str] = "too_many"
+
+    def __init__(self, detail: str, *, retry_after: timedelta, code: str | None = None) -> None:
+        super().__init__(detail, code=code)
+        self.retry_after = retry_after
+
+
+class Unavailable(Failure):
+    """A dependency does not answer."""
+
+    code: ClassVar[str] = "unavailable"

@@ -1,0 +1,309 @@
+"""Every service's HTTP face: health, readiness, metrics, OpenAPI, request ids, trace context, identity, limits, problems.
+
+The only place that turns failures into HTTP (RFC 9457 `application/problem+json`). It knows callers and permissions as
+words it compares, not what they mean: a route without a declared permission stops the start, and a handler that asks for
+the tenant gets one the caller may act for, or the request ends.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any, Protocol, cast
+
+import msgspec
+from litestar import Litestar, MediaType, Request, Response, Router, WebSocket, get
+from litestar.config.response_cache import ResponseCacheConfig
+from litestar.connection import ASGIConnection
+from litestar.di import Provide
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.handlers import BaseRouteHandler
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from prometheus_client import Counter, Gauge, Histogram, generate_latest
+
+from recoup import __version__
+from recoup.kit import errors
+from recoup.kit.clock import stopwatch
+from recoup.kit.errors import Failure, Forbidden, Invalid, Problem, Refused, TooMany, Unauthenticated, Unavailable
+from recoup.kit.ids import new_id
+from recoup.kit.peers import IDENTITY_HEADER
+from recoup.kit.service import Check, Service
+from recoup.kit.telemetry import logger, traced
+
+log = logger(__name__)
+
+PUBLIC = "public"
+"""The permission of routes that ask for no identity."""
+
+DURATION = Histogram(
+    "request_duration_seconds", "Time from the first byte of a request to the last of its answer", ["service", "route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+REQUESTS = Counter("request_count_total", "Requests answered", ["service", "route", "status"])
+FAULTS = Counter("error_count_total", "Requests refused or failed, by problem code", ["service", "code"])
+CONNECTIONS = Gauge("active_connections", "Requests and sockets open now", ["service"])
+
+_STATUS: dict[type[Failure], HTTPStatus] = {
+    Invalid: HTTPStatus.BAD_REQUEST,
+    Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    Forbidden: HTTPStatus.FORBIDDEN,
+    errors.Missing: HTTPStatus.NOT_FOUND,
+    errors.Conflict: HTTPStatus.CONFLICT,
+    errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    TooMany: HTTPStatus.TOO_MANY_REQUESTS,
+    Refused: HTTPStatus.BAD_REQUEST,
+    Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of one service's doors."""
+
+    body_limit_bytes: int = 1_048_576
+    """Largest request body that is read; more is refused with 413."""
+    timeout_seconds: float = 30.0
+    """A request that takes longer is answered with 503."""
+
+
+class Caller(Protocol):
+    """Who is asking."""
+
+    def tenant(self, requested: str | None, permission: str) -> str:
+        """The tenant this request is about; raises Forbidden, Invalid or Missing."""
+        ...
+
+    def demand(self, permission: str) -> None:
+        """Raises Forbidden unless this caller has the permission for any tenant at all."""
+        ...
+
+
+class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """RFC 9457, with our stable `code`, the broken rules and the trace to look for in the logs."""
+
+    title: str
+    status: int
+    code: str
+    detail: str
+    trace_id: str
+    problems: Sequence[Problem] = ()
+
+
+def create_app(
+    service: Service, settings: HttpSettings, identify: Callable[[str], Caller], *, tenant: str = "store_id"
+) -> Litestar:
+    """The ASGI application of a service; raises Invalid when a route declares no permission."""
+    app = Litestar(
+        route_handlers=[_standard_routes(service.checks), *service.routers],
+        guards=[_guard(identify)],
+        dependencies={tenant: Provide(_tenant(tenant)), "caller": Provide(_caller, sync_to_thread=False)},
+        exception_handlers={Exception: _to_response},
+        middleware=[_observed(service.name, settings.timeout_seconds)],
+        openapi_config=OpenAPIConfig(
+            title=f"Recoup {service.name}", version=__version__, path="/schema",
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            use_handler_docstrings=True,
+        ),
+        request_max_body_size=settings.body_limit_bytes,
+        logging_config=None,
+        response_cache_config=ResponseCacheConfig(),
+    )
+    _demand_declarations(app, service.name)
+    return app
+
+
+def caller_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
+    """The verified caller of a request or socket; raises Unauthenticated on public routes."""
+    caller = connection.scope.get("user")
+    if caller is None:
+        raise Unauthenticated("this needs an identity")
+    return cast("Caller", caller)
+
+
+def problem(error: Exception, trace_id: str) -> ProblemDocument:
+    """The document for a failure; says nothing of the inside for a bug."""
+    if isinstance(error, Failure):
+        status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+        problems = error.problems if isinstance(error, Invalid) else ()
+        return ProblemDocument(
+            title=status.phrase, status=status, code=error.reason, detail=error.detail, trace_id=trace_id, problems=problems
+        )
+    if isinstance(error, HTTPException):
+        status = HTTPStatus(error.status_code)
+        return ProblemDocument(
+            title=status.phrase, status=status, code=_code_of(status), detail=error.detail, trace_id=trace_id,
+            problems=tuple(_places(error)),
+        )
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return ProblemDocument(
+        title=status.phrase, status=status, code="internal", detail="this is our mistake; the trace id finds it in the logs",
+        trace_id=trace_id,
+    )
+
+
+def _code_of(status: HTTPStatus) -> str:
+    known = {kind_status: kind.code for kind, kind_status in _STATUS.items() if kind is not Refused}
+    return known.get(status, status.phrase.lower().replace(" ", "_"))
+
+
+def _places(error: HTTPException) -> Sequence[Problem]:
+    extra = error.extra if isinstance(error, ValidationException) else None
+    rows = cast("list[dict[str, object]]", extra) if isinstance(extra, list) else []
+    return [
+        Problem(code="invalid", field=str(row.get("key", "")), detail=str(row.get("message", "")))
+        for row in rows
+        if isinstance(cast("object", row), dict)
+    ]
+
+
+def _to_response(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemDocument]:
+    trace_id = str(request.scope.get("state", {}).get("trace_id", ""))
+    document = problem(error, trace_id)
+    FAULTS.labels(str(request.app.state.get("service", "")), document.code).inc()
+    if document.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("request failed", exc_info=error, path=request.scope["path"])
+    headers = {"Retry-After": str(max(1, round(error.retry_after.total_seconds())))} if isinstance(error, TooMany) else {}
+    if document.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers = {"Retry-After": "1"}
+    return Response(document, status_code=document.status, media_type="application/problem+json", headers=headers)
+
+
+def _guard(identify: Callable[[str], Caller]) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
+    def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        permission = handler.opt.get("permission")
+        token = connection.headers.get(IDENTITY_HEADER)
+        if permission == PUBLIC and token is None:
+            return
+        if token is None:
+            raise Unauthenticated("this needs an identity; ask through the gateway")
+        caller = identify(token)
+        connection.scope["user"] = caller
+        if permission != PUBLIC:
+            caller.demand(str(permission))
+
+    return guard
+
+
+def _caller(request: Request[Any, Any, Any]) -> Caller:
+    return caller_of(request)
+
+
+def _tenant(parameter: str) -> Callable[..., Any]:
+    async def tenant(scope: Scope, request: ASGIConnection[Any, Any, Any, Any]) -> str:  # noqa: RUF029 - Litestar wants it so
+        permission = str(scope["route_handler"].opt["permission"])
+        return caller_of(request).tenant(request.query_params.get(parameter), permission)
+
+    return tenant
+
+
+def _demand_declarations(app: Litestar, service: str) -> None:
+    app.state["service"] = service
+    for route in app.routes:
+        handlers = getattr(route, "route_handlers", None) or [getattr(route, "route_handler", None)]
+        for handler in handlers:
+            if handler is None or route.path.startswith("/schema"):
+                continue
+            if "permission" not in handler.opt and "OPTIONS" not in getattr(handler, "http_methods", ()):
+                raise Invalid(f"route {route.path} of {service} declares no permission")
+
+
+class Health(msgspec.Struct, frozen=True):
+    """Whether this process answers, and each of its engines when asked for readiness."""
+
+    status: str
+    checks: dict[str, str] = {}
+
+
+def _standard_routes(checks: Sequence[Check]) -> Router:
+    @get("/health", opt={"permission": PUBLIC}, sync_to_thread=False)
+    def live() -> Health:
+        """Liveness: this process answers."""
+        return Health("ok")
+
+    @get("/health/ready", opt={"permission": PUBLIC})
+    async def ready() -> Response[Health]:
+        """Readiness: each engine this service stands on answers."""
+        states = dict(await asyncio.gather(*(_checked(check) for check in checks)))
+        good = all(state == "ok" for state in states.values())
+        status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
+        return Response(Health("ok" if good else "unavailable", states), status_code=status)
+
+    @get("/metrics", opt={"permission": PUBLIC}, media_type=MediaType.TEXT, sync_to_thread=False)
+    def metrics() -> bytes:
+        """Prometheus text."""
+        return generate_latest()
+
+    return Router("/", route_handlers=[live, ready, metrics], tags=["health"])
+
+
+async def _checked(check: Check) -> tuple[str, str]:
+    try:
+        async with asyncio.timeout(2):
+            await check.ping()
+    except (Failure, TimeoutError) as error:
+        return check.name, str(error) or "no answer within 2 s"
+    return check.name, "ok"
+
+
+def _observed(service: str, timeout_seconds: float) -> Callable[[ASGIApp], ASGIApp]:
+    def wrap(app: ASGIApp) -> ASGIApp:
+        async def observed(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] not in {"http", "websocket"}:
+                return await app(scope, receive, send)
+            headers = dict(scope["headers"])
+            request_id = headers.get(b"x-request-id", b"")[:128] or str(new_id()).encode()
+            status = [0]
+            with traced(f"{service} {scope['path']}", headers.get(b"traceparent", b"").decode("latin1")) as here:
+                scope.setdefault("state", {})["trace_id"] = here.trace_id
+                await _timed(app, scope, receive, _marking(send, request_id, status), service, timeout_seconds, status)
+            return None
+
+        return cast("ASGIApp", observed)
+
+    return wrap
+
+
+async def _timed(
+    app: ASGIApp, scope: Scope, receive: Receive, send: Send, service: str, timeout_seconds: float, status: list[int]
+) -> None:
+    started = stopwatch()
+    CONNECTIONS.labels(service).inc()
+    try:
+        if scope["type"] == "websocket":
+            await app(scope, receive, send)
+        else:
+            await _within(app, scope, receive, send, timeout_seconds)
+    finally:
+        CONNECTIONS.labels(service).dec()
+        route = str(scope.get("path_template") or "unknown")
+        DURATION.labels(service, route).observe(stopwatch() - started)
+        REQUESTS.labels(service, route, str(status[0])).inc()
+
+
+async def _within(app: ASGIApp, scope: Scope, receive: Receive, send: Send, timeout_seconds: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await app(scope, receive, send)
+    except TimeoutError:
+        trace_id = str(scope.get("state", {}).get("trace_id", ""))
+        document = problem(Unavailable(f"no answer within {timeout_seconds:g} s", code="timed_out"), trace_id)
+        await send_problem(send, document)
+
+
+async def send_problem(send: Send, document: ProblemDocument) -> None:
+    """A problem as a whole answer, for code below Litestar."""
+    headers = [(b"content-type", b"application/problem+json")]
+    await send(cast("Message", {"type": "http.response.start", "status": int(document.status), "headers": headers}))
+    await send(cast("Message", {"type": "http.response.body", "body": msgspec.json.encode(document)}))
+
+
+def _marking(send: Send, request_id: bytes, status: list[int]) -> Send:
+    async def marked(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            status[0] = message["status"]
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
+        await send(message)
+
+    return marked
+
+

@@ -1,0 +1,311 @@
+"""The log on Valkey Streams. One stream a partition, positions as plain keys; no consumer-group entries to keep per record.
+
+Keys, all under `log:`
+    log:s:{topic}:{partition}           the stream
+    log:p:{group}:{topic}:{partition}   "offset count": the last committed offset, and how many records that makes
+    log:g:{topic}                       the set of groups that trimming waits for
+    log:m:{group}                       members by last sign of life (sorted set, ms)
+    log:l:{group}:{partition}           the member that owns a partition; expires when it dies
+
+Exclusive reading rests on the leases, but correctness does not: a commit is conditional (WATCH) on the positions it
+started from, so that of two members who both believe they own a partition only one can advance.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, cast
+
+import msgspec
+from redis.exceptions import WatchError
+
+from recoup.kit.clock import now_milliseconds, stopwatch
+from recoup.kit.log.port import Effects, Fenced, Lag, Outgoing, Positions, Reader, Record
+from recoup.kit.valkey import Pipeline, Valkey, connect, settled, translated
+
+LEASE_MS = 5_000
+RENEW_MS = 1_500
+_SEQUENCE_BITS = 20
+
+
+def _offset(entry: bytes) -> int:
+    stamp, _, sequence = entry.partition(b"-")
+    return int(stamp) << _SEQUENCE_BITS | int(sequence)
+
+
+def _entry(offset: int) -> str:
+    return f"{offset >> _SEQUENCE_BITS}-{offset & (1 << _SEQUENCE_BITS) - 1}"
+
+
+def _stream(topic: str, partition: int) -> str:
+    return f"log:s:{topic}:{partition}"
+
+
+def _position(group: str, topic: str, partition: int) -> str:
+    return f"log:p:{group}:{topic}:{partition}"
+
+
+def _progress(value: bytes | None) -> tuple[int, int]:
+    offset, _, count = (value or b"0 0").partition(b" ")
+    return int(offset), int(count)
+
+
+def _add(pipe: Pipeline, topic: str, record: Outgoing) -> None:
+    fields: dict[str, bytes] = {"v": record.value}
+    if record.headers:
+        fields["h"] = msgspec.json.encode(record.headers)
+    pipe.execute_command("XADD", _stream(topic, record.partition), "*", *(part for pair in fields.items() for part in pair))
+
+
+@dataclass(slots=True)
+class ValkeyLog:
+    """The log of one Valkey server. Durable as its append-only file is: see `appendfsync` in the operations guide."""
+
+    url: str
+    partitions: int
+    _valkey: Valkey = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._valkey = connect(self.url)
+
+    async def append(self, topic: str, records: Sequence[Outgoing]) -> None:
+        with translated():
+            async with self._valkey.pipeline(transaction=len(records) > 1) as pipe:
+                for record in records:
+                    _add(pipe, topic, record)
+                await pipe.execute()
+
+    def reader(self, group: str, member: str, topics: Sequence[str]) -> Reader:
+        return ValkeyReader(connect(self.url, timeout_seconds=30), self.partitions, group, member, tuple(topics))
+
+    async def register(self, group: str, topics: Sequence[str]) -> None:
+        with translated():
+            async with self._valkey.pipeline(transaction=True) as pipe:
+                for topic in topics:
+                    pipe.sadd(f"log:g:{topic}", group)
+                await pipe.execute()
+
+    async def lag(self, group: str, topic: str) -> Sequence[Lag]:
+        with translated():
+            async with self._valkey.pipeline(transaction=False) as pipe:
+                for partition in range(self.partitions):
+                    pipe.xinfo_stream(_stream(topic, partition))
+                    pipe.get(_position(group, topic, partition))
+                answers = await pipe.execute(raise_on_error=False)
+        return [
+            self._lag(partition, answers[2 * partition], answers[2 * partition + 1]) for partition in range(self.partitions)
+        ]
+
+    @staticmethod
+    def _lag(partition: int, info: object, position: object) -> Lag:
+        # A stream that has no record yet does not exist, and XINFO says so with an error.
+        written = cast("int", info["entries-added"]) if isinstance(info, dict) else 0
+        _, count = _progress(cast("bytes | None", position))
+        return Lag(partition=partition, waiting=max(0, written - count), written=written)
+
+    async def seek(self, group: str, topic: str, where: Literal["start", "end"]) -> None:
+        for partition in range(self.partitions):
+            stream = _stream(topic, partition)
+            info = cast("dict[str, object]", await self._info(stream))
+            if not info:
+                continue
+            written, length = cast("int", info["entries-added"]), cast("int", info["length"])
+            last = _offset(cast("bytes", info["last-generated-id"]))
+            value = f"{last} {written}" if where == "end" else f"0 {written - length}"
+            await settled(self._valkey.set(_position(group, topic, partition), value))
+
+    async def _info(self, stream: str) -> object:
+        if not await settled(self._valkey.exists(stream)):
+            return {}
+        return await settled(self._valkey.xinfo_stream(stream))
+
+    async def trim(self, topic: str, *, keep_seconds: float) -> None:
+        groups = [cast("bytes", name).decode() for name in await settled(self._valkey.smembers(f"log:g:{topic}"))]
+        if not groups:
+            return
+        positions = [_position(group, topic, partition) for partition in range(self.partitions) for group in groups]
+        values = await settled(self._valkey.mget(positions))
+        oldest = (now_milliseconds() - round(keep_seconds * 1000)) << _SEQUENCE_BITS
+        with translated():
+            async with self._valkey.pipeline(transaction=False) as pipe:
+                for partition in range(self.partitions):
+                    mine = values[partition * len(groups) : (partition + 1) * len(groups)]
+                    reached = min(oldest, *(_progress(value)[0] + 1 for value in mine), oldest)
+                    if reached > 1:
+                        pipe.xtrim(_stream(topic, partition), minid=_entry(reached), approximate=True)
+                await pipe.execute()
+
+    async def size(self, topic: str) -> int:
+        with translated():
+            async with self._valkey.pipeline(transaction=False) as pipe:
+                for partition in range(self.partitions):
+                    pipe.xlen(_stream(topic, partition))
+                return sum(await pipe.execute())
+
+    async def ping(self) -> None:
+        await settled(self._valkey.ping())
+
+    async def close(self) -> None:
+        await self._valkey.aclose()
+
+
+@dataclass(slots=True)
+class ValkeyReader:
+    """One member of a group; used by one task at a time."""
+
+    valkey: Valkey
+    partitions: int
+    group: str
+    member: str
+    topics: tuple[str, ...]
+    _owned: frozenset[int] = frozenset()
+    _renewed_at: float = float("-inf")
+    # By (topic, partition): what was committed, what was read, and records read since the commit.
+    _committed: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    _read: dict[tuple[str, int], int] = field(default_factory=dict)
+    _pending: dict[tuple[str, int], list[int]] = field(default_factory=dict)
+
+    def owned(self) -> frozenset[int]:
+        return self._owned
+
+    async def read(self, *, wait_seconds: float, limit: int) -> Sequence[Record]:
+        await self._keep_leases()
+        if not self._owned:
+            await asyncio.sleep(min(wait_seconds, RENEW_MS / 1000))
+            return ()
+        wait_ms = max(1, min(round(wait_seconds * 1000), RENEW_MS))
+        streams = {
+            _stream(topic, partition): _entry(self._read[topic, partition])
+            for topic in self.topics
+            for partition in self._owned
+        }
+        # RESP2 answers are lists of [stream, [[id, [field, value, …]], …]]; parsed by hand, as one dict a record costs more than the read.
+        answer = await settled(
+            self.valkey.execute_command(
+                "XREAD", "COUNT", limit, "BLOCK", wait_ms, "STREAMS", *streams.keys(), *streams.values()
+            )
+        )
+        return self._records(answer)
+
+    def _records(self, answer: object) -> list[Record]:
+        found: list[Record] = []
+        pairs = answer.items() if isinstance(answer, dict) else (answer or ())
+        for name, entries in pairs:
+            topic, _, number = cast("bytes", name).decode().removeprefix("log:s:").rpartition(":")
+            partition = int(number)
+            for entry, fields in _flat(entries):
+                offset = _offset(entry)
+                headers = msgspec.json.decode(fields[b"h"], type=dict[str, str]) if b"h" in fields else {}
+                found.append(Record(topic, partition, offset, fields[b"v"], headers))
+                self._pending.setdefault((topic, partition), []).append(offset)
+                self._read[topic, partition] = offset
+        return found
+
+    async def commit(
+        self, positions: Positions, outputs: Mapping[str, Sequence[Outgoing]] | None = None, effects: Effects | None = None
+    ) -> None:
+        keys = {_position(self.group, topic, partition): (topic, partition) for topic, partition in positions}
+        advanced = {at: self._advance(at, offset) for at, offset in positions.items()}
+        with translated():
+            async with self.valkey.pipeline(transaction=True) as pipe:
+                if keys:
+                    await self._expect(pipe, keys)
+                pipe.multi()
+                for topic, records in (outputs or {}).items():
+                    for record in records:
+                        _add(pipe, topic, record)
+                if effects is not None:
+                    effects(pipe)
+                if advanced:
+                    pipe.mset({key: "{} {}".format(*advanced[at]) for key, at in keys.items()})
+                try:
+                    await pipe.execute()
+                except WatchError as error:
+                    raise self._lost(f"{self.group}: another member committed first") from error
+        for at, (offset, count) in advanced.items():
+            self._committed[at] = (offset, count)
+            self._pending[at] = [later for later in self._pending.get(at, ()) if later > offset]
+
+    async def _expect(self, pipe: Pipeline, keys: Mapping[str, tuple[str, int]]) -> None:
+        """Watches the positions and compares them with those this batch started from."""
+        await pipe.watch(*keys)
+        values = await settled(pipe.mget(list(keys)))
+        for at, value in zip(keys.values(), cast("list[bytes | None]", values), strict=True):
+            if _progress(value) != self._committed.get(at):
+                raise self._lost(f"{self.group}: partition {at[1]} of {at[0]} has moved on")
+
+    def _advance(self, at: tuple[str, int], offset: int) -> tuple[int, int]:
+        count = self._committed.get(at, (0, 0))[1]
+        return offset, count + sum(1 for read in self._pending.get(at, ()) if read <= offset)
+
+    def _lost(self, why: str) -> Fenced:
+        self._owned = frozenset()
+        self._renewed_at = float("-inf")
+        return Fenced(why)
+
+    async def rewind(self) -> None:
+        self._owned = frozenset()
+        self._renewed_at = float("-inf")
+
+    async def close(self) -> None:
+        try:
+            await settled(self.valkey.zrem(f"log:m:{self.group}", self.member))
+            for partition in self._owned:
+                await self._release(partition)
+        finally:
+            await self.valkey.aclose()
+
+    async def _keep_leases(self) -> None:
+        """Renews this member's sign of life and its leases, takes what falls to it, gives up what does not."""
+        if stopwatch() - self._renewed_at < RENEW_MS / 1000:
+            return
+        now = now_milliseconds()
+        await settled(self.valkey.zadd(f"log:m:{self.group}", {self.member: now}))
+        await settled(self.valkey.zremrangebyscore(f"log:m:{self.group}", 0, now - LEASE_MS))
+        members = sorted(cast("list[bytes]", await settled(self.valkey.zrange(f"log:m:{self.group}", 0, -1))))
+        rank = members.index(self.member.encode())
+        wanted = frozenset(partition for partition in range(self.partitions) if partition % len(members) == rank)
+        for partition in self._owned - wanted:
+            await self._release(partition)
+        held = frozenset([partition for partition in sorted(wanted) if await self._hold(partition)])
+        await self._start_at(held - self._owned)
+        self._owned = held
+        self._renewed_at = stopwatch()
+
+    async def _hold(self, partition: int) -> bool:
+        key = f"log:l:{self.group}:{partition}"
+        taken = await settled(self.valkey.set(key, self.member, px=LEASE_MS, nx=True))
+        if taken:
+            return True
+        if await settled(self.valkey.get(key)) != self.member.encode():
+            return False
+        await settled(self.valkey.pexpire(key, LEASE_MS))
+        return True
+
+    async def _release(self, partition: int) -> None:
+        key = f"log:l:{self.group}:{partition}"
+        if await settled(self.valkey.get(key)) == self.member.encode():
+            await settled(self.valkey.delete(key))
+
+    async def _start_at(self, partitions: frozenset[int]) -> None:
+        """Loads the committed positions of partitions that were just taken."""
+        ats = [(topic, partition) for topic in self.topics for partition in sorted(partitions)]
+        if not ats:
+            return
+        values = await settled(self.valkey.mget([_position(self.group, topic, partition) for topic, partition in ats]))
+        for at, value in zip(ats, cast("list[bytes | None]", values), strict=True):
+            self._committed[at] = _progress(value)
+            self._read[at] = self._committed[at][0]
+            self._pending[at] = []
+
+
+def _flat(entries: object) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    """The entries of one stream, whichever of its shapes the client chose."""
+    rows = cast("Sequence[tuple[bytes, Sequence[bytes] | dict[bytes, bytes]]]", entries)
+    flat: list[tuple[bytes, dict[bytes, bytes]]] = []
+    for entry, fields in rows:
+        if isinstance(fields, dict):
+            flat.append((entry, fields))
+        else:
+            flat.append((entry, dict(zip(fields[::2], fields[1::2], strict=True))))
+    return flat

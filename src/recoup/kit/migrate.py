@@ -1,0 +1,54 @@
+"""Brings a service's PostgreSQL schema up to date with Alembic. Each service has its own schema, scripts and version table."""
+
+import asyncio
+from importlib.resources import files
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from recoup.kit.errors import Unavailable
+
+
+def asyncpg_url(url: str) -> str:
+    """A PostgreSQL URL with the driver SQLAlchemy should take."""
+    return "postgresql+asyncpg://" + url.split("://", 1)[1]
+
+
+async def migrate(url: str, schemas: list[str]) -> None:
+    """Upgrades each schema to its newest version, making it first where it is new; raises Unavailable without a database."""
+    engine = create_async_engine(asyncpg_url(url), poolclass=NullPool)
+    try:
+        for schema in schemas:
+            async with engine.begin() as connection:
+                await connection.run_sync(_upgrade, schema)
+    except OSError as error:
+        raise Unavailable(f"postgresql does not answer: {error}") from error
+    finally:
+        await engine.dispose()
+
+
+def migrate_now(url: str, schemas: list[str]) -> None:
+    """The same, for callers without an event loop."""
+    asyncio.run(migrate(url, schemas))
+
+
+def _upgrade(connection: Connection, schema: str) -> None:
+    location = str(files("recoup") / "migrations" / "postgres" / schema)
+    config = Config()
+    config.set_main_option("script_location", location)
+    script = ScriptDirectory(location, version_locations=[location + "/versions"])
+    # The name comes from our own list of services, never from input; identifiers cannot be parameters.
+    connection.execute(text(f'create schema if not exists "{schema}"'))
+    connection.execute(text(f'set search_path to "{schema}"'))
+    # Two processes that start at once take turns.
+    connection.execute(text("select pg_advisory_xact_lock(hashtext(:name))"), {"name": f"recoup-migrate-{schema}"})
+    context = EnvironmentContext(config, script)
+    context.configure(
+        connection=connection, version_table_schema=schema,
+        fn=lambda revision, _: script._upgrade_revs("head", revision),  # noqa: SLF001 - what Alembic's own command does
+    )
+    context.run_migrations()

@@ -1,0 +1,98 @@
+"""Calls to sister services over HTTP, with our internal identity and the trace going along. Finds them by name; knows none."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import aiohttp
+import msgspec
+
+from recoup.kit.clock import stopwatch
+from recoup.kit.errors import Missing, Refused, Unavailable
+from recoup.kit.telemetry import current_trace
+
+T = TypeVar("T")
+IDENTITY_HEADER = "X-Recoup-Identity"
+
+
+@dataclass(slots=True)
+class TokenSource:
+    """Hands out one internal token and renews it before it expires."""
+
+    make: Callable[[], str]
+    renew_after_seconds: float
+    _token: str = ""
+    _made_at: float = field(default=float("-inf"))
+
+    def token(self) -> str:
+        now = stopwatch()
+        if now - self._made_at > self.renew_after_seconds:
+            self._token, self._made_at = self.make(), now
+        return self._token
+
+
+@dataclass(slots=True)
+class Peers:
+    """`addresses` gives each service's base URL; `identity` makes the internal token that names this service."""
+
+    addresses: Mapping[str, str]
+    identity: TokenSource
+    timeout_seconds: float = 30.0
+    _session: aiohttp.ClientSession | None = None
+
+    def address(self, service: str) -> str:
+        """The base URL of a service; raises Missing for one nobody told us about."""
+        if service not in self.addresses:
+            raise Missing(f"no address is known for service {service!r}")
+        return self.addresses[service]
+
+    def session(self) -> aiohttp.ClientSession:
+        """The one client session of this process."""
+        if self._session is None or self._session.closed:
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=self.timeout_seconds), auto_decompress=False,
+                connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=60),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+    async def get(self, service: str, path: str, kind: type[T], params: Mapping[str, str] | None = None) -> T:
+        """GETs JSON as `kind`; raises Refused or Unavailable as the other side answered."""
+        async with self._call("GET", service, path, params, None) as answer:
+            return msgspec.json.decode(await answer.read(), type=kind)
+
+    async def get_bytes(self, service: str, path: str, params: Mapping[str, str] | None = None) -> bytes:
+        """GETs a body as it is."""
+        async with self._call("GET", service, path, params, None) as answer:
+            return await answer.read()
+
+    async def post(self, service: str, path: str, body: object, kind: type[T]) -> T:
+        """POSTs JSON and reads the answer as `kind`."""
+        async with self._call("POST", service, path, None, msgspec.json.encode(body)) as answer:
+            return msgspec.json.decode(await answer.read(), type=kind)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    @asynccontextmanager
+    async def _call(
+        self, method: str, service: str, path: str, params: Mapping[str, str] | None, body: bytes | None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        headers = {IDENTITY_HEADER: self.identity.token()}
+        here = current_trace()
+        if here is not None:
+            headers["traceparent"] = here.header
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        url = self.address(service) + path
+        try:
+            async with self.session().request(method, url, params=params, data=body, headers=headers) as answer:
+                if answer.status >= 500:
+                    raise Unavailable(f"{service} answered {answer.status} to {method} {path}")
+                if answer.status >= 400:
+                    raise Refused(f"{service} answered {answer.status} to {method} {path}: {await answer.text()}")
+                yield answer
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unavailable(f"{service} does not answer: {error}") from error

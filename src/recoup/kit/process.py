@@ -1,0 +1,72 @@
+"""Runs one service in one process: start, serve, drain. Decides nothing about which service."""
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from granian.constants import Interfaces
+from granian.server.embed import Server
+from litestar import Litestar
+
+from recoup.kit.log.runner import Runner
+from recoup.kit.log.port import Log
+from recoup.kit.service import Service, Worker
+from recoup.kit.telemetry import logger
+
+log = logger(__name__)
+DRAIN_SECONDS = 8.0
+
+
+async def run(service: Service, app: Litestar, log_: Log, member: str, *, host: str, port: int) -> None:
+    """Until SIGTERM or SIGINT, or until a worker dies; then drains: doors first, workers next, engines last."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with AsyncExitStack() as stack:
+        for stop in service.on_stop:
+            stack.push_async_callback(stop)
+        for start in service.on_start:
+            await start()
+        tasks = [asyncio.create_task(_guarded(worker, stopping), name=worker.name) for worker in _workers(service, log_, member)]
+        stack.push_async_callback(_finish, tasks)
+        server = Server(
+            app, address=host, port=port, interface=Interfaces.ASGINL, log_enabled=False, websockets=True, backlog=1024
+        )
+        serving = asyncio.create_task(server.serve())
+        stack.push_async_callback(_close_door, server, serving)
+        log.info("serving", host=host, port=port)
+        await asyncio.wait([asyncio.create_task(stopping.wait()), serving], return_when=asyncio.FIRST_COMPLETED)
+        log.info("draining")
+    failed = [task for task in tasks if not task.cancelled() and task.exception() is not None]
+    if failed:
+        raise SystemExit(1)
+
+
+def _workers(service: Service, log_: Log, member: str) -> Sequence[Worker]:
+    runners = [
+        Runner(log_, consumer.group or service.name, member, consumer)
+        for consumer in service.consumes
+    ]
+    return [*service.workers, *(Worker(f"read {runner.consumer.topic.name}", runner.run) for runner in runners)]
+
+
+async def _guarded(worker: Worker, stopping: asyncio.Event) -> None:
+    """A worker that ends by an exception ends the process: the supervisor starts a clean one."""
+    try:
+        await worker.run()
+    except Exception:
+        log.exception("worker died", worker=worker.name)
+        stopping.set()
+        raise
+
+
+async def _finish(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=DRAIN_SECONDS) if tasks else None
+
+
+async def _close_door(server: Server, serving: "asyncio.Task[None]") -> None:
+    server.stop()
+    await asyncio.wait([serving], timeout=DRAIN_SECONDS)

@@ -1,0 +1,89 @@
+"""The warehouse client: ClickHouse over HTTP, or chDB in this process, chosen by the URL. Owns no table.
+
+The client is synchronous; every call runs on one worker thread, so that calls never overlap and the event loop stays
+free. A chDB path can be open in one process only.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+import msgspec
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
+
+from recoup.kit.errors import Unavailable
+
+T = TypeVar("T")
+Value = str | int | float | bool | list[str] | list[int] | None
+
+
+@dataclass(slots=True)
+class Warehouse:
+    """`url` is chdb:///folder or http(s)://user:password@host:port/database; `threads` bounds what one query may use."""
+
+    url: str
+    threads: int = 1
+    _client: Client | None = None
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "warehouse"))
+
+    async def insert(self, table: str, rows: pa.Table, *, token: str) -> None:
+        """Adds rows; the same token again adds nothing, even after a crash between insert and answer."""
+        await self._run(
+            lambda client: client.insert_arrow(
+                table, rows, settings={"insert_deduplication_token": token, "insert_deduplicate": 1}
+            )
+        )
+
+    async def rows(self, kind: type[T], sql: str, parameters: Mapping[str, Value] | None = None) -> list[T]:
+        """Every row as a Struct of `kind`, by column name; parameters are written {name:Type} in the statement."""
+        table = await self.arrow(sql, parameters)
+        return msgspec.convert(table.to_pylist(), list[kind])
+
+    async def arrow(self, sql: str, parameters: Mapping[str, Value] | None = None) -> pa.Table:
+        """The answer as an Arrow table."""
+        answer = await self._run(lambda client: client.query_arrow(sql, parameters=dict(parameters or {})))
+        return cast("pa.Table", answer)
+
+    async def execute(self, sql: str, parameters: Mapping[str, Value] | None = None) -> None:
+        """Runs a statement that answers nothing."""
+        await self._run(lambda client: client.command(sql, parameters=dict(parameters or {})))
+
+    async def ping(self) -> None:
+        await self.arrow("select 1 as one")
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._client.close)
+        self._thread.shutdown()
+
+    async def _run(self, call: Callable[[Client], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._call, call)
+
+    def _call(self, call: Callable[[Client], T]) -> T:
+        try:
+            if self._client is None:
+                self._client = _open(self.url, self.threads)
+            return call(self._client)
+        except (OperationalError, OSError) as error:
+            raise Unavailable(f"the warehouse does not answer: {error}") from error
+        except DatabaseError as error:
+            if any(name in str(error) for name in ("NOT_ENOUGH_SPACE", "MEMORY_LIMIT", "TOO_MANY_PARTS")):
+                raise Unavailable(f"the warehouse cannot take this now: {error}") from error
+            raise
+
+
+def _open(url: str, threads: int) -> Client:
+    settings = {"max_threads": threads, "max_insert_threads": 1}
+    parts = urlsplit(url)
+    if parts.scheme == "chdb":
+        return clickhouse_connect.get_client(dsn=url, settings=settings)
+    return clickhouse_connect.get_client(
+        host=parts.hostname, port=parts.port or 8123, username=parts.username, password=parts.password or "",
+        database=parts.path.strip("/") or "default", secure=parts.scheme == "https", settings=settings,
+    )

@@ -1,0 +1,32 @@
+"""Every Valkey key pattern, once, with its owner, type and lifetime. Only the owner's store room may touch its keys."""
+
+from datetime import timedelta
+from typing import Literal, NamedTuple
+
+
+class KeyPattern(NamedTuple):
+    """A family of keys; `pattern` has the variable parts in braces."""
+
+    pattern: str
+    owner: str
+    kind: Literal["string", "hash", "set", "zset", "stream"]
+    lifetime: timedelta | None
+    meaning: str
+
+    def key(self, **parts: object) -> str:
+        """One key of the family."""
+        return self.pattern.format(**parts)
+
+
+SEEN_EVENTS = KeyPattern("seen:{hour}:{shard}", "pipeline", "set", timedelta(hours=2), "ids of events that took effect")
+CARTS = KeyPattern("carts:{partition}", "pipeline", "hash", None, "state of each cart that holds or held items")
+EVENT_STATS = KeyPattern("event_stats:{store_id}", "pipeline", "hash", None, "counts of accepted, refused, duplicate events")
+STORE_CLOCKS = KeyPattern("store_clocks:{partition}", "pipeline", "hash", None, "event time reached, by store")
+CART_FEATURES = KeyPattern("features:{store_id}:{cart_id}", "ai", "hash", timedelta(days=8), "online features of a cart")
+USER_FEATURES = KeyPattern("user_features:{store_id}:{user_id}", "ai", "hash", timedelta(days=400), "online features of a person")
+PREDICTION = KeyPattern("prediction:{store_id}:{cart_id}", "ai", "string", timedelta(days=8), "last prediction of a cart")
+CONTACTS = KeyPattern("contacts:{store_id}:{person_id}", "interventions", "zset", timedelta(days=8), "when a person was contacted")
+API_KEY = KeyPattern("api_key:{digest}", "platform", "string", timedelta(minutes=1), "what an API key may do")
+RATE_LIMIT = KeyPattern("rate_limit:{identifier}", "platform", "string", timedelta(minutes=5), "recent attempts")
+
+ALL = tuple(value for value in list(globals().values()) if isinstance(value, KeyPattern))

@@ -1,0 +1,98 @@
+"""A store's settings as every service sees them, and the directory that keeps them fresh. Written by the platform only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from recoup.kit.clock import stopwatch
+from recoup.kit.errors import Unavailable
+from recoup.kit.peers import Peers
+
+HourMinute = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Channel = Literal["websocket", "email"]
+
+
+class StoreSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything a store can set, with its default."""
+
+    clock: Literal["wall", "event"] = "wall"
+    """What everything that waits goes by: our clock, or the newest `occurred_at` of the store's own events."""
+    timezone: Annotated[str, Meta(max_length=64)] = "UTC"
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "USD"
+    idle_minutes: Annotated[int, Meta(ge=1, le=10_080)] = 30
+    """A cart with items and without activity for so long is abandoned."""
+    recovery_days: Annotated[int, Meta(ge=1, le=90)] = 7
+    """An order within so many days of the abandonment recovers the cart; after them the cart expires."""
+    oldest_event_days: Annotated[int, Meta(ge=1, le=3_650)] = 30
+    """Older events are refused; not on an event clock."""
+    threshold: Share = 0.3
+    """Contact only above this probability of buying."""
+    holdout: Share = 0.1
+    """Share of people who are never contacted, so that the effect can be measured."""
+    min_cart_value: Annotated[int, Meta(ge=0)] = 0
+    """Smallest cart worth a message, in minor units."""
+    delay_minutes: Annotated[int, Meta(ge=0, le=10_080)] = 0
+    """How long to wait after the abandonment before a message."""
+    quiet_from: HourMinute = "21:00"
+    quiet_until: HourMinute = "08:00"
+    """No e-mail between these, in the shopper's zone or else the store's. Equal values mean never quiet."""
+    max_per_hour: Annotated[int, Meta(ge=0, le=1000)] = 1
+    max_per_day: Annotated[int, Meta(ge=0, le=1000)] = 2
+    max_per_week: Annotated[int, Meta(ge=0, le=1000)] = 5
+    """Marketing messages a person gets at most, over all channels."""
+    discount_percent: Annotated[int, Meta(ge=0, le=100)] = 10
+    """The discount a message may offer; 0 means none."""
+    channels: tuple[Channel, ...] = ("websocket", "email")
+    """In order of preference."""
+    excluded_products: tuple[str, ...] = ()
+    """Carts that hold one of these are left alone."""
+    attribution_days: Annotated[int, Meta(ge=1, le=90)] = 7
+    sender: Annotated[str, Meta(max_length=320)] = "shop@example.com"
+    name: Annotated[str, Meta(max_length=200)] = "the shop"
+    shop_url: Annotated[str, Meta(max_length=2048)] = ""
+    """Where a message's button leads; the cart id is appended as `?cart=`."""
+    contact_requires_consent: bool = True
+    """E-mail only those whose consent to marketing is known."""
+
+
+class StoreConfigured(Struct, frozen=True, kw_only=True):
+    """A store was made or its settings changed; carries them whole."""
+
+    store_id: str
+    version: int
+    settings: StoreSettings
+
+
+@dataclass(slots=True)
+class StoreDirectory:
+    """Settings by store, from the platform's API, kept until `config-changes` says otherwise or they are a minute old.
+
+    When the platform does not answer, what is known is served on; an unknown store raises Unavailable.
+    """
+
+    peers: Peers
+    lifetime: timedelta = timedelta(minutes=1)
+    _known: dict[str, tuple[float, StoreSettings]] = field(default_factory=dict)
+
+    async def settings(self, store_id: str) -> StoreSettings:
+        """A store's settings; raises Missing for no such store."""
+        known = self._known.get(store_id)
+        if known is not None and stopwatch() - known[0] < self.lifetime.total_seconds():
+            return known[1]
+        try:
+            found = await self.peers.get("platform", f"/internal/stores/{store_id}", StoreConfigured)
+        except Unavailable:
+            if known is None:
+                raise
+            return known[1]
+        self._known[store_id] = (stopwatch(), found.settings)
+        return found.settings
+
+    async def on_configured(self, changes: Sequence[StoreConfigured]) -> None:
+        """Takes over what the platform announced."""
+        for change in changes:
+            self._known[change.store_id] = (stopwatch(), change.settings)

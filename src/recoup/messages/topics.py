@@ -1,0 +1,20 @@
+"""Every topic, once: its name, what a record holds, and what keeps together. Which service writes and reads which is in `wiring.py`."""
+
+from recoup.kit.service import ArrowTopic, Topic
+from recoup.messages.events import DEAD, ENRICHED, RAW
+from recoup.messages.facts import CartScored, ConversionRecorded, InterventionEvent, RiskSignal
+from recoup.messages.stores import StoreConfigured
+
+EVENTS_RAW = ArrowTopic("cart-events-raw", RAW)
+EVENTS_ENRICHED = ArrowTopic("cart-events-enriched", ENRICHED)
+EVENTS_DEAD = ArrowTopic("cart-events-dlq", DEAD)
+PREDICTION_RESULTS = Topic("prediction-results", CartScored, key=lambda scored: f"{scored.store_id}/{scored.cart.cart_id}")
+INTERVENTION_EVENTS = Topic("intervention-events", InterventionEvent, key=lambda event: f"{event.store_id}/{event.cart_id}")
+CONVERSION_EVENTS = Topic("conversion-events", ConversionRecorded, key=lambda event: f"{event.store_id}/{event.person_id}")
+RISK_SIGNALS = Topic("risk-signals", RiskSignal, key=lambda signal: f"{signal.store_id}/{signal.subject}")
+CONFIG_CHANGES = Topic("config-changes", StoreConfigured, key=lambda change: change.store_id)
+
+
+def event_key(store_id: str, cart_id: str | None, *visitor: str | None) -> str:
+    """What decides an event's partition: its store and cart, or the visitor while there is no cart."""
+    return f"{store_id}/{cart_id or next(filter(None, visitor), '')}"

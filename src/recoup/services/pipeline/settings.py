@@ -1,0 +1,34 @@
+"""Settings of the pipeline, each with its default. Read by the command line only."""
+
+from msgspec import Struct
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Section `pipeline`."""
+
+    batch_events: int = 1_000
+    """Most events in one request or frame; more is refused with 413."""
+    batch_bytes: int = 1_048_576
+    """Largest body, after decompression; more is refused with 413."""
+    max_items: int = 500
+    """Most lines in one cart or order."""
+    max_properties_bytes: int = 32_768
+    """Largest `properties` of one event."""
+    linger_ms: int = 4
+    """How long a group commit waits for company, and only while others are on their way."""
+    max_backlog_records: int = 20_000
+    """Records of `cart-events-raw` that may wait for the processor; beyond it the collector answers 429."""
+    future_hours: int = 24
+    """How far ahead of our clock an event may be."""
+    skew_seconds: int = 5
+    """A difference of `sent_at` from our clock beyond this is taken for a wrong clock and corrected."""
+    read_records: int = 400
+    """Most records a partition gives to one step of the processor."""
+    engine_threads: int = 1
+    """Threads of the column engine in the processor."""
+    keep_seconds: float = 0.0
+    """How long records stay on the event topics after every group has committed them."""
+    cart_cache: int = 200_000
+    """Carts whose state the processor keeps in memory."""
+    status_seconds: float = 1.0
+    """How often the processor writes down its rates for `GET /pipeline/status`."""
