@@ -18,12 +18,14 @@ from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_CAPBSET_READ: Final = 23
-_PR_SET_KEEPCAPS: Final = 8
+_PR_SET_SECUREBITS: Final = 28
 _PR_CAP_AMBIENT: Final = 47
 _PR_CAP_AMBIENT_RAISE: Final = 2
 _CAPABILITY_VERSION_3: Final = 0x20080522
 _CAP_DAC_OVERRIDE: Final = 1
 _CAP_DAC_READ_SEARCH: Final = 2
+_CAP_SETPCAP: Final = 8
+_NO_SETUID_FIXUP: Final = 1 << 2  # so that setuid leaves capabilities alone, and access(2) reckons with them
 _LAUNCH_FAILED: Final = 126
 
 
@@ -54,15 +56,17 @@ def _search_capability() -> int:
     if sys.platform != "linux":
         return -1
     libc = ctypes.CDLL(None)
-    for capability in (_CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE):
-        if libc.prctl(_PR_CAPBSET_READ, capability, 0, 0, 0) == 1:
-            return capability
-    return -1
+
+    def allowed(capability: int) -> bool:
+        return libc.prctl(_PR_CAPBSET_READ, capability, 0, 0, 0) == 1
+
+    ours = (_CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE) if allowed(_CAP_SETPCAP) else ()
+    return next(filter(allowed, ours), -1)
 
 
 def _become(libc: ctypes.CDLL, uid: int, gid: int, capability: int) -> None:
     if capability >= 0:
-        _check(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
+        _check(libc.prctl(_PR_SET_SECUREBITS, _NO_SETUID_FIXUP, 0, 0, 0))
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)
