@@ -102,7 +102,7 @@ async def test_a_second_server_on_one_folder_is_refused(folder, make):
 
 
 def short_folder_in(url: str) -> str:
-    return re.search(r"/tmp/(run-\w+)", url)[1]
+    return re.findall(r"/tmp/(run-\w+)", url)[0]
 
 
 @pytest.mark.parametrize("make", [Postgres, Valkey])
