@@ -114,9 +114,7 @@ class Keeper:
         """Start it whenever those it comes after are ready, until halted."""
         pause = self._policy.first_pause
         while not self._stopping.is_set():
-            self._enter(State.WAITING, ", ".join(keeper.child.name for keeper in after))
-            for keeper in after:
-                await either(keeper.is_ready, self._stopping)
+            await self._wait_for([keeper for keeper in after if not keeper.is_ready.is_set()])
             if self._stopping.is_set():
                 break
             started = stopwatch()
@@ -147,11 +145,18 @@ class Keeper:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, SIGKILL)
 
+    async def _wait_for(self, keepers: Sequence["Keeper"]) -> None:
+        if keepers:
+            self._enter(State.WAITING, "for " + ", ".join(keeper.child.name for keeper in keepers))
+        for keeper in keepers:
+            await either(keeper.is_ready, self._stopping)
+
     async def _live_once(self) -> str:
         """One life, from preparation to end; says why it ended."""
         self._complaint = ""
         self._output.last_line = ""
         self._enter(State.STARTING)
+        started = stopwatch()
         try:
             await self.child.prepare()
             reading = await self._spawn()
@@ -163,7 +168,7 @@ class Keeper:
             self._send(self.child.stop_signal)  # asked to end while it was being started
         try:
             async with asyncio.TaskGroup() as tasks:
-                probing = tasks.create_task(self._probe_until_ready())
+                probing = tasks.create_task(self._probe_until_ready(started))
                 self._last_exit = await process.wait()
                 probing.cancel()
         finally:
@@ -195,8 +200,7 @@ class Keeper:
         self._enter(State.STARTING)
         return asyncio.create_task(self._output.follow(ours))
 
-    async def _probe_until_ready(self) -> None:
-        started = stopwatch()
+    async def _probe_until_ready(self, started: float) -> None:
         while not await self.child.ready():
             if stopwatch() - started > self._policy.start_within:
                 self._complaint = f"not ready within {self._policy.start_within:g} s"
