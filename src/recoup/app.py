@@ -52,7 +52,9 @@ PROCESSES = {
     "pipeline": Process("pipeline", "recoup.services.pipeline.wiring:build_collector", "pipeline"),
     "processor": Process("pipeline", "recoup.services.pipeline.wiring:build_processor", "pipeline"),
     "ai": Process("ai", "recoup.services.ai.wiring:build", "ai", "ai"),
-    "interventions": Process("interventions", "recoup.services.interventions.wiring:build", "interventions", "interventions"),
+    "interventions": Process(
+        "interventions", "recoup.services.interventions.wiring:build", "interventions", "interventions"
+    ),
     "intelligence": Process("intelligence", "recoup.services.intelligence.wiring:build", "intelligence"),
     "monitoring": Process("monitoring", "recoup.services.monitoring.wiring:build", "monitoring", "monitoring"),
     "scheduler": Process("scheduler", "recoup.services.scheduler.wiring:build", "scheduler", "scheduler"),
@@ -95,14 +97,24 @@ def dependencies(name: str, settings: Settings) -> Deps:
     clock = SystemClock()
     signer = Signer(settings.internal_key, clock, INTERNAL_TOKEN_LIFETIME)
     identity = TokenSource(
-        make=lambda: signer.sign(service_principal(name)), renew_after_seconds=INTERNAL_TOKEN_LIFETIME.total_seconds() / 2
+        make=lambda: signer.sign(service_principal(name)),
+        renew_after_seconds=INTERNAL_TOKEN_LIFETIME.total_seconds() / 2,
     )
     log = open_log(settings.log_url or settings.valkey_url, settings.partitions, settings.valkey_url)
     peers = Peers(settings.peers, identity)
     return Deps(
-        member=f"{name}-{settings.member}", postgres_url=settings.postgres_url, warehouse_url=settings.warehouse_url,
-        valkey=connect(settings.valkey_url), log=log, publish=Publisher(log), clock=clock, peers=peers,
-        stores=StoreDirectory(peers), signer=signer, public_url=settings.public_url, data=settings.data,
+        member=f"{name}-{settings.member}",
+        postgres_url=settings.postgres_url,
+        warehouse_url=settings.warehouse_url,
+        valkey=connect(settings.valkey_url),
+        log=log,
+        publish=Publisher(log),
+        clock=clock,
+        peers=peers,
+        stores=StoreDirectory(peers),
+        signer=signer,
+        public_url=settings.public_url,
+        data=settings.data,
     )
 
 

@@ -72,7 +72,9 @@ def _harvest(settings: msgspec.Struct, prefix: str, found: dict[str, str]) -> No
         if isinstance(value, msgspec.Struct):
             _harvest(value, name + "__", found)
         elif isinstance(value, dict):
-            found.update({f"{name}__{key}".upper(): str(entry) for key, entry in cast("dict[str, object]", value).items()})
+            found.update(
+                {f"{name}__{key}".upper(): str(entry) for key, entry in cast("dict[str, object]", value).items()}
+            )
         elif isinstance(value, Secret):
             found[name] = value.reveal()
         elif value is not None and value != field.default:

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, Protocol, cast
 
 import msgspec
-from litestar import Litestar, MediaType, Request, Response, Router, WebSocket, get
+from litestar import Litestar, MediaType, Request, Response, Router, get, post
 from litestar.config.response_cache import ResponseCacheConfig
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
@@ -19,6 +19,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.params import FromPath
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import Counter, Gauge, Histogram, generate_latest
 
@@ -28,16 +29,20 @@ from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Failure, Forbidden, Invalid, Problem, Refused, TooMany, Unauthenticated, Unavailable
 from recoup.kit.ids import new_id
 from recoup.kit.peers import IDENTITY_HEADER
-from recoup.kit.service import Check, Service
+from recoup.kit.service import Check, Job, Service
 from recoup.kit.telemetry import logger, traced
 
 log = logger(__name__)
 
 PUBLIC = "public"
 """The permission of routes that ask for no identity."""
+INTERNAL = "internal"
+"""The permission only our own services have."""
 
 DURATION = Histogram(
-    "request_duration_seconds", "Time from the first byte of a request to the last of its answer", ["service", "route"],
+    "request_duration_seconds",
+    "Time from the first byte of a request to the last of its answer",
+    ["service", "route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 REQUESTS = Counter("request_count_total", "Requests answered", ["service", "route", "status"])
@@ -94,13 +99,14 @@ def create_app(
 ) -> Litestar:
     """The ASGI application of a service; raises Invalid when a route declares no permission."""
     app = Litestar(
-        route_handlers=[_standard_routes(service.checks), *service.routers],
+        route_handlers=[_standard_routes(service.checks), _job_routes(service.jobs), *service.routers],
         guards=[_guard(identify)],
         dependencies={tenant: Provide(_tenant(tenant)), "caller": Provide(_caller, sync_to_thread=False)},
         exception_handlers={Exception: _to_response},
-        middleware=[_observed(service.name, settings.timeout_seconds)],
         openapi_config=OpenAPIConfig(
-            title=f"Recoup {service.name}", version=__version__, path="/schema",
+            title=f"Recoup {service.name}",
+            version=__version__,
+            path="/schema",
             render_plugins=[JsonRenderPlugin(path="/openapi.json")],
             use_handler_docstrings=True,
         ),
@@ -109,6 +115,8 @@ def create_app(
         response_cache_config=ResponseCacheConfig(),
     )
     _demand_declarations(app, service.name)
+    # Around everything, so that a path nobody serves is observed too; Litestar's own middleware starts behind the routing.
+    app.asgi_handler = _observed(service.name, settings.timeout_seconds)(app.asgi_handler)
     return app
 
 
@@ -126,17 +134,29 @@ def problem(error: Exception, trace_id: str) -> ProblemDocument:
         status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
         problems = error.problems if isinstance(error, Invalid) else ()
         return ProblemDocument(
-            title=status.phrase, status=status, code=error.reason, detail=error.detail, trace_id=trace_id, problems=problems
+            title=status.phrase,
+            status=status,
+            code=error.reason,
+            detail=error.detail,
+            trace_id=trace_id,
+            problems=problems,
         )
     if isinstance(error, HTTPException):
         status = HTTPStatus(error.status_code)
         return ProblemDocument(
-            title=status.phrase, status=status, code=_code_of(status), detail=error.detail, trace_id=trace_id,
+            title=status.phrase,
+            status=status,
+            code=_code_of(status),
+            detail=error.detail,
+            trace_id=trace_id,
             problems=tuple(_places(error)),
         )
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     return ProblemDocument(
-        title=status.phrase, status=status, code="internal", detail="this is our mistake; the trace id finds it in the logs",
+        title=status.phrase,
+        status=status,
+        code="internal",
+        detail="this is our mistake; the trace id finds it in the logs",
         trace_id=trace_id,
     )
 
@@ -162,7 +182,9 @@ def _to_response(request: Request[Any, Any, Any], error: Exception) -> Response[
     FAULTS.labels(str(request.app.state.get("service", "")), document.code).inc()
     if document.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("request failed", exc_info=error, path=request.scope["path"])
-    headers = {"Retry-After": str(max(1, round(error.retry_after.total_seconds())))} if isinstance(error, TooMany) else {}
+    headers = (
+        {"Retry-After": str(max(1, round(error.retry_after.total_seconds())))} if isinstance(error, TooMany) else {}
+    )
     if document.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers = {"Retry-After": "1"}
     return Response(document, status_code=document.status, media_type="application/problem+json", headers=headers)
@@ -170,7 +192,8 @@ def _to_response(request: Request[Any, Any, Any], error: Exception) -> Response[
 
 def _guard(identify: Callable[[str], Caller]) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
     def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        permission = handler.opt.get("permission")
+        # Only the OpenAPI document comes without a declaration; for any other route the start would have failed.
+        permission = handler.opt.get("permission", PUBLIC)
         token = connection.headers.get(IDENTITY_HEADER)
         if permission == PUBLIC and token is None:
             return
@@ -236,6 +259,38 @@ def _standard_routes(checks: Sequence[Check]) -> Router:
     return Router("/", route_handlers=[live, ready, metrics], tags=["health"])
 
 
+class JobEntry(msgspec.Struct, frozen=True):
+    """A job this service offers to the scheduler."""
+
+    name: str
+    cron: str
+    timeout_seconds: float
+
+
+class JobResult(msgspec.Struct, frozen=True):
+    """What came of a job, in one sentence."""
+
+    result: str
+
+
+def _job_routes(jobs: Sequence[Job]) -> Router:
+    @get("/", opt={"permission": INTERNAL}, sync_to_thread=False)
+    def offered() -> list[JobEntry]:
+        """The jobs this service wants to be run, with their times."""
+        return [JobEntry(job.name, job.cron, job.timeout.total_seconds()) for job in jobs]
+
+    @post("/{name:str}", opt={"permission": INTERNAL})
+    async def run_job(name: FromPath[str]) -> JobResult:
+        """Runs a job and waits for it."""
+        job = next((job for job in jobs if job.name == name), None)
+        if job is None:
+            raise errors.Missing(f"no job {name!r}")
+        async with asyncio.timeout(job.timeout.total_seconds()):
+            return JobResult(await job.run())
+
+    return Router("/internal/jobs", route_handlers=[offered, run_job], tags=["jobs"])
+
+
 async def _checked(check: Check) -> tuple[str, str]:
     try:
         async with asyncio.timeout(2):
@@ -269,7 +324,7 @@ async def _timed(
     started = stopwatch()
     CONNECTIONS.labels(service).inc()
     try:
-        if scope["type"] == "websocket":
+        if scope["type"] == "websocket" or scope["path"].startswith("/internal/jobs/"):
             await app(scope, receive, send)
         else:
             await _within(app, scope, receive, send, timeout_seconds)
@@ -305,5 +360,3 @@ def _marking(send: Send, request_id: bytes, status: list[int]) -> Send:
         await send(message)
 
     return marked
-
-

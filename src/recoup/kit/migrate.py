@@ -48,7 +48,8 @@ def _upgrade(connection: Connection, schema: str) -> None:
     connection.execute(text("select pg_advisory_xact_lock(hashtext(:name))"), {"name": f"recoup-migrate-{schema}"})
     context = EnvironmentContext(config, script)
     context.configure(
-        connection=connection, version_table_schema=schema,
+        connection=connection,
+        version_table_schema=schema,
         fn=lambda revision, _: script._upgrade_revs("head", revision),  # noqa: SLF001 - what Alembic's own command does
     )
     context.run_migrations()

@@ -51,7 +51,8 @@ class Peers:
         """The one client session of this process."""
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=self.timeout_seconds), auto_decompress=False,
+                timeout=aiohttp.ClientTimeout(total=self.timeout_seconds),
+                auto_decompress=False,
                 connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=60),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )

@@ -112,7 +112,11 @@ class Postgres:
     async def _open(self) -> "asyncpg.Pool[asyncpg.Record]":
         if self._pool is None:
             self._pool = await asyncpg.create_pool(
-                self.url, min_size=0, max_size=self.size, init=_prepare, command_timeout=30,
+                self.url,
+                min_size=0,
+                max_size=self.size,
+                init=_prepare,
+                command_timeout=30,
                 server_settings={"search_path": self.schema, "application_name": f"recoup-{self.schema}"},
             )
         return self._pool
@@ -121,7 +125,10 @@ class Postgres:
 async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     for kind in ("json", "jsonb"):
         await connection.set_type_codec(
-            kind, schema="pg_catalog", encoder=lambda value: msgspec.json.encode(value).decode(), decoder=msgspec.json.decode
+            kind,
+            schema="pg_catalog",
+            encoder=lambda value: msgspec.json.encode(value).decode(),
+            decoder=msgspec.json.decode,
         )
 
 

@@ -28,7 +28,10 @@ async def run(service: Service, app: Litestar, log_: Log, member: str, *, host: 
             stack.push_async_callback(stop)
         for start in service.on_start:
             await start()
-        tasks = [asyncio.create_task(_guarded(worker, stopping), name=worker.name) for worker in _workers(service, log_, member)]
+        tasks = [
+            asyncio.create_task(_guarded(worker, stopping), name=worker.name)
+            for worker in _workers(service, log_, member)
+        ]
         stack.push_async_callback(_finish, tasks)
         server = Server(
             app, address=host, port=port, interface=Interfaces.ASGINL, log_enabled=False, websockets=True, backlog=1024
@@ -44,10 +47,7 @@ async def run(service: Service, app: Litestar, log_: Log, member: str, *, host: 
 
 
 def _workers(service: Service, log_: Log, member: str) -> Sequence[Worker]:
-    runners = [
-        Runner(log_, consumer.group or service.name, member, consumer)
-        for consumer in service.consumes
-    ]
+    runners = [Runner(log_, consumer.group or service.name, member, consumer) for consumer in service.consumes]
     return [*service.workers, *(Worker(f"read {runner.consumer.topic.name}", runner.run) for runner in runners)]
 
 

@@ -84,6 +84,11 @@ def _open(url: str, threads: int) -> Client:
     if parts.scheme == "chdb":
         return clickhouse_connect.get_client(dsn=url, settings=settings)
     return clickhouse_connect.get_client(
-        host=parts.hostname, port=parts.port or 8123, username=parts.username, password=parts.password or "",
-        database=parts.path.strip("/") or "default", secure=parts.scheme == "https", settings=settings,
+        host=parts.hostname,
+        port=parts.port or 8123,
+        username=parts.username,
+        password=parts.password or "",
+        database=parts.path.strip("/") or "default",
+        secure=parts.scheme == "https",
+        settings=settings,
     )

@@ -50,7 +50,8 @@ class Role(StrEnum):
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.OWNER: _PEOPLE,
     Role.ANALYST: _READS - {Permission.KEYS_READ} | {Permission.MODELS_WRITE, Permission.JOBS_WRITE},
-    Role.VIEWER: _READS - {Permission.KEYS_READ, Permission.TEAM_READ, Permission.EXPORT_READ, Permission.SETTINGS_READ},
+    Role.VIEWER: _READS
+    - {Permission.KEYS_READ, Permission.TEAM_READ, Permission.EXPORT_READ, Permission.SETTINGS_READ},
 }
 
 SECRET_KEY = _PEOPLE - {Permission.TEAM_WRITE, Permission.STORES_WRITE, Permission.KEYS_WRITE}

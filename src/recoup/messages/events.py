@@ -18,7 +18,7 @@ Id = Annotated[str, Meta(min_length=1, max_length=128, description="an id the sh
 Text = Annotated[str, Meta(max_length=512)]
 LongText = Annotated[str, Meta(max_length=4096)]
 MinorUnits = Annotated[int, Meta(ge=0, le=10**15, description="money in minor units: 1999 is 19.99")]
-CurrencyCode = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217")]
+CurrencyCode = Annotated[str, Meta(min_length=3, max_length=3, description="ISO 4217")]
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset")]
 
 
@@ -132,7 +132,7 @@ _ARROW: dict[object, pa.DataType] = {
     str: pa.string(),
     int: pa.int64(),
     datetime: _MILLISECONDS,
-    UUID: pa.string(),
+    UUID: pa.binary(16),
     Raw: pa.string(),
 }
 
@@ -162,24 +162,29 @@ def columns_of(kind: type[Struct]) -> list[pa.Field]:
 
 
 RAW = pa.schema([*columns_of(Event), pa.field("received_at", _MILLISECONDS)])
-"""Rows of `cart-events-raw`: the event as sent, with its store, and when it reached us."""
+"""Rows of `cart-events-raw`: the event as sent, with its store, and when it reached us.
 
-ENRICHED = pa.schema([
-    *RAW,
-    pa.field("raw_partition", pa.int64()),
-    pa.field("raw_offset", pa.int64()),
-    pa.field("cart_number", pa.int64()),
-    pa.field("cart_change", pa.string()),
-    pa.field("cart_value", pa.int64()),
-    pa.field("item_count", pa.int64()),
-    pa.field("average_item_price", pa.int64()),
-    pa.field("local_hour", pa.int64()),
-    pa.field("local_weekday", pa.int64()),
-    pa.field("is_weekend", pa.bool_()),
-    pa.field("device_class", pa.string()),
-    pa.field("traffic_source", pa.string()),
-    pa.field("enriched_at", _MILLISECONDS),
-])
+`event_id` is the 16 bytes of the UUID: a third of an event's size on the log would otherwise be its hexadecimal digits.
+"""
+
+ENRICHED = pa.schema(
+    [
+        *RAW,
+        pa.field("raw_partition", pa.int64()),
+        pa.field("raw_offset", pa.int64()),
+        pa.field("cart_number", pa.int64()),
+        pa.field("cart_change", pa.string()),
+        pa.field("cart_value", pa.int64()),
+        pa.field("item_count", pa.int64()),
+        pa.field("average_item_price", pa.int64()),
+        pa.field("local_hour", pa.int64()),
+        pa.field("local_weekday", pa.int64()),
+        pa.field("is_weekend", pa.bool_()),
+        pa.field("device_class", pa.string()),
+        pa.field("traffic_source", pa.string()),
+        pa.field("enriched_at", _MILLISECONDS),
+    ]
+)
 """Rows of `cart-events-enriched`: valid, once each, with what we know besides. See the glossary for each column.
 
 `cart_number` counts the carts that were opened under one cart id, from 1; null where the event touched no cart with items.
@@ -188,16 +193,18 @@ ENRICHED = pa.schema([
 Derived rows (`cart_abandoned`, …) carry the cart's items and value, and as `occurred_at` the moment that made them true.
 """
 
-DEAD = pa.schema([
-    pa.field("event_id", pa.string()),
-    pa.field("store_id", pa.string()),
-    pa.field("stage", pa.string()),
-    pa.field("kind", pa.string()),
-    pa.field("field", pa.string()),
-    pa.field("reason", pa.string()),
-    pa.field("attempts", pa.int64()),
-    pa.field("body", pa.string()),
-    pa.field("received_at", _MILLISECONDS),
-    pa.field("dead_at", _MILLISECONDS),
-])
+DEAD = pa.schema(
+    [
+        pa.field("event_id", pa.string()),
+        pa.field("store_id", pa.string()),
+        pa.field("stage", pa.string()),
+        pa.field("kind", pa.string()),
+        pa.field("field", pa.string()),
+        pa.field("reason", pa.string()),
+        pa.field("attempts", pa.int64()),
+        pa.field("body", pa.string()),
+        pa.field("received_at", _MILLISECONDS),
+        pa.field("dead_at", _MILLISECONDS),
+    ]
+)
 """Rows of `cart-events-dlq`: one event each. `body` is what came, as JSON text where it could be read at all."""

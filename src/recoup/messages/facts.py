@@ -81,7 +81,16 @@ class InterventionEvent(Message, frozen=True, kw_only=True):
 
     intervention_id: str
     kind: Literal[
-        "decided", "delivered", "failed", "cancelled", "expired", "seen", "opened", "clicked", "dismissed", "unsubscribed"
+        "decided",
+        "delivered",
+        "failed",
+        "cancelled",
+        "expired",
+        "seen",
+        "opened",
+        "clicked",
+        "dismissed",
+        "unsubscribed",
     ]
     cart_id: str
     cart_number: int

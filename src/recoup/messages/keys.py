@@ -20,12 +20,22 @@ class KeyPattern(NamedTuple):
 
 SEEN_EVENTS = KeyPattern("seen:{hour}:{shard}", "pipeline", "set", timedelta(hours=2), "ids of events that took effect")
 CARTS = KeyPattern("carts:{partition}", "pipeline", "hash", None, "state of each cart that holds or held items")
-EVENT_STATS = KeyPattern("event_stats:{store_id}", "pipeline", "hash", None, "counts of accepted, refused, duplicate events")
+EVENT_STATS = KeyPattern(
+    "event_stats:{store_id}", "pipeline", "hash", None, "counts of accepted, refused, duplicate events"
+)
 STORE_CLOCKS = KeyPattern("store_clocks:{partition}", "pipeline", "hash", None, "event time reached, by store")
-CART_FEATURES = KeyPattern("features:{store_id}:{cart_id}", "ai", "hash", timedelta(days=8), "online features of a cart")
-USER_FEATURES = KeyPattern("user_features:{store_id}:{user_id}", "ai", "hash", timedelta(days=400), "online features of a person")
-PREDICTION = KeyPattern("prediction:{store_id}:{cart_id}", "ai", "string", timedelta(days=8), "last prediction of a cart")
-CONTACTS = KeyPattern("contacts:{store_id}:{person_id}", "interventions", "zset", timedelta(days=8), "when a person was contacted")
+CART_FEATURES = KeyPattern(
+    "features:{store_id}:{cart_id}", "ai", "hash", timedelta(days=8), "online features of a cart"
+)
+USER_FEATURES = KeyPattern(
+    "user_features:{store_id}:{user_id}", "ai", "hash", timedelta(days=400), "online features of a person"
+)
+PREDICTION = KeyPattern(
+    "prediction:{store_id}:{cart_id}", "ai", "string", timedelta(days=8), "last prediction of a cart"
+)
+CONTACTS = KeyPattern(
+    "contacts:{store_id}:{person_id}", "interventions", "zset", timedelta(days=8), "when a person was contacted"
+)
 API_KEY = KeyPattern("api_key:{digest}", "platform", "string", timedelta(minutes=1), "what an API key may do")
 RATE_LIMIT = KeyPattern("rate_limit:{identifier}", "platform", "string", timedelta(minutes=5), "recent attempts")
 

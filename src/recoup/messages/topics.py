@@ -8,9 +8,15 @@ from recoup.messages.stores import StoreConfigured
 EVENTS_RAW = ArrowTopic("cart-events-raw", RAW)
 EVENTS_ENRICHED = ArrowTopic("cart-events-enriched", ENRICHED)
 EVENTS_DEAD = ArrowTopic("cart-events-dlq", DEAD)
-PREDICTION_RESULTS = Topic("prediction-results", CartScored, key=lambda scored: f"{scored.store_id}/{scored.cart.cart_id}")
-INTERVENTION_EVENTS = Topic("intervention-events", InterventionEvent, key=lambda event: f"{event.store_id}/{event.cart_id}")
-CONVERSION_EVENTS = Topic("conversion-events", ConversionRecorded, key=lambda event: f"{event.store_id}/{event.person_id}")
+PREDICTION_RESULTS = Topic(
+    "prediction-results", CartScored, key=lambda scored: f"{scored.store_id}/{scored.cart.cart_id}"
+)
+INTERVENTION_EVENTS = Topic(
+    "intervention-events", InterventionEvent, key=lambda event: f"{event.store_id}/{event.cart_id}"
+)
+CONVERSION_EVENTS = Topic(
+    "conversion-events", ConversionRecorded, key=lambda event: f"{event.store_id}/{event.person_id}"
+)
 RISK_SIGNALS = Topic("risk-signals", RiskSignal, key=lambda signal: f"{signal.store_id}/{signal.subject}")
 CONFIG_CHANGES = Topic("config-changes", StoreConfigured, key=lambda change: change.store_id)
 

@@ -62,7 +62,10 @@ class Reader(Protocol):
         ...
 
     async def commit(
-        self, positions: Positions, outputs: Mapping[str, Sequence[Outgoing]] | None = None, effects: Effects | None = None
+        self,
+        positions: Positions,
+        outputs: Mapping[str, Sequence[Outgoing]] | None = None,
+        effects: Effects | None = None,
     ) -> None:
         """Makes progress, outputs by topic and state changes visible at once; raises Fenced and does nothing if another took over."""
         ...

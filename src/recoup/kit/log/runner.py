@@ -25,7 +25,9 @@ from recoup.kit.telemetry import current_trace, logger, traced
 log = logger(__name__)
 
 BATCHES = Histogram(
-    "consumer_batch_duration_seconds", "Time a consumer spent on one batch", ["group", "topic"],
+    "consumer_batch_duration_seconds",
+    "Time a consumer spent on one batch",
+    ["group", "topic"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 FAILURES = Counter("consumer_failures_total", "Batches that had to be tried again", ["group", "topic", "kind"])
@@ -145,8 +147,12 @@ class Runner:
             log.exception("record parked", group=self.group, topic=record.topic, offset=record.offset)
             PARKED.labels(self.group, record.topic).inc()
             parked = Parked(
-                group=self.group, topic=record.topic, partition=record.partition, offset=record.offset,
-                reason=f"{type(error).__name__}: {error}", body=base64.b64encode(record.value).decode(),
+                group=self.group,
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                reason=f"{type(error).__name__}: {error}",
+                body=base64.b64encode(record.value).decode(),
             )
             await Publisher(self.log)(parking_topic(), [parked])
 
@@ -165,7 +171,9 @@ class Runner:
     async def _pause(self, kind: str, error: BaseException) -> None:
         self._failures += 1
         FAILURES.labels(self.group, self.consumer.topic.name, kind).inc()
-        log.warning("trying again", group=self.group, topic=self.consumer.topic.name, why=str(error), failures=self._failures)
+        log.warning(
+            "trying again", group=self.group, topic=self.consumer.topic.name, why=str(error), failures=self._failures
+        )
         await asyncio.sleep(min(0.1 * 2 ** min(self._failures, 10), LONGEST_PAUSE_SECONDS))
 
 

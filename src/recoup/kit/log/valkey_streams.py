@@ -54,7 +54,9 @@ def _add(pipe: Pipeline, topic: str, record: Outgoing) -> None:
     fields: dict[str, bytes] = {"v": record.value}
     if record.headers:
         fields["h"] = msgspec.json.encode(record.headers)
-    pipe.execute_command("XADD", _stream(topic, record.partition), "*", *(part for pair in fields.items() for part in pair))
+    pipe.execute_command(
+        "XADD", _stream(topic, record.partition), "*", *(part for pair in fields.items() for part in pair)
+    )
 
 
 @dataclass(slots=True)
@@ -93,7 +95,8 @@ class ValkeyLog:
                     pipe.get(_position(group, topic, partition))
                 answers = await pipe.execute(raise_on_error=False)
         return [
-            self._lag(partition, answers[2 * partition], answers[2 * partition + 1]) for partition in range(self.partitions)
+            self._lag(partition, answers[2 * partition], answers[2 * partition + 1])
+            for partition in range(self.partitions)
         ]
 
     @staticmethod
@@ -202,7 +205,10 @@ class ValkeyReader:
         return found
 
     async def commit(
-        self, positions: Positions, outputs: Mapping[str, Sequence[Outgoing]] | None = None, effects: Effects | None = None
+        self,
+        positions: Positions,
+        outputs: Mapping[str, Sequence[Outgoing]] | None = None,
+        effects: Effects | None = None,
     ) -> None:
         keys = {_position(self.group, topic, partition): (topic, partition) for topic, partition in positions}
         advanced = {at: self._advance(at, offset) for at, offset in positions.items()}
