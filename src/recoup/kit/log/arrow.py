@@ -1,4 +1,10 @@
-"""Arrow tables to and from the bytes of a log record: one IPC stream, LZ4-compressed buffers. Knows no column."""
+"""Arrow tables to and from the bytes of a log record: one IPC stream, LZ4-compressed buffers. Knows no column.
+
+Columns without a value are left out and come back as nulls: a record of 60 events of 31 columns, most of them empty,
+is 8 kB instead of 21. It also lets a schema grow: a record from before a column existed reads as if it had been empty.
+"""
+
+from collections.abc import Sequence
 
 import pyarrow as pa
 
@@ -9,16 +15,47 @@ _COMPRESS_FROM = 64
 _PLAIN = pa.ipc.IpcWriteOptions()
 
 
-def encode(table: pa.Table | pa.RecordBatch) -> bytes:
+def encode(table: pa.Table) -> bytes:
     """One self-describing IPC stream."""
+    filled = [name for name, column in zip(table.column_names, table.columns, strict=True) if not _empty(column)]
+    slim = table.select(filled or table.column_names[:1])
     sink = pa.BufferOutputStream()
     options = _OPTIONS if table.num_rows >= _COMPRESS_FROM else _PLAIN
-    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
-        writer.write(table)
+    with pa.ipc.new_stream(sink, slim.schema, options=options) as writer:
+        writer.write(slim)
     return sink.getvalue().to_pybytes()
 
 
-def decode(value: bytes) -> pa.Table:
-    """The rows of one record; raises pa.ArrowInvalid for bytes that are not such a stream."""
+def decode(value: bytes, schema: pa.Schema) -> pa.Table:
+    """The rows of one record as `schema`; raises pa.ArrowInvalid for bytes that are not such a stream."""
+    return _conformed(_slim(value), schema)
+
+
+def joined(values: Sequence[bytes], schema: pa.Schema) -> pa.Table:
+    """The rows of many records as one table of `schema`, each column in one piece."""
+    tables = [_slim(value) for value in values]
+    whole = pa.concat_tables(tables, promote_options="default") if tables else schema.empty_table()
+    return _conformed(whole, schema).combine_chunks()
+
+
+def _empty(column: pa.ChunkedArray) -> bool:
+    return column.null_count == len(column)
+
+
+def _slim(value: bytes) -> pa.Table:
     with pa.ipc.open_stream(value) as reader:
         return reader.read_all()
+
+
+def _conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    if table.schema == schema:
+        return table
+    present = set(table.column_names)
+    rows = table.num_rows
+    return pa.Table.from_arrays(
+        [
+            table.column(field.name).cast(field.type) if field.name in present else pa.nulls(rows, field.type)
+            for field in schema
+        ],
+        schema=schema,
+    )

@@ -162,7 +162,7 @@ class Runner:
         parent = next((record.headers["traceparent"] for record in records if "traceparent" in record.headers), None)
         with traced(f"{self.group} {topic.name}", parent):
             if isinstance(topic, ArrowTopic) and self.consumer.on_batch is not None:
-                await self.consumer.on_batch(decoded(records))
+                await self.consumer.on_batch(decoded(records, topic.schema))
             elif isinstance(topic, Topic) and self.consumer.on_messages is not None:
                 decode = msgspec.json.Decoder(topic.kind).decode
                 await self.consumer.on_messages([decode(record.value) for record in records])
@@ -177,9 +177,9 @@ class Runner:
         await asyncio.sleep(min(0.1 * 2 ** min(self._failures, 10), LONGEST_PAUSE_SECONDS))
 
 
-def decoded(records: Sequence[Record]) -> Batch:
+def decoded(records: Sequence[Record], schema: pa.Schema) -> Batch:
     """The rows of Arrow records, beside the records they came in."""
-    tables: list[pa.Table] = [arrow.decode(record.value) for record in records]
+    tables: list[pa.Table] = [arrow.decode(record.value, schema) for record in records]
     return Batch(records, tables)
 
 
