@@ -1,0 +1,160 @@
+"""`recoup replay`: recorded events into a store, by time, over its public API. Never mixes them into live events.
+
+The store runs on its own events' clock, so that a recording of a month played in a minute gives the same carts as the
+month did. Sending a file twice is harmless: ids come from the rows' content. Batches follow each other one by one,
+because their order moves the clock.
+"""
+
+import argparse
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from recoup.demo import rees46
+from recoup.demo.client import BATCH, Client, Overview, Stats
+from recoup.demo.progress import Progress, figures
+from recoup.demo.recording import Recording, open_recording
+from recoup.kit.clock import stopwatch
+from recoup.kit.errors import Conflict, Invalid, Unavailable
+from recoup.kit.ids import derived_id
+from recoup.messages.events import Event, EventType
+
+CLOCK_LEAD: Final = timedelta(hours=1)
+"""How far past the last event the store's clock is moved, so that the last carts meet their fate too."""
+SETTLING_SECONDS: Final = 120.0
+"""So long nothing may move before we stop waiting."""
+QUIET_SECONDS: Final = 3.0
+"""An overview that has not moved for so long counts everything."""
+MOST_EXAMPLES: Final = 5
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What was read and sent."""
+
+    rows: int = 0
+    sent: int = 0
+    repeated: int = 0
+    """Rows whose content had come before, at the same time; the platform counts them as duplicates."""
+    skipped: list[str] = field(default_factory=list)
+    """Rows that are no events, each with the reason."""
+    last: datetime | None = None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `recoup replay`."""
+    parser.add_argument("file", type=Path, help="the recording, a CSV file")
+    parser.add_argument("--format", choices=("rees46",), required=True, help="how the file is to be read")
+    parser.add_argument("--url", default="http://127.0.0.1:8080", help="where Recoup runs (%(default)s)")
+    parser.add_argument("--key", required=True, help="a secret key of the store that takes the events")
+    parser.add_argument(
+        "--wait", action=argparse.BooleanOptionalAction, default=True,
+        help="wait until the overview counts every event, and print it",
+    )  # fmt: skip
+
+
+async def run(options: argparse.Namespace) -> None:
+    """Replays the file that the options name; raises Failure with a sentence when it cannot."""
+    recording = open_recording(options.file, "event_time", rees46.row_time)
+    names = rees46.columns(recording.header)
+    async with Client(options.url, options.key) as client:
+        before = await take_clock(client)
+        outcome = await send(client, recording, names)
+        after = await settled(client) if options.wait else await client.stats()
+        _print_outcome(outcome, before, after)
+        if options.wait:
+            Console().print(figures(await counted(client)))
+
+
+async def take_clock(client: Client) -> Stats:
+    """Makes sure that the store goes by event time; raises Conflict for one that has live events."""
+    stats = await client.stats()
+    if (await client.settings()).clock == "event":
+        return stats
+    if stats.accepted > 0:
+        raise Conflict(
+            f"this store has {stats.accepted} live events on the wall clock; a recording would be mixed up with them. "
+            "Replay into a new store"
+        )
+    await client.configure(clock="event")
+    return stats
+
+
+async def send(client: Client, recording: Recording, names: Sequence[str]) -> Outcome:
+    """Sends every row by time, then moves the store's clock past the last."""
+    outcome = Outcome(rows=len(recording) + len(recording.broken), skipped=list(recording.broken))
+    with Progress("replaying", len(recording)) as progress:
+        for batch in batches(recording, names, outcome):
+            await client.send(batch)
+            outcome.sent += len(batch)
+            progress.show(outcome.sent, f"{batch[-1].occurred_at:%Y-%m-%d %H:%M}")
+    if outcome.last is not None:
+        await client.send([clock_event(outcome.last + CLOCK_LEAD)])
+    return outcome
+
+
+def batches(recording: Recording, names: Sequence[str], outcome: Outcome) -> Iterator[list[Event]]:
+    """Events by time, up to `BATCH` at once; notes in `outcome` what is repeated, skipped, and last."""
+    batch: list[Event] = []
+    at_this_time: set[object] = set()
+    for row in recording.rows():
+        try:
+            event = rees46.to_event(names, row)
+        except Invalid as error:
+            outcome.skipped.append(f"{','.join(row)}: {error.detail}")
+            continue
+        # Rows of equal content have equal times, so it is enough to remember the ids of one moment.
+        if event.occurred_at != outcome.last:
+            at_this_time.clear()
+        outcome.repeated += event.event_id in at_this_time
+        at_this_time.add(event.event_id)
+        outcome.last = event.occurred_at
+        batch.append(event)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def clock_event(at: datetime) -> Event:
+    """Tells the store that it is so late; says nothing of any shopper."""
+    return Event(event_id=derived_id("clock", at.isoformat()), type=EventType.CLOCK, occurred_at=at)
+
+
+async def settled(client: Client) -> Stats:
+    """Waits until every accepted event has been processed; raises Unavailable when nothing moves any more."""
+    seen, moved_at = await client.stats(), stopwatch()
+    while not seen.settled:
+        await asyncio.sleep(0.2)
+        stats = await client.stats()
+        if stats != seen:
+            seen, moved_at = stats, stopwatch()
+        if stopwatch() - moved_at > SETTLING_SECONDS:
+            raise Unavailable(f"the pipeline stands still: {seen.accepted} events accepted, {seen.unique} processed")
+    return seen
+
+
+async def counted(client: Client) -> Overview:
+    """Waits until everything has reached the overview, that is, until it has not moved for a while."""
+    seen, moved_at = await client.overview(), stopwatch()
+    while stopwatch() - moved_at < QUIET_SECONDS:
+        await asyncio.sleep(0.2)
+        overview = await client.overview()
+        if overview != seen:
+            seen, moved_at = overview, stopwatch()
+    return seen
+
+
+def _print_outcome(outcome: Outcome, before: Stats, after: Stats) -> None:
+    accepted, duplicates = after.accepted - before.accepted, after.duplicates - before.duplicates
+    print(f"rows {outcome.rows:,}  sent {outcome.sent:,}  accepted {accepted:,}  duplicates {duplicates:,}")
+    for reason in outcome.skipped[:MOST_EXAMPLES]:
+        print(f"  skipped: {reason}")
+    if len(outcome.skipped) > MOST_EXAMPLES:
+        print(f"  skipped: {len(outcome.skipped) - MOST_EXAMPLES:,} more")
