@@ -19,7 +19,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import Counter, Gauge, Histogram, generate_latest
 
@@ -28,6 +28,7 @@ from recoup.kit import errors
 from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Failure, Forbidden, Invalid, Problem, Refused, TooMany, Unauthenticated, Unavailable
 from recoup.kit.ids import new_id
+from recoup.kit.jobs import Runs
 from recoup.kit.peers import IDENTITY_HEADER
 from recoup.kit.service import Check, Job, Service
 from recoup.kit.telemetry import logger, traced
@@ -267,6 +268,13 @@ class JobEntry(msgspec.Struct, frozen=True):
     timeout_seconds: float
 
 
+class JobCall(msgspec.Struct, frozen=True):
+    """Which run of a job is asked for."""
+
+    run_id: str = ""
+    """A run asked for twice under the same id is done once; empty for one of its own."""
+
+
 class JobResult(msgspec.Struct, frozen=True):
     """What came of a job, in one sentence."""
 
@@ -274,19 +282,17 @@ class JobResult(msgspec.Struct, frozen=True):
 
 
 def _job_routes(jobs: Sequence[Job]) -> Router:
+    runs = Runs(jobs)
+
     @get("/", opt={"permission": INTERNAL}, sync_to_thread=False)
     def offered() -> list[JobEntry]:
         """The jobs this service wants to be run, with their times."""
         return [JobEntry(job.name, job.cron, job.timeout.total_seconds()) for job in jobs]
 
     @post("/{name:str}", opt={"permission": INTERNAL})
-    async def run_job(name: FromPath[str]) -> JobResult:
+    async def run_job(name: FromPath[str], data: JSONBody[JobCall]) -> JobResult:
         """Runs a job and waits for it."""
-        job = next((job for job in jobs if job.name == name), None)
-        if job is None:
-            raise errors.Missing(f"no job {name!r}")
-        async with asyncio.timeout(job.timeout.total_seconds()):
-            return JobResult(await job.run())
+        return JobResult(await runs.run(name, data.run_id))
 
     return Router("/internal/jobs", route_handlers=[offered, run_job], tags=["jobs"])
 

@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from datetime import timedelta
+from typing import NamedTuple, TypeVar
 
 import aiohttp
 import msgspec
@@ -14,6 +15,14 @@ from recoup.kit.telemetry import current_trace
 
 T = TypeVar("T")
 IDENTITY_HEADER = "X-Recoup-Identity"
+
+
+class Probe(NamedTuple):
+    """An answer as it came, and how long it took."""
+
+    status: int
+    body: bytes
+    seconds: float
 
 
 @dataclass(slots=True)
@@ -68,10 +77,23 @@ class Peers:
         async with self._call("GET", service, path, params, None) as answer:
             return await answer.read()
 
-    async def post(self, service: str, path: str, body: object, kind: type[T]) -> T:
-        """POSTs JSON and reads the answer as `kind`."""
-        async with self._call("POST", service, path, None, msgspec.json.encode(body)) as answer:
+    async def post(
+        self, service: str, path: str, body: object, kind: type[T], *, patience: timedelta | None = None
+    ) -> T:
+        """POSTs JSON and reads the answer as `kind`; `patience` where it takes longer than others may."""
+        async with self._call("POST", service, path, None, msgspec.json.encode(body), patience) as answer:
             return msgspec.json.decode(await answer.read(), type=kind)
+
+    async def probe(self, service: str, path: str, *, patience: timedelta) -> Probe:
+        """GETs whatever there is, a 503 too; raises Unavailable only where nothing answers."""
+        started = stopwatch()
+        timeout = aiohttp.ClientTimeout(total=patience.total_seconds())
+        try:
+            async with self.session().get(self.address(service) + path, timeout=timeout) as answer:
+                body = await answer.read()
+                return Probe(answer.status, body, stopwatch() - started)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unavailable(f"{service} does not answer: {error}") from error
 
     async def close(self) -> None:
         if self._session is not None:
@@ -79,7 +101,13 @@ class Peers:
 
     @asynccontextmanager
     async def _call(
-        self, method: str, service: str, path: str, params: Mapping[str, str] | None, body: bytes | None
+        self,
+        method: str,
+        service: str,
+        path: str,
+        params: Mapping[str, str] | None,
+        body: bytes | None,
+        patience: timedelta | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         headers = {IDENTITY_HEADER: self.identity.token()}
         here = current_trace()
@@ -88,8 +116,11 @@ class Peers:
         if body is not None:
             headers["Content-Type"] = "application/json"
         url = self.address(service) + path
+        timeout = aiohttp.ClientTimeout(total=patience.total_seconds() if patience else self.timeout_seconds)
         try:
-            async with self.session().request(method, url, params=params, data=body, headers=headers) as answer:
+            async with self.session().request(
+                method, url, params=params, data=body, headers=headers, timeout=timeout
+            ) as answer:
                 if answer.status >= 500:
                     raise Unavailable(f"{service} answered {answer.status} to {method} {path}")
                 if answer.status >= 400:
