@@ -5,6 +5,8 @@ Nothing here knows the platform from the inside: answers are read by the fields 
 
 import asyncio
 import gzip
+import html
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +30,7 @@ PATIENCE_SECONDS: Final = 120.0
 """So long one request is tried again while the platform is busy or away."""
 BROWSER: Final = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0 Safari/537.36"
 _LATER: Final = frozenset({429, 502, 503, 504})
+_PIXEL: Final = re.compile(r"""src=["']([^"']*/track/open/[^"']*)["']""")
 _JSON: Final = {"Content-Type": "application/json"}
 
 
@@ -87,16 +90,35 @@ class Mail(Struct, frozen=True, kw_only=True):
     id: str
     to: str
     sent_at: datetime
-    text: str = ""
     html: str = ""
     links: list[str] = []
+
+    @property
+    def button(self) -> str | None:
+        """The tracked link that leads back to the cart."""
+        return next((link for link in self.links if "/track/click/" in link), None)
+
+    @property
+    def pixel(self) -> str | None:
+        """The picture whose loading says that the mail was opened."""
+        found = _PIXEL.search(self.html)
+        return html.unescape(found[1]) if found else None
+
+
+class Refusal(Struct, frozen=True, kw_only=True):
+    """One event that was not taken."""
+
+    detail: str
+    code: str = ""
+    field: str = ""
+    index: int | None = None
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
     """How a batch was taken: how many events are safe with the platform, and what is wrong with the others."""
 
     accepted: int = 0
-    errors: list[dict[str, object]] = []
+    refused: list[Refusal] = []
 
 
 class _Problem(Struct, frozen=True):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recoup.kit.clock import milliseconds
+from recoup.kit.clock import milliseconds, moment
 from recoup.kit.errors import Invalid
 
 Cells = Sequence[str]
@@ -28,6 +28,8 @@ class Recording:
     places: "np.ndarray[tuple[int], np.dtype[np.int64]]"
     broken: Sequence[str]
     """What has no time, each with its line and why."""
+    start: datetime
+    """When the first row happened; the beginning of time for a file without rows."""
 
     def __len__(self) -> int:
         return len(self.places)
@@ -63,7 +65,7 @@ def open_recording(path: Path, time_column: str, time_of: Callable[[str], dateti
     except OSError as error:
         raise Invalid(f"cannot read {path}: {error.strerror}") from error
     order = np.argsort(np.array(times, np.int64), kind="stable")
-    return Recording(path, header, np.array(places, np.int64)[order], broken)
+    return Recording(path, header, np.array(places, np.int64)[order], broken, moment(min(times, default=0)))
 
 
 def _column(header: Cells, name: str) -> int:

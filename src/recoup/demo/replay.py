@@ -20,7 +20,7 @@ from recoup.demo.client import BATCH, Client, Overview, Stats
 from recoup.demo.progress import Progress, figures
 from recoup.demo.recording import Recording, open_recording
 from recoup.kit.clock import stopwatch
-from recoup.kit.errors import Conflict, Invalid, Unavailable
+from recoup.kit.errors import Conflict, Invalid, Refused, Unavailable
 from recoup.kit.ids import derived_id
 from recoup.messages.events import Event, EventType
 
@@ -63,7 +63,7 @@ async def run(options: argparse.Namespace) -> None:
     recording = open_recording(options.file, "event_time", rees46.row_time)
     names = rees46.columns(recording.header)
     async with Client(options.url, options.key) as client:
-        before = await take_clock(client)
+        before = await take_clock(client, recording.start)
         outcome = await send(client, recording, names)
         after = await settled(client) if options.wait else await client.stats()
         _print_outcome(outcome, before, after)
@@ -71,7 +71,7 @@ async def run(options: argparse.Namespace) -> None:
             Console().print(figures(await counted(client)))
 
 
-async def take_clock(client: Client) -> Stats:
+async def take_clock(client: Client, first: datetime) -> Stats:
     """Makes sure that the store goes by event time; raises Conflict for one that has live events."""
     stats = await client.stats()
     if (await client.settings()).clock == "event":
@@ -82,7 +82,22 @@ async def take_clock(client: Client) -> Stats:
             "Replay into a new store"
         )
     await client.configure(clock="event")
+    await clock_taken(client, first)
     return stats
+
+
+async def clock_taken(client: Client, at: datetime) -> None:
+    """Waits until the collector knows of the new clock: only then does it take a `clock` event at all."""
+    started = stopwatch()
+    while True:
+        await asyncio.sleep(0.25)
+        try:
+            await client.send([clock_event(at)])
+        except Refused:
+            if stopwatch() - started > SETTLING_SECONDS:
+                raise
+        else:
+            return
 
 
 async def send(client: Client, recording: Recording, names: Sequence[str]) -> Outcome:
@@ -90,8 +105,9 @@ async def send(client: Client, recording: Recording, names: Sequence[str]) -> Ou
     outcome = Outcome(rows=len(recording) + len(recording.broken), skipped=list(recording.broken))
     with Progress("replaying", len(recording)) as progress:
         for batch in batches(recording, names, outcome):
-            await client.send(batch)
+            receipt = await client.send(batch)
             outcome.sent += len(batch)
+            outcome.skipped += [f"event {refusal.index}: {refusal.detail}" for refusal in receipt.refused]
             progress.show(outcome.sent, f"{batch[-1].occurred_at:%Y-%m-%d %H:%M}")
     if outcome.last is not None:
         await client.send([clock_event(outcome.last + CLOCK_LEAD)])
