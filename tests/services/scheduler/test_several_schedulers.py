@@ -114,7 +114,7 @@ def start_scheduler(
             "RECOUP_SCHEDULER__TICK_SECONDS": "0.1",
             "RECOUP_SCHEDULER__LEASE_SECONDS": "2",
         }
-        with (tmp_path / f"scheduler-{member}.log").open("wb") as output:
+        with (tmp_path / f"scheduler-{member}.log").open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "recoup", "serve", "scheduler"],
                 env=os.environ | settings,
@@ -173,7 +173,8 @@ async def test_jobs_due_at_once_are_each_done_once_although_a_scheduler_dies_in_
         await until(connection, "select count(*) from scheduler.instances", 2)
         await until(
             connection,
-            f"select count(*) from scheduler_dbos.workflow_status where status <> 'SUCCESS' and executor_id = '{victim}'",
+            "select count(*) from scheduler_dbos.workflow_status "
+            f"where status <> 'SUCCESS' and executor_id = '{victim}'",
             0,
         )
         work.let_go.set()

@@ -118,7 +118,7 @@ class Engine:
             "dbos_system_schema": SCHEMA,
             "sys_db_pool_size": 3,
             "use_listen_notify": False,
-            "notification_listener_polling_interval_sec": 60.0,
+            "notification_listener_polling_interval_sec": 2.0,
             "scheduler_polling_interval_sec": 3600.0,
             "application_version": _VERSION,
             "executor_id": self.member,
