@@ -14,7 +14,7 @@ from recoup.kit.config import Secret
 from recoup.kit.errors import Invalid
 from recoup.kit.http import HttpSettings, create_app
 from recoup.kit.log.open import open_log
-from recoup.kit.log.runner import Publisher
+from recoup.kit.runner import Publisher
 from recoup.kit.peers import Peers, TokenSource
 from recoup.kit.process import run
 from recoup.kit.service import Consumer, Service

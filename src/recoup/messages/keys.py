@@ -18,23 +18,33 @@ class KeyPattern(NamedTuple):
         return self.pattern.format(**parts)
 
 
-SEEN_EVENTS = KeyPattern("seen:{hour}:{shard}", "pipeline", "set", timedelta(hours=2), "ids of events that took effect")
+SEEN_EVENTS = KeyPattern(
+    "seen:{store_id}:{hour}", "pipeline", "set", timedelta(hours=2), "ids of events that took effect"
+)
 CARTS = KeyPattern("carts:{partition}", "pipeline", "hash", None, "state of each cart that holds or held items")
+CART_DUE = KeyPattern("cart_due:{partition}:{store_id}", "pipeline", "zset", None, "when to look at a cart again, ms")
+PIPELINE_STATUS = KeyPattern("pipeline_status:{member}", "pipeline", "string", timedelta(minutes=1), "rates by stage")
 EVENT_STATS = KeyPattern(
     "event_stats:{store_id}", "pipeline", "hash", None, "counts of accepted, refused, duplicate events"
 )
 STORE_CLOCKS = KeyPattern("store_clocks:{partition}", "pipeline", "hash", None, "event time reached, by store")
 CART_FEATURES = KeyPattern(
-    "features:{store_id}:{cart_id}", "ai", "hash", timedelta(days=8), "online features of a cart"
+    "features:{store_id}:{cart_id}", "ai", "string", timedelta(days=8), "what a cart's events add up to, packed"
+)
+SESSION_FEATURES = KeyPattern(
+    "session_features:{store_id}:{session_id}", "ai", "string", timedelta(days=2), "a session's events without a cart"
 )
 USER_FEATURES = KeyPattern(
-    "user_features:{store_id}:{user_id}", "ai", "hash", timedelta(days=400), "online features of a person"
+    "user_features:{store_id}:{user_id}", "ai", "zset", timedelta(days=400), "orders of a person, by time"
 )
 PREDICTION = KeyPattern(
     "prediction:{store_id}:{cart_id}", "ai", "string", timedelta(days=8), "last prediction of a cart"
 )
 CONTACTS = KeyPattern(
     "contacts:{store_id}:{person_id}", "interventions", "zset", timedelta(days=8), "when a person was contacted"
+)
+SOCKETS = KeyPattern(
+    "ws_connections:{store_id}", "interventions", "zset", timedelta(minutes=5), "who has a page open, until when"
 )
 API_KEY = KeyPattern("api_key:{digest}", "platform", "string", timedelta(minutes=1), "what an API key may do")
 RATE_LIMIT = KeyPattern("rate_limit:{identifier}", "platform", "string", timedelta(minutes=5), "recent attempts")

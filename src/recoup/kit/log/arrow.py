@@ -31,11 +31,11 @@ def decode(value: bytes, schema: pa.Schema) -> pa.Table:
     return _conformed(_slim(value), schema)
 
 
-def joined(values: Sequence[bytes], schema: pa.Schema) -> pa.Table:
-    """The rows of many records as one table of `schema`, each column in one piece."""
+def joined(values: Sequence[bytes], schema: pa.Schema) -> tuple[pa.Table, list[int]]:
+    """The rows of many records as one table of `schema`, each column in one piece; and how many came from each record."""
     tables = [_slim(value) for value in values]
     whole = pa.concat_tables(tables, promote_options="default") if tables else schema.empty_table()
-    return _conformed(whole, schema).combine_chunks()
+    return _conformed(whole, schema).combine_chunks(), [table.num_rows for table in tables]
 
 
 def _empty(column: pa.ChunkedArray) -> bool:

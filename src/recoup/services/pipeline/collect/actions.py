@@ -1,0 +1,116 @@
+"""What both doors do with events: read them, make them durable, count them. Refuses early what it could not keep up with."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from recoup.kit.clock import Clock
+from recoup.kit.errors import Failure, Refused, TooMany
+from recoup.kit.ids import new_id
+from recoup.kit.log.port import Log
+from recoup.kit.telemetry import logger
+from recoup.messages.events import Event, EventType
+from recoup.messages.stores import StoreDirectory, StoreSettings
+from recoup.messages.topics import EVENTS_RAW
+from recoup.services.pipeline.collect.domain.reading import SHOP_TYPES, Form, Limits, Reading, read
+from recoup.services.pipeline.collect.domain.rows import dead_table, partitions_of, table_of
+from recoup.services.pipeline.collect.store import EventLog, Stats
+from recoup.services.pipeline.settings import Settings
+
+log = logger(__name__)
+STREAM_GROUP = "pipeline"
+# How far a store's event time must have moved before every partition is told again.
+TICK = timedelta(seconds=60)
+
+
+@dataclass(slots=True)
+class Collector:
+    """Takes events for any store."""
+
+    events: EventLog
+    stats: Stats
+    stores: StoreDirectory
+    log: Log
+    clock: Clock
+    settings: Settings
+    _overloaded: bool = False
+    _ticked: dict[str, datetime] = field(default_factory=dict)
+
+    async def accept(self, store_id: str, body: bytes, form: Form) -> Reading:
+        """Durable events and refusals; raises Refused for a body that cannot be read, TooMany or Unavailable to slow down."""
+        if self._overloaded:
+            raise TooMany("events wait to be processed; send again later", retry_after=timedelta(seconds=1))
+        store = await self.stores.settings(store_id)
+        now = self.clock.now()
+        try:
+            reading = read(body, form, self._limits(store_id, store, now))
+        except Refused as refusal:
+            self.stats.count(store_id, {f"refused:{refusal.reason}": 1})
+            raise
+        await self._keep(store_id, store, reading, now)
+        return reading
+
+    def _limits(self, store_id: str, store: StoreSettings, now: datetime) -> Limits:
+        settings = self.settings
+        return Limits(
+            store_id=store_id,
+            types=SHOP_TYPES if store.clock == "wall" else SHOP_TYPES | {EventType.CLOCK.value},
+            oldest=None if store.clock == "event" else now - timedelta(days=store.oldest_event_days),
+            newest=now + timedelta(hours=settings.future_hours),
+            events=settings.batch_events,
+            items=settings.max_items,
+            properties_bytes=settings.max_properties_bytes,
+        )
+
+    async def _keep(self, store_id: str, store: StoreSettings, reading: Reading, now: datetime) -> None:
+        events, partitions = self._routed(store_id, store, reading.events)
+        # An event clock is the shop's own; correcting it by ours would tear its events apart.
+        skew = self.settings.skew_seconds if store.clock == "wall" else 2**31
+        good = table_of(events, store_id, now, skew) if events else None
+        dead = dead_table(reading.refusals, store_id, now) if reading.refusals else None
+        if good is not None or dead is not None:
+            await self.events.append(store_id, good, partitions, dead)
+        if len(events) > 0 and events[-1].type == EventType.CLOCK:
+            self._ticked[store_id] = events[-1].occurred_at
+        counts = Counter(f"refused:{refusal.problem.code}" for refusal in reading.refusals)
+        counts["accepted"] = len(reading.events)
+        self.stats.count(store_id, counts)
+
+    def _routed(
+        self, store_id: str, store: StoreSettings, events: Sequence[Event]
+    ) -> tuple[Sequence[Event], np.ndarray]:
+        """Each event with its partition; on an event clock, every partition also learns how late it is."""
+        if store.clock == "wall":
+            return events, partitions_of(events, store_id, self.log.partitions)
+        shoppers = [event for event in events if event.type != EventType.CLOCK]
+        ticks = self._ticks(store_id, events, asked=len(shoppers) < len(events))
+        partitions = partitions_of(shoppers, store_id, self.log.partitions)
+        return [*shoppers, *ticks], np.concatenate([partitions, np.arange(len(ticks), dtype=np.int64)])
+
+    def _ticks(self, store_id: str, events: Sequence[Event], *, asked: bool) -> Sequence[Event]:
+        if not events:
+            return ()
+        reached = max(event.occurred_at for event in events)
+        before = self._ticked.get(store_id)
+        if before is not None and reached < before + TICK and not (asked and reached > before):
+            return ()
+        return [
+            Event(event_id=new_id(), type=EventType.CLOCK, occurred_at=reached, session_id="clock")
+            for _ in range(self.log.partitions)
+        ]
+
+    async def watch_backlog(self) -> None:
+        """Notes whether the processor keeps up, from its lag; called every now and then."""
+        waiting = sum(lag.waiting for lag in await self.log.lag(STREAM_GROUP, EVENTS_RAW.name))
+        self._overloaded = waiting > self.settings.max_backlog_records
+
+    async def housekeep(self) -> None:
+        """One round of what happens in the background; an outage only makes it late."""
+        try:
+            await self.stats.flush()
+            await self.watch_backlog()
+        except Failure as failure:
+            log.warning("housekeeping is late", why=failure.detail)

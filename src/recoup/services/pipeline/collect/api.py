@@ -1,0 +1,211 @@
+"""The collector's doors: single events, batches, a WebSocket, and the counts. Decodes transfer encodings; decides nothing.
+
+Bodies are taken raw and read by one prepared decoder: half the cost of a typed parameter at 500 events a request.
+"""
+
+import zlib
+from typing import Any, Final
+
+import msgspec
+from litestar import Request, Router, WebSocket, get, post, websocket
+from litestar.di import NamedDependency
+from litestar.exceptions import WebSocketDisconnect
+from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
+from msgspec import Struct
+
+from recoup.kit.errors import Failure, Invalid, Problem, TooLarge
+from recoup.kit.http import ProblemDocument, caller_of, problem
+from recoup.kit.telemetry import current_trace
+from recoup.messages.access import Permission
+from recoup.services.pipeline.collect.actions import Collector
+from recoup.services.pipeline.collect.domain.reading import Form, Reading
+from recoup.services.pipeline.collect.store import EventStats, Stats
+
+_LINE_TYPES: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
+_JSON_TYPES: Final = frozenset({"", "application/json", "text/plain"})
+_GZIP: Final = 16 + zlib.MAX_WBITS
+_WRITE: Final = {"permission": Permission.EVENTS_WRITE}
+
+
+class Receipt(Struct, frozen=True, kw_only=True):
+    """What became of a request: how many events are durable now, and which are not taken and why."""
+
+    accepted: int
+    refused: list[Problem] = []
+
+
+class FrameResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One event of a frame, by its place: accepted, or refused with the rule it broke."""
+
+    index: int
+    status: str
+    event_id: str = ""
+    problem: Problem | None = None
+
+
+class FrameAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="ack"):
+    """The acknowledgement of one frame: a verdict for each event, or one problem for the whole frame."""
+
+    id: str
+    accepted: int = 0
+    results: list[FrameResult] = []
+    problem: ProblemDocument | None = None
+
+
+class Frame(Struct, frozen=True):
+    """What a client sends over the socket; `id` comes back in the acknowledgement."""
+
+    id: str
+    events: msgspec.Raw
+
+
+def _body(schema: dict[str, object], *types: str) -> type[Operation]:
+    """An operation whose body is described by hand, as it is read raw."""
+
+    class Described(Operation):
+        def __post_init__(self) -> None:
+            media = OpenAPIMediaType(schema=Schema(**schema))  # pyright: ignore[reportArgumentType] - plain JSON Schema
+            self.request_body = RequestBody(content=dict.fromkeys(types, media), required=True)
+
+    return Described
+
+
+_EVENT_SCHEMA: Final[dict[str, object]] = {
+    "type": "object",
+    "description": "One event; see the event vocabulary for types and fields.",
+    "required": ["event_id", "type", "occurred_at"],
+    "properties": {
+        "event_id": Schema(type="string", format="uuid"),
+        "type": Schema(type="string"),
+        "occurred_at": Schema(type="string", format="date-time"),
+        "cart_id": Schema(type="string", min_length=1, max_length=128),
+        "anonymous_id": Schema(type="string", min_length=1, max_length=128),
+    },
+}
+"""Enough to write a first event by; every field is in the guide."""
+
+
+@post("/", status_code=202, opt=_WRITE, operation_class=_body(_EVENT_SCHEMA, "application/json"))
+async def post_event(
+    request: Request[Any, Any, Any], store_id: NamedDependency[str], collector: NamedDependency[Collector]
+) -> Receipt:
+    """Takes one event; it is durable when this answers 202."""
+    reading = await collector.accept(store_id, await _content(request, collector), Form.ONE)
+    return _receipt(reading)
+
+
+@post(
+    "/batch",
+    status_code=202,
+    opt=_WRITE,
+    operation_class=_body({"type": "array", "items": Schema(**_EVENT_SCHEMA)}, "application/json"),  # pyright: ignore[reportArgumentType] - plain JSON Schema
+)
+async def post_batch(
+    request: Request[Any, Any, Any], store_id: NamedDependency[str], collector: NamedDependency[Collector]
+) -> Receipt:
+    """Takes a JSON array, or lines of JSON (NDJSON); gzip allowed. Good events are kept whatever their neighbours are."""
+    form = Form.LINES if _media_type(request) in _LINE_TYPES else Form.ARRAY
+    reading = await collector.accept(store_id, await _content(request, collector), form)
+    return _receipt(reading)
+
+
+@get("/stats", opt={"permission": Permission.EVENTS_READ})
+async def read_stats(store_id: NamedDependency[str], stats: NamedDependency[Stats]) -> EventStats:
+    """What the store's events came to since the first one."""
+    return await stats.read(store_id)
+
+
+@websocket("/stream", opt=_WRITE)
+async def stream_events(socket: WebSocket[Any, Any, Any], collector: NamedDependency[Collector]) -> None:
+    """Frames `{id, events: […]}` in, acknowledgements `{type: "ack", id, accepted, results: […]}` out, in order."""
+    store_id = caller_of(socket).tenant(None, Permission.EVENTS_WRITE)
+    await socket.accept()
+    try:
+        while True:
+            frame = await socket.receive_data("text")
+            await socket.send_data(await _answered(collector, store_id, frame.encode()))
+    except WebSocketDisconnect:
+        return
+
+
+async def _answered(collector: Collector, store_id: str, data: bytes) -> str:
+    frame_id = ""
+    try:
+        if len(data) > collector.settings.batch_bytes:
+            raise TooLarge(f"a frame of {len(data)} bytes; at most {collector.settings.batch_bytes} are taken")
+        frame = _frame(data)
+        frame_id = frame.id
+        reading = await collector.accept(store_id, bytes(frame.events), Form.ARRAY)
+        answer = FrameAnswer(id=frame_id, accepted=len(reading.events), results=_results(reading))
+    except Failure as failure:
+        here = current_trace()
+        answer = FrameAnswer(id=frame_id, problem=problem(failure, here.trace_id if here else ""))
+    return msgspec.json.encode(answer).decode()
+
+
+def _frame(data: bytes) -> Frame:
+    try:
+        return msgspec.json.decode(data, type=Frame)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Invalid(f"a frame is {{id, events: […]}}: {error}", code="malformed_frame") from error
+
+
+def _results(reading: Reading) -> list[FrameResult]:
+    taken = [
+        FrameResult(index=index, status="accepted", event_id=str(event.event_id))
+        for index, event in zip(reading.indexes, reading.events, strict=True)
+    ]
+    refused = [
+        FrameResult(
+            index=refusal.problem.index or 0, status="refused", event_id=refusal.event_id, problem=refusal.problem
+        )
+        for refusal in reading.refusals
+    ]
+    return sorted([*taken, *refused], key=lambda result: result.index)
+
+
+def _receipt(reading: Reading) -> Receipt:
+    problems = [refusal.problem for refusal in reading.refusals]
+    if problems and not reading.events:
+        raise Invalid(f"no event of this request can be taken: {problems[0].detail}", problems=problems)
+    return Receipt(accepted=len(reading.events), refused=problems)
+
+
+def _media_type(request: Request[Any, Any, Any]) -> str:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in _LINE_TYPES and kind not in _JSON_TYPES:
+        raise Invalid(f"cannot read a body of type {kind!r}; send JSON or NDJSON", code="unsupported_media_type")
+    return kind
+
+
+async def _content(request: Request[Any, Any, Any], collector: Collector) -> bytes:
+    """The body without its transfer coding, never longer than the limit."""
+    _media_type(request)
+    limit = collector.settings.batch_bytes
+    body = await request.body()
+    coding = request.headers.get("content-encoding", "identity").lower()
+    if coding == "gzip":
+        body = _gunzipped(body, limit)
+    elif coding != "identity":
+        raise Invalid(f"unknown content encoding {coding!r}; gzip is known", code="unsupported_encoding")
+    if len(body) > limit:
+        raise TooLarge(f"a body of {len(body)} bytes; at most {limit} are taken")
+    return body
+
+
+def _gunzipped(body: bytes, limit: int) -> bytes:
+    unzip = zlib.decompressobj(_GZIP)
+    try:
+        content = unzip.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise Invalid(f"the body is not gzip: {error}", code="bad_encoding") from error
+    if len(content) > limit:
+        raise TooLarge(f"more than {limit} bytes after decompression; that is the most taken")
+    if not unzip.eof:
+        raise Invalid("the gzip body ends too early", code="bad_encoding")
+    return content
+
+
+def router() -> Router:
+    """Everything under /events."""
+    return Router("/events", route_handlers=[post_event, post_batch, read_stats, stream_events], tags=["events"])

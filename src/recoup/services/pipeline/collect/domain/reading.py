@@ -1,0 +1,260 @@
+"""From bytes to events, each with its own verdict. One bad event never costs its neighbours; nothing is guessed or mended.
+
+The common case, a body whose every event is good, is decoded in one go and checked by column. Only when that fails is
+the body read again event by event, to say which one broke which rule.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from recoup.kit.errors import Invalid, Problem, TooLarge
+from recoup.messages.events import DERIVED, Event, EventType
+
+SHOP_TYPES: Final = frozenset(kind.value for kind in EventType) - DERIVED - {EventType.CLOCK.value}
+
+_EVENT: Final = msgspec.json.Decoder(Event)
+_EVENTS: Final = msgspec.json.Decoder(list[Event])
+_PARTS: Final = msgspec.json.Decoder(list[Raw])
+_ANY: Final = msgspec.json.Decoder()
+_PLACE: Final = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$(?P<place>[^`]*)`)?$", re.DOTALL)
+_NAMED: Final = re.compile(r"(?:field|unknown field) `(\w+)`")
+
+
+class Form(Enum):
+    """How events are laid out in a body."""
+
+    ONE = auto()
+    ARRAY = auto()
+    LINES = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an envelope must keep to, for one store at one moment."""
+
+    store_id: str
+    types: frozenset[str]
+    oldest: datetime | None
+    newest: datetime
+    events: int
+    items: int
+    properties_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An event that is not taken, why, and what came."""
+
+    problem: Problem
+    body: bytes
+    event_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The good events with their place in the request, and the refusals."""
+
+    events: Sequence[Event]
+    indexes: Sequence[int]
+    refusals: Sequence[Refusal]
+
+
+def read(body: bytes, form: Form, limits: Limits) -> Reading:
+    """Events and refusals; raises Invalid where the body as a whole cannot be read, TooLarge for too many events."""
+    try:
+        events = _decode(body, form)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _read_each(body, form, limits)
+    _demand_room(len(events), limits)
+    if _all_good(events, limits):
+        return Reading(events, range(len(events)), ())
+    return _sorted_out([(event, b"") for event in events], limits)
+
+
+def _decode(body: bytes, form: Form) -> list[Event]:
+    match form:
+        case Form.ONE:
+            return [_EVENT.decode(body)]
+        case Form.ARRAY:
+            return _EVENTS.decode(body)
+        case Form.LINES:
+            return _EVENT.decode_lines(body)
+
+
+def _demand_room(count: int, limits: Limits) -> None:
+    if count > limits.events:
+        raise TooLarge(f"{count} events in one request; at most {limits.events} are taken", code="too_many_events")
+
+
+def _read_each(body: bytes, form: Form, limits: Limits) -> Reading:
+    parts = _parts(body, form)
+    _demand_room(len(parts), limits)
+    return _sorted_out([(_decoded(part), part) for part in parts], limits)
+
+
+def _parts(body: bytes, form: Form) -> list[bytes]:
+    if form is Form.LINES:
+        return [line for line in body.splitlines() if line.strip()]
+    if form is Form.ONE:
+        _demand_json(body)
+        return [body]
+    try:
+        return [bytes(part) for part in _PARTS.decode(body)]
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        _demand_json(body)
+        raise Invalid(f"the body must be a JSON array of events: {error}", code="not_an_array") from error
+
+
+def _demand_json(body: bytes) -> None:
+    try:
+        _ANY.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Invalid(f"the body is not JSON: {error}", code="malformed_json") from error
+
+
+def _decoded(part: bytes) -> Event | Problem:
+    try:
+        return _EVENT.decode(part)
+    except msgspec.ValidationError as error:
+        return _problem(str(error))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return Problem(code="malformed_json", detail=f"this event is not JSON: {error}")
+
+
+def _problem(message: str) -> Problem:
+    """A rule of the envelope in our words, from the decoder's message."""
+    found = _PLACE.match(message)
+    what, place = (found["what"], found["place"] or "") if found else (message, "")
+    named = _NAMED.search(what)
+    field = ".".join(part for part in (place.strip("."), named[1] if named else "") if part)
+    return Problem(code=_code(what), detail=what, field=field)
+
+
+def _code(what: str) -> str:
+    if "missing required field" in what:
+        return "missing_field"
+    if "unknown field" in what:
+        return "unknown_field"
+    if what.startswith("Invalid"):
+        return "bad_format"
+    if "length" in what or ">=" in what or "<=" in what:
+        return "out_of_range"
+    return "wrong_type"
+
+
+def _all_good(events: Sequence[Event], limits: Limits) -> bool:
+    """Every rule of `_broken_rule`, asked of all events together."""
+    if not events:
+        return True
+    times = [event.occurred_at for event in events]
+    return (
+        max(times) <= limits.newest
+        and (limits.oldest is None or min(times) >= limits.oldest)
+        and {event.type for event in events} <= limits.types
+        and {event.store_id for event in events} <= {None, limits.store_id}
+        and max([len(event.items) for event in events]) <= limits.items
+        and all(map(_is_currency, {event.currency for event in events}))
+        and all([event.cart_id or event.anonymous_id or event.user_id or event.session_id for event in events])
+        and all([not event.properties or _properties_fit(event.properties, limits) for event in events])
+        and len({event.event_id for event in events}) == len(events)
+    )
+
+
+def _is_currency(code: str | None) -> bool:
+    return code is None or (code.isascii() and code.isalpha() and code.isupper())
+
+
+def _properties_fit(properties: Raw, limits: Limits) -> bool:
+    size = memoryview(properties).nbytes
+    return size == 0 or (size <= limits.properties_bytes and bytes(memoryview(properties)[:1]) == b"{")
+
+
+_Rule = Callable[[Event, Limits], Problem | None]
+
+
+def _broken_rule(event: Event, limits: Limits) -> Problem | None:
+    return next((problem for rule in _RULES if (problem := rule(event, limits)) is not None), None)
+
+
+def _time_rule(event: Event, limits: Limits) -> Problem | None:
+    if event.occurred_at > limits.newest:
+        return Problem(code="future_time", field="occurred_at", detail=f"{event.occurred_at} is too far in the future")
+    if limits.oldest is not None and event.occurred_at < limits.oldest:
+        return Problem(code="too_old", field="occurred_at", detail=f"older than this store takes ({limits.oldest})")
+    return None
+
+
+def _type_rule(event: Event, limits: Limits) -> Problem | None:
+    if event.type in limits.types:
+        return None
+    if event.type in DERIVED:
+        return Problem(code="derived_type", field="type", detail=f"{event.type!r} is found out by us, not sent")
+    if event.type == EventType.CLOCK:
+        return Problem(code="wall_clock", field="type", detail="only a store on an event clock can move its clock")
+    return Problem(code="unknown_type", field="type", detail=f"no such type of event: {event.type!r}")
+
+
+def _store_rule(event: Event, limits: Limits) -> Problem | None:
+    if event.store_id in {None, limits.store_id}:
+        return None
+    return Problem(code="foreign_store", field="store_id", detail=f"this key is not for store {event.store_id!r}")
+
+
+def _size_rule(event: Event, limits: Limits) -> Problem | None:
+    if len(event.items) > limits.items:
+        detail = f"{len(event.items)} items; at most {limits.items} are taken"
+        return Problem(code="too_many_items", field="items", detail=detail)
+    if event.properties and not _properties_fit(event.properties, limits):
+        detail = f"must be a JSON object of at most {limits.properties_bytes} bytes"
+        return Problem(code="bad_properties", field="properties", detail=detail)
+    return None
+
+
+def _currency_rule(event: Event, _: Limits) -> Problem | None:
+    if _is_currency(event.currency):
+        return None
+    return Problem(code="bad_currency", field="currency", detail=f"not an ISO 4217 code: {event.currency!r}")
+
+
+def _visitor_rule(event: Event, _: Limits) -> Problem | None:
+    if event.cart_id or event.anonymous_id or event.user_id or event.session_id:
+        return None
+    detail = "one of cart_id, anonymous_id, user_id, session_id must say whose event this is"
+    return Problem(code="no_visitor", field="anonymous_id", detail=detail)
+
+
+_RULES: Final[tuple[_Rule, ...]] = (_time_rule, _type_rule, _store_rule, _size_rule, _currency_rule, _visitor_rule)
+
+
+def _sorted_out(candidates: Iterable[tuple[Event | Problem, bytes]], limits: Limits) -> Reading:
+    events: list[Event] = []
+    indexes: list[int] = []
+    refusals: list[Refusal] = []
+    first: dict[object, Event] = {}
+    for index, (candidate, part) in enumerate(candidates):
+        problem = candidate if isinstance(candidate, Problem) else _broken_rule(candidate, limits)
+        if problem is None and isinstance(candidate, Event):
+            problem = _conflict(candidate, first.setdefault(candidate.event_id, candidate))
+        if problem is None and isinstance(candidate, Event):
+            events.append(candidate)
+            indexes.append(index)
+        elif problem is not None:
+            body = part or msgspec.json.encode(candidate)
+            event_id = str(candidate.event_id) if isinstance(candidate, Event) else ""
+            refusals.append(Refusal(msgspec.structs.replace(problem, index=index), body, event_id))
+    return Reading(events, indexes, refusals)
+
+
+def _conflict(event: Event, first: Event) -> Problem | None:
+    if event is first or msgspec.json.encode(event) == msgspec.json.encode(first):
+        return None
+    return Problem(
+        code="conflicting_id", field="event_id", detail=f"{event.event_id} was given to another event already"
+    )

@@ -1,0 +1,155 @@
+"""What the collector writes: group commits to the event log, and counts by store.
+
+While one append is on its way to disk, whatever arrives waits and shares the next one. Nobody waits for a timer: alone, a
+request is written at once; in a crowd, the disk's own pace makes the groups.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+from msgspec import Struct
+
+from recoup.kit.clock import moment
+from recoup.kit.errors import Failure
+from recoup.kit.log import arrow
+from recoup.kit.log.port import Log, Outgoing, partition_of
+from recoup.kit.telemetry import current_trace
+from recoup.kit.valkey import Valkey, settled, translated
+from recoup.messages.keys import EVENT_STATS
+from recoup.messages.topics import EVENTS_DEAD, EVENTS_RAW
+from recoup.services.pipeline.collect.domain.rows import split
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """One request's rows, until they are durable."""
+
+    good: pa.Table | None
+    partitions: np.ndarray
+    dead: pa.Table | None
+    store_id: str
+    done: "asyncio.Future[None]"
+
+
+@dataclass(slots=True)
+class EventLog:
+    """Appends requests' rows in groups; `append` returns when they are durable and raises what the log raised."""
+
+    log: Log
+    _waiting: list[_Waiting] = field(default_factory=list)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def append(self, store_id: str, good: pa.Table | None, partitions: np.ndarray, dead: pa.Table | None) -> None:
+        waiting = _Waiting(good, partitions, dead, store_id, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._wake.set()
+        await waiting.done
+
+    async def run(self) -> None:
+        """The worker that commits groups, one after another, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            group, self._waiting = self._waiting, []
+            if group:
+                await self._commit(group)
+
+    async def _commit(self, group: Sequence[_Waiting]) -> None:
+        try:
+            await self._write(group)
+        except Failure as failure:
+            for waiting in group:
+                waiting.done.set_exception(failure) if not waiting.done.done() else None
+            return
+        for waiting in group:
+            waiting.done.set_result(None) if not waiting.done.done() else None
+
+    async def _write(self, group: Sequence[_Waiting]) -> None:
+        here = current_trace()
+        headers: Mapping[str, str] = {"traceparent": here.header} if here else {}
+        good = [waiting for waiting in group if waiting.good is not None]
+        dead = [waiting for waiting in group if waiting.dead is not None]
+        if dead:
+            await self.log.append(
+                EVENTS_DEAD.name,
+                [
+                    Outgoing(partition_of(waiting.store_id, self.log.partitions), arrow.encode(waiting.dead), headers)
+                    for waiting in dead
+                ],
+            )
+        if good:
+            rows = pa.concat_tables([waiting.good for waiting in good])
+            partitions = np.concatenate([waiting.partitions for waiting in good])
+            await self.log.append(
+                EVENTS_RAW.name,
+                [Outgoing(partition, arrow.encode(part), headers) for partition, part in split(rows, partitions)],
+            )
+
+
+class EventStats(Struct, frozen=True, kw_only=True):
+    """A store's counts since its first event."""
+
+    store_id: str
+    accepted: int
+    """Events acknowledged, repeats included."""
+    unique: int
+    """Events that took effect."""
+    duplicates: int
+    refused: dict[str, int]
+    """By code: events (and whole bodies that could not be read) that came back to the shop."""
+    dead: dict[str, int]
+    """By kind: events that were acknowledged and turned out not to be usable."""
+    last_event_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counts by store. Written in the background, a few times a second, so that counting delays no acknowledgement."""
+
+    valkey: Valkey
+    _pending: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def count(self, store_id: str, counts: Mapping[str, int]) -> None:
+        """Adds to a store's counts, soon."""
+        self._pending.setdefault(store_id, Counter()).update(counts)
+
+    async def flush(self) -> None:
+        """Writes down what was counted; on an outage it stays pending."""
+        pending, self._pending = self._pending, {}
+        try:
+            with translated():
+                async with self.valkey.pipeline(transaction=True) as pipe:
+                    for store_id, counts in pending.items():
+                        for name, count in counts.items():
+                            pipe.hincrby(EVENT_STATS.key(store_id=store_id), name, count)
+                    await pipe.execute()
+        except Failure:
+            for store_id, counts in pending.items():
+                self.count(store_id, counts)
+            raise
+
+    async def read(self, store_id: str) -> EventStats:
+        """A store's counts; zeros where it never sent an event."""
+        if self._pending:
+            await self.flush()
+        found = await settled(self.valkey.hgetall(EVENT_STATS.key(store_id=store_id)))
+        counts = {key.decode(): int(value) for key, value in found.items()}
+        last = counts.get("last_event_at")
+        return EventStats(
+            store_id=store_id,
+            accepted=counts.get("accepted", 0),
+            unique=counts.get("unique", 0),
+            duplicates=counts.get("duplicates", 0),
+            refused=_with_prefix(counts, "refused:"),
+            dead=_with_prefix(counts, "dead:"),
+            last_event_at=moment(last) if last else None,
+        )
+
+
+def _with_prefix(counts: Mapping[str, int], prefix: str) -> dict[str, int]:
+    return {name.removeprefix(prefix): count for name, count in counts.items() if name.startswith(prefix)}

@@ -1,0 +1,54 @@
+"""The pipeline's status: what each processor says of itself, and how far every reader of the event topics is behind."""
+
+from collections.abc import Sequence
+
+from litestar import Router, get
+from litestar.di import NamedDependency
+from msgspec import Struct
+
+from recoup.kit.log.port import Log
+from recoup.messages.access import Permission
+from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_RAW
+from recoup.services.pipeline.collect.actions import STREAM_GROUP
+from recoup.services.pipeline.stream.store import ProcessorStatus, StreamStore
+
+
+class GroupLag(Struct, frozen=True):
+    """How many records a group has not dealt with yet."""
+
+    group: str
+    topic: str
+    waiting: int
+
+
+class TopicSize(Struct, frozen=True):
+    """Records held on a topic now."""
+
+    topic: str
+    records: int
+
+
+class PipelineStatus(Struct, frozen=True, kw_only=True):
+    """The stream at a glance."""
+
+    processors: Sequence[ProcessorStatus]
+    lag: Sequence[GroupLag]
+    topics: Sequence[TopicSize]
+
+
+@get("/pipeline/status", opt={"permission": Permission.EVENTS_READ})
+async def read_pipeline_status(stream: NamedDependency[StreamStore], log: NamedDependency[Log]) -> PipelineStatus:
+    """Rates, lag and latencies of each stage, over all stores of this installation."""
+    waiting = await log.lag(STREAM_GROUP, EVENTS_RAW.name)
+    return PipelineStatus(
+        processors=await stream.read_status(),
+        lag=[GroupLag(STREAM_GROUP, EVENTS_RAW.name, sum(lag.waiting for lag in waiting))],
+        topics=[
+            TopicSize(topic.name, await log.size(topic.name)) for topic in (EVENTS_RAW, EVENTS_ENRICHED, EVENTS_DEAD)
+        ],
+    )
+
+
+def router() -> Router:
+    """Everything under /pipeline."""
+    return Router("/", route_handlers=[read_pipeline_status], tags=["pipeline"])

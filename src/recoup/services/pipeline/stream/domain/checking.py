@@ -1,0 +1,64 @@
+"""The first two steps: drop what was seen before, set aside what its type does not allow."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import pyarrow.compute as pc
+
+from recoup.messages.events import EventType
+from recoup.services.pipeline.stream.domain.work import Dead, Known, Work
+
+_NEEDS_ITEMS: Final = frozenset({EventType.PRODUCT_ADDED.value, EventType.PRODUCT_REMOVED.value})
+_NEEDS_ORDER: Final = frozenset(
+    kind.value
+    for kind in (
+        EventType.ORDER_COMPLETED,
+        EventType.ORDER_UPDATED,
+        EventType.ORDER_REFUNDED,
+        EventType.ORDER_CANCELLED,
+    )
+)
+
+
+def deduplicate(work: Work, known: Known) -> None:
+    """Keeps the first event of each id within a store."""
+    duplicates = known.seen | _repeated(work)
+    duplicates &= ~_is(work, EventType.CLOCK)
+    work.duplicates = duplicates
+    work.kept &= ~duplicates
+
+
+def validate(work: Work, _: Known) -> None:
+    """Sets aside events that lack what their type is about."""
+    needs_items = np.fromiter((kind in _NEEDS_ITEMS for kind in work.types), bool, len(work.types))
+    if needs_items.any():
+        lengths = pc.list_value_length(work.rows.column("items")).fill_null(0).to_numpy()
+        _set_aside(work, needs_items & (lengths == 0), "items", "an event of this type must name its items")
+    needs_order = np.fromiter((kind in _NEEDS_ORDER for kind in work.types), bool, len(work.types))
+    if needs_order.any():
+        missing = work.rows.column("order_id").is_null().to_numpy()
+        _set_aside(work, needs_order & missing, "order_id", "an event of this type must name its order")
+
+
+def _set_aside(work: Work, broken: np.ndarray, field: str, reason: str) -> None:
+    broken = broken & work.kept
+    work.dead += [Dead(int(row), "schema_violation", field, reason) for row in np.flatnonzero(broken)]
+    work.kept &= ~broken
+
+
+def _is(work: Work, kind: EventType) -> np.ndarray:
+    return np.fromiter((value == kind for value in work.types), bool, len(work.types))
+
+
+def _repeated(work: Work) -> np.ndarray:
+    """Marks every row whose store and id came earlier in this batch."""
+    ids: Sequence[bytes] = work.rows.column("event_id").to_pylist()
+    if len(set(ids)) == len(ids):
+        return np.zeros(len(ids), dtype=bool)
+    seen: set[tuple[int, bytes]] = set()
+    repeated = np.zeros(len(ids), dtype=bool)
+    for row, key in enumerate(zip(work.store_codes.tolist(), ids, strict=True)):
+        repeated[row] = key in seen
+        seen.add(key)
+    return repeated

@@ -1,0 +1,151 @@
+"""The last step: rows and what was derived from them, in order of time, by topic and partition."""
+
+from typing import Final, cast
+from uuid import UUID
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recoup.kit.ids import derived_id
+from recoup.messages.events import DEAD, ENRICHED, RAW, Context, Event
+from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED
+from recoup.services.pipeline.carts.domain import CartKey, Derived
+from recoup.services.pipeline.stream.domain.work import Known, Work
+
+_ITEM_TYPE: Final[pa.DataType] = RAW.field("items").type
+_EVENT_FIELDS: Final = tuple(
+    name for name in Event.__struct_fields__ if name not in {"event_id", "context", "properties"}
+)
+_REPLACED: Final = frozenset({"amount", "currency"})
+
+
+def route(work: Work, known: Known) -> None:
+    """Valid rows and derived ones to the enriched topic, the others to the dead letters; partitions stay as they were."""
+    work.outputs[EVENTS_ENRICHED.name] = _by_partition(_enriched(work, known), *_derived(work, known))
+    if work.dead:
+        work.outputs[EVENTS_DEAD.name] = _dead(work, known)
+
+
+def _enriched(work: Work, known: Known) -> tuple[pa.Table, np.ndarray]:
+    count = len(work.rows)
+    columns = {
+        **work.columns,
+        "raw_partition": pa.array(work.partitions),
+        "raw_offset": pa.array(work.offsets),
+        "average_item_price": _average(work),
+        "enriched_at": pa.repeat(pa.scalar(known.now, ENRICHED.field("enriched_at").type), count),
+    }
+    names = set(RAW.names) - _REPLACED
+    table = pa.Table.from_arrays(
+        [work.rows.column(field.name) if field.name in names else columns[field.name] for field in ENRICHED],
+        schema=ENRICHED,
+    )
+    if work.kept.all():
+        return table, work.partitions
+    return table.filter(pa.array(work.kept)), work.partitions[work.kept]
+
+
+def _average(work: Work) -> pa.Array:
+    value = work.columns["cart_value"].to_numpy(zero_copy_only=False)
+    pieces = work.columns["item_count"].to_numpy(zero_copy_only=False)
+    return pa.array(value // np.maximum(pieces, 1), mask=pieces == 0)
+
+
+def _derived(work: Work, known: Known) -> tuple[pa.Table, np.ndarray]:
+    rows = [_row(key, fact, known) for key, fact in work.derived]
+    partitions = np.array([key.partition for key, _ in work.derived], dtype=np.int64)
+    return pa.Table.from_pylist(rows, schema=ENRICHED), partitions
+
+
+def _row(key: CartKey, fact: Derived, known: Known) -> dict[str, object]:
+    return {
+        "event_id": _id(key, fact).bytes,
+        "type": fact.type.value,
+        "occurred_at": fact.at,
+        "schema_version": 1,
+        "store_id": key.store_id,
+        "cart_id": key.cart_id,
+        "user_id": fact.user_id,
+        "anonymous_id": fact.anonymous_id,
+        "session_id": fact.session_id,
+        "items": [dict(zip(_FIELDS, line, strict=True)) for line in fact.lines],
+        "amount": fact.value,
+        "currency": fact.currency,
+        "received_at": known.now,
+        "cart_number": fact.number,
+        "cart_value": fact.value,
+        "item_count": fact.pieces,
+        "average_item_price": fact.value // fact.pieces if fact.pieces else None,
+        "enriched_at": known.now,
+    }
+
+
+_FIELDS: Final = ("product_id", "quantity", "price", "variant_id", "name", "category", "brand")
+
+
+def _id(key: CartKey, fact: Derived) -> UUID:
+    """The same fact has the same id, however often it is derived."""
+    return derived_id(fact.type, key.store_id, key.cart_id, str(fact.number), str(fact.opened_at))
+
+
+def _by_partition(
+    rows: tuple[pa.Table, np.ndarray], derived: pa.Table, derived_partitions: np.ndarray
+) -> list[tuple[int, pa.Table]]:
+    """Each partition's rows in order of time: a reader of one partition never sees a later fact before an earlier one."""
+    table, partitions = rows
+    if len(derived):
+        table = pa.concat_tables([table, derived])
+        partitions = np.concatenate([partitions, derived_partitions])
+    if not len(table):
+        return []
+    occurred = table.column("occurred_at").combine_chunks().cast(pa.int64()).to_numpy(zero_copy_only=False)
+    is_clock = pc.equal(table.column("type"), "clock").to_numpy()
+    order = np.lexsort((is_clock, occurred, partitions))
+    ordered = table.take(pa.array(order))
+    found, starts, counts = np.unique(partitions[order], return_index=True, return_counts=True)
+    return [
+        (int(partition), ordered.slice(int(start), int(count)))
+        for partition, start, count in zip(found, starts, counts, strict=True)
+    ]
+
+
+def _dead(work: Work, known: Known) -> list[tuple[int, pa.Table]]:
+    table = work.rows.take(pa.array([dead.row for dead in work.dead], pa.int64()))
+    ids = table.column("event_id").to_pylist()
+    stores = table.column("store_id").to_pylist()
+    received = table.column("received_at").to_pylist()
+    bodies = [_text(row) for row in table.to_pylist()]
+    dead = pa.Table.from_pylist(
+        [
+            {
+                "event_id": str(UUID(bytes=event_id)),
+                "store_id": store_id,
+                "stage": "validate",
+                "kind": entry.kind,
+                "field": entry.field,
+                "reason": entry.reason,
+                "attempts": 1,
+                "body": body,
+                "received_at": at,
+                "dead_at": known.now,
+            }
+            for entry, event_id, store_id, at, body in zip(work.dead, ids, stores, received, bodies, strict=True)
+        ],
+        schema=DEAD,
+    )
+    partitions = work.partitions[[entry.row for entry in work.dead]]
+    return [(int(p), dead.filter(pa.array(partitions == p))) for p in np.unique(partitions)]
+
+
+def _text(row: dict[str, object]) -> str:
+    """A row as the JSON of the event it came from, so that it can be mended and sent again."""
+    event = {name: row[name] for name in _EVENT_FIELDS if row[name] is not None}
+    event["event_id"] = UUID(bytes=cast("bytes", row["event_id"]))
+    context = {name: row[name] for name in Context.__struct_fields__ if row[name] is not None}
+    if context:
+        event["context"] = context
+    if row["properties"] is not None:
+        event["properties"] = msgspec.Raw(cast("str", row["properties"]).encode())
+    return msgspec.json.encode(event).decode()

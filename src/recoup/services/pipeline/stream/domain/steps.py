@@ -1,0 +1,14 @@
+"""The way of a batch, step by step. Each is timed and counted under its own name by the processor."""
+
+from collections.abc import Callable
+from typing import Final
+
+from recoup.services.pipeline.stream.domain.checking import deduplicate, validate
+from recoup.services.pipeline.stream.domain.enriching import enrich
+from recoup.services.pipeline.stream.domain.routing import route
+from recoup.services.pipeline.stream.domain.tracking import track_carts
+from recoup.services.pipeline.stream.domain.work import Known, Work
+
+Step = Callable[[Work, Known], None]
+
+STEPS: Final[tuple[Step, ...]] = (deduplicate, validate, enrich, track_carts, route)

@@ -1,0 +1,94 @@
+"""A batch on its way through the steps: its rows, what is known about them, and what was found out. Holds, decides nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from recoup.messages.stores import StoreSettings
+from recoup.services.pipeline.carts.domain import CartKey, CartState, Derived, Patience
+
+_MINUTE_MS = 60_000
+_DAY_MS = 86_400_000
+
+
+class Dead(NamedTuple):
+    """A row that cannot be used, and why."""
+
+    row: int
+    kind: str
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the steps may know besides the rows; gathered before the first of them."""
+
+    seen: np.ndarray
+    """By row: its id took effect before."""
+    stores: Mapping[str, StoreSettings]
+    carts: Mapping[CartKey, CartState]
+    due: Sequence[CartKey]
+    """Carts whose timers have rung."""
+    reached: Mapping[tuple[int, str], int]
+    """The time reached (ms), by partition and store; by partition and "" for stores on the wall clock."""
+    now: datetime
+
+
+@dataclass(slots=True)
+class Work:
+    """Rows in the order of partition and offset, with everything the steps add."""
+
+    rows: pa.Table
+    partitions: np.ndarray
+    offsets: np.ndarray
+    kept: np.ndarray
+    types: Sequence[str]
+    store_codes: np.ndarray
+    store_names: Sequence[str]
+    occurred: np.ndarray
+    """Milliseconds since 1970."""
+    columns: dict[str, pa.Array] = field(default_factory=dict)
+    """Enrichment by column name."""
+    dead: list[Dead] = field(default_factory=list)
+    duplicates: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    derived: list[tuple[CartKey, Derived]] = field(default_factory=list)
+    changed: dict[CartKey, CartState] = field(default_factory=dict)
+    timers: dict[CartKey, tuple[str, int]] = field(default_factory=dict)
+    gone: dict[CartKey, str] = field(default_factory=dict)
+    outputs: dict[str, list[tuple[int, pa.Table]]] = field(default_factory=dict)
+    """Tables to write, by topic: partition and rows."""
+
+
+def work_of(rows: pa.Table, partitions: np.ndarray, offsets: np.ndarray) -> Work:
+    """Rows of RAW, with where they came from."""
+    stores = rows.column("store_id").combine_chunks().dictionary_encode()
+    return Work(
+        rows=rows,
+        partitions=partitions,
+        offsets=offsets,
+        kept=np.ones(len(rows), dtype=bool),
+        types=rows.column("type").to_pylist(),
+        store_codes=stores.indices.to_numpy(zero_copy_only=False),
+        store_names=stores.dictionary.to_pylist(),
+        occurred=numbers(rows.column("occurred_at")),
+    )
+
+
+def numbers(column: pa.ChunkedArray) -> np.ndarray:
+    """A column without nulls as int64."""
+    return column.combine_chunks().cast(pa.int64()).to_numpy(zero_copy_only=False)
+
+
+def patience(store: StoreSettings) -> Patience:
+    """A store's thresholds in milliseconds."""
+    return Patience(idle=store.idle_minutes * _MINUTE_MS, recovery=store.recovery_days * _DAY_MS)
+
+
+def clock_domain(store_id: str, store: StoreSettings) -> str:
+    """Which clock a store's timers go by: its own, or the wall's, which all such stores share."""
+    return store_id if store.clock == "event" else ""

@@ -1,0 +1,290 @@
+"""The processor's loop: read what waits on all partitions, gather what the steps need, take the steps, commit together."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from recoup.kit.clock import Clock, milliseconds, stopwatch
+from recoup.kit.errors import Failure, Missing
+from recoup.kit.log import arrow
+from recoup.kit.log.port import Fenced, Log, Outgoing, Reader, Record
+from recoup.kit.metrics import Counter as MetricCounter
+from recoup.kit.metrics import Histogram
+from recoup.kit.telemetry import logger, traced
+from recoup.kit.valkey import Pipeline
+from recoup.messages.events import RAW, EventType
+from recoup.messages.stores import StoreDirectory, StoreSettings
+from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_RAW
+from recoup.services.pipeline.carts.store import CartStore
+from recoup.services.pipeline.collect.actions import STREAM_GROUP
+from recoup.services.pipeline.settings import Settings
+from recoup.services.pipeline.stream.domain.steps import STEPS
+from recoup.services.pipeline.stream.domain.tracking import cart_keys
+from recoup.services.pipeline.stream.domain.work import Known, Work, clock_domain, numbers, work_of
+from recoup.services.pipeline.stream.store import ProcessorStatus, StageStatus, StreamStore
+
+log = logger(__name__)
+
+STAGE_SECONDS: Final = Histogram(
+    "pipeline_stage_duration_seconds",
+    "Time one step spent on one batch",
+    ["stage"],
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1),
+)
+DELAY: Final = Histogram(
+    "pipeline_delay_seconds",
+    "From received to enriched, of the oldest event of each batch",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 30),
+)
+EVENTS: Final = MetricCounter("pipeline_events_total", "Events by what became of them", ["outcome"])
+TIMER_PAUSE_SECONDS: Final = 1.0
+RETRY_SECONDS: Final = 0.5
+_RECENT: Final = 200
+
+
+@dataclass(slots=True)
+class Pace:
+    """Rates and latencies of the recent past, for the status page."""
+
+    started: float = field(default_factory=stopwatch)
+    events: int = 0
+    batches: int = 0
+    stages: dict[str, deque[float]] = field(default_factory=dict)
+    delays: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    window: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_RECENT))
+
+    def note(self, stage: str, seconds: float) -> None:
+        self.stages.setdefault(stage, deque(maxlen=_RECENT)).append(seconds * 1000)
+        STAGE_SECONDS.labels(stage).observe(seconds)
+
+    def per_second(self) -> float:
+        recent = [(at, count) for at, count in self.window if stopwatch() - at < 10]  # noqa: PLR2004 - ten seconds
+        span = max(1.0, stopwatch() - recent[0][0]) if recent else 1.0
+        return sum(count for _, count in recent) / span
+
+
+@dataclass(slots=True)
+class Processor:
+    """Takes batches from the raw topic to their effects."""
+
+    log: Log
+    member: str
+    store: StreamStore
+    carts: CartStore
+    stores: StoreDirectory
+    clock: Clock
+    settings: Settings
+    pace: Pace = field(default_factory=Pace)
+    _clocks: dict[tuple[int, str], int] = field(default_factory=dict)
+    _owned: frozenset[int] = frozenset()
+    _rang_at: float = 0.0
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        reader = self.log.reader(STREAM_GROUP, self.member, [EVENTS_RAW.name])
+        try:
+            while not await self._registered():
+                await asyncio.sleep(RETRY_SECONDS)
+            while True:
+                await self._turn(reader)
+        finally:
+            await reader.close()
+
+    async def _registered(self) -> bool:
+        try:
+            await self.log.register(STREAM_GROUP, [EVENTS_RAW.name])
+        except Failure as failure:
+            log.warning("trying again", why=failure.detail)
+            return False
+        return True
+
+    async def _turn(self, reader: Reader) -> None:
+        try:
+            records = await reader.read(wait_seconds=TIMER_PAUSE_SECONDS, limit=self.settings.read_records)
+            await self._take_over(reader.owned())
+            if records or stopwatch() - self._rang_at >= TIMER_PAUSE_SECONDS:
+                await self._process(reader, records)
+        except Fenced as fenced:
+            log.warning("fenced", why=fenced.detail)
+            await self._start_over(reader)
+        except Failure as failure:
+            log.warning("trying again", why=failure.detail)
+            await self._start_over(reader)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _start_over(self, reader: Reader) -> None:
+        """Forgets everything that was not committed."""
+        self.carts.forget()
+        self._owned = frozenset()
+        await reader.rewind()
+
+    async def _take_over(self, owned: frozenset[int]) -> None:
+        """Loads what belongs to partitions that are newly ours."""
+        if owned == self._owned:
+            return
+        self.carts.forget()
+        self._clocks = await self.store.clocks(owned)
+        self._owned = owned
+        log.info("partitions", owned=sorted(owned))
+
+    async def _process(self, reader: Reader, records: Sequence[Record]) -> None:
+        parent = next((record.headers["traceparent"] for record in records if "traceparent" in record.headers), None)
+        with traced("pipeline batch", parent):
+            started = stopwatch()
+            work = _work(records)
+            self.pace.note("read", stopwatch() - started)
+            known = await self._known(work, drained=len(records) < self.settings.read_records)
+            for step in STEPS:
+                started = stopwatch()
+                step(work, known)
+                self.pace.note(step.__name__, stopwatch() - started)
+            started = stopwatch()
+            await self._commit(reader, records, work, known)
+            self.pace.note("commit", stopwatch() - started)
+        self._note(work)
+
+    async def _known(self, work: Work, *, drained: bool) -> Known:
+        started = stopwatch()
+        now = self.clock.now()
+        stores = {store_id: await self._settings(store_id) for store_id in work.store_names}
+        reached = self._reached(work, stores, milliseconds(now), drained=drained)
+        due = await self.carts.due(reached)
+        self._rang_at = stopwatch()
+        stores |= {key.store_id: await self._settings(key.store_id) for key in due if key.store_id not in stores}
+        carts = await self.carts.load([*(key for key in cart_keys(work) if key is not None), *due])
+        seen = await self._seen(work)
+        self.pace.note("gather", stopwatch() - started)
+        return Known(seen=seen, stores=stores, carts=carts, due=due, reached=reached, now=now)
+
+    async def _settings(self, store_id: str) -> StoreSettings:
+        try:
+            return await self.stores.settings(store_id)
+        except Missing:
+            return StoreSettings()
+
+    def _reached(
+        self, work: Work, stores: Mapping[str, StoreSettings], now: int, *, drained: bool
+    ) -> dict[tuple[int, str], int]:
+        """How late it is: on each store's own clock where rows moved it, and on the wall's."""
+        reached: dict[tuple[int, str], int] = {}
+        is_clock = [kind == EventType.CLOCK for kind in work.types]
+        for row in np.flatnonzero(is_clock).tolist():
+            store_id = work.store_names[work.store_codes[row]]
+            at = (int(work.partitions[row]), clock_domain(store_id, stores[store_id]))
+            reached[at] = max(reached.get(at, self._clocks.get(at, 0)), int(work.occurred[row]))
+        # Behind a backlog the wall says nothing about carts whose events still wait.
+        wall = now if drained or not len(work.rows) else int(numbers(work.rows.column("received_at"))[-1])
+        return reached | {(partition, ""): wall for partition in self._owned}
+
+    async def _seen(self, work: Work) -> np.ndarray:
+        seen = np.zeros(len(work.types), dtype=bool)
+        ids = _ids(work, np.ones(len(seen), dtype=bool))
+        answers = await self.store.seen(ids, self.clock.now()) if ids else {}
+        for code, store_id in enumerate(work.store_names):
+            seen[work.store_codes == code] = answers[store_id]
+        return seen
+
+    async def _commit(self, reader: Reader, records: Sequence[Record], work: Work, known: Known) -> None:
+        outputs = {
+            topic: [Outgoing(partition, arrow.encode(table)) for partition, table in tables]
+            for topic, tables in work.outputs.items()
+        }
+        moved = {at: time for at, time in known.reached.items() if at[1] and time > self._clocks.get(at, 0)}
+        claims = _ids(work, work.kept & (np.array(work.types) != EventType.CLOCK.value))
+
+        def effects(pipe: Pipeline) -> None:
+            self.store.claim(pipe, claims, known.now)
+            self.carts.save(pipe, work.changed, work.timers, work.gone)
+            self.store.set_clocks(pipe, moved)
+            self.store.count(pipe, *_counts(work, known))
+
+        positions = {(record.topic, record.partition): record.offset for record in records}
+        if positions or outputs or work.timers or work.gone or work.changed:
+            await reader.commit(positions, outputs, effects)
+        self.carts.remember(work.changed, work.gone)
+        self._clocks |= moved
+
+    def _note(self, work: Work) -> None:
+        if not len(work.rows):
+            return
+        kept = int(work.kept.sum())
+        self.pace.events += len(work.rows)
+        self.pace.batches += 1
+        self.pace.window.append((stopwatch(), len(work.rows)))
+        oldest = int(numbers(work.rows.column("received_at")).min())
+        delay = max(0, milliseconds(self.clock.now()) - oldest)
+        self.pace.delays.append(delay)
+        DELAY.observe(delay / 1000)
+        EVENTS.labels("enriched").inc(kept)
+        EVENTS.labels("duplicate").inc(int(work.duplicates.sum()))
+        EVENTS.labels("dead").inc(len(work.dead))
+
+    async def report(self) -> None:
+        """Says how it goes and lets go of what every group has read; an outage only makes it late."""
+        try:
+            await self.store.write_status(self._status())
+            for topic in (EVENTS_RAW, EVENTS_ENRICHED, EVENTS_DEAD):
+                await self.log.trim(topic.name, keep_seconds=self.settings.keep_seconds)
+        except Failure as failure:
+            log.warning("report is late", why=failure.detail)
+
+    def _status(self) -> ProcessorStatus:
+        pace = self.pace
+        return ProcessorStatus(
+            member=self.member,
+            at=self.clock.now(),
+            partitions=sorted(self._owned),
+            events=pace.events,
+            batches=pace.batches,
+            events_per_second=pace.per_second(),
+            delay_p50_ms=_percentile(pace.delays, 50),
+            delay_p99_ms=_percentile(pace.delays, 99),
+            stages=[
+                StageStatus(
+                    stage=name,
+                    events=pace.events,
+                    events_per_second=pace.per_second(),
+                    milliseconds_p50=_percentile(times, 50),
+                    milliseconds_p99=_percentile(times, 99),
+                )
+                for name, times in pace.stages.items()
+            ],
+        )
+
+
+def _percentile(values: Sequence[float] | deque[float], percent: int) -> float:
+    return float(np.percentile(list(values), percent)) if values else 0.0
+
+
+def _work(records: Sequence[Record]) -> Work:
+    rows, counts = arrow.joined([record.value for record in records], RAW)
+    partitions = np.repeat(np.array([record.partition for record in records], dtype=np.int64), counts)
+    offsets = np.repeat(np.array([record.offset for record in records], dtype=np.int64), counts)
+    return work_of(rows, partitions, offsets)
+
+
+def _ids(work: Work, rows: np.ndarray) -> dict[str, list[bytes]]:
+    """Ids of the marked rows, by store."""
+    column = work.rows.column("event_id")
+    if rows.all() and len(work.store_names) == 1:
+        return {work.store_names[0]: column.to_pylist()}
+    ids = np.array(column.to_pylist(), dtype=object)
+    return {name: ids[rows & (work.store_codes == code)].tolist() for code, name in enumerate(work.store_names)}
+
+
+def _counts(work: Work, known: Known) -> tuple[dict[str, Counter[str]], dict[str, int]]:
+    """Counts by store for `GET /events/stats`, and when each was last heard of (ms)."""
+    counts: dict[str, Counter[str]] = {}
+    clock = np.array(work.types) == EventType.CLOCK.value
+    for code, store_id in enumerate(work.store_names):
+        mine = work.store_codes == code
+        counts[store_id] = Counter(
+            unique=int((mine & work.kept & ~clock).sum()), duplicates=int((mine & work.duplicates).sum())
+        )
+    for dead in work.dead:
+        counts[work.store_names[work.store_codes[dead.row]]][f"dead:{dead.kind}"] += 1
+    return counts, dict.fromkeys(counts, milliseconds(known.now))

@@ -1,0 +1,81 @@
+"""Joins the pipeline's parts into its two processes: the collector answers shops, the processor works on what waits."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pyarrow as pa
+from litestar import Router
+from litestar.di import Provide
+
+from recoup.kit.service import Check, Service, Worker
+from recoup.messages.deps import Deps
+from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_RAW
+from recoup.services.pipeline.carts.store import CartStore
+from recoup.services.pipeline.collect import api as collect_api
+from recoup.services.pipeline.collect.actions import Collector
+from recoup.services.pipeline.collect.store import EventLog, Stats
+from recoup.services.pipeline.settings import Settings
+from recoup.services.pipeline.stream import api as stream_api
+from recoup.services.pipeline.stream.handlers import Processor
+from recoup.services.pipeline.stream.store import StreamStore
+
+HOUSEKEEPING_SECONDS = 0.2
+
+
+def build_collector(deps: Deps, settings: Settings) -> Service:
+    """The doors: HTTP and WebSocket in, durable records out."""
+    events = EventLog(deps.log)
+    stats = Stats(deps.valkey)
+    collector = Collector(events, stats, deps.stores, deps.log, deps.clock, settings)
+    given = {"collector": collector, "stats": stats, "stream": StreamStore(deps.valkey), "log": deps.log}
+    router = Router(
+        "/",
+        route_handlers=[collect_api.router(), stream_api.router()],
+        dependencies={name: Provide(_constant(value), sync_to_thread=False) for name, value in given.items()},
+    )
+    return Service(
+        name="pipeline",
+        routers=[router],
+        emits=[EVENTS_RAW, EVENTS_DEAD],
+        workers=[
+            Worker("commit groups", events.run),
+            Worker("housekeeping", _every(HOUSEKEEPING_SECONDS, collector.housekeep)),
+        ],
+        checks=[Check("log", deps.log.ping)],
+        on_stop=[collector.housekeep],
+    )
+
+
+def build_processor(deps: Deps, settings: Settings) -> Service:
+    """The stream: raw events in, everything they mean out."""
+    pa.set_cpu_count(settings.engine_threads)
+    pa.set_io_thread_count(1)
+    processor = Processor(
+        deps.log,
+        deps.member,
+        StreamStore(deps.valkey),
+        CartStore(deps.valkey, settings.cart_cache),
+        deps.stores,
+        deps.clock,
+        settings,
+    )
+    return Service(
+        name="processor",
+        reads=[EVENTS_RAW],
+        emits=[EVENTS_ENRICHED, EVENTS_DEAD],
+        workers=[Worker("stream", processor.run), Worker("report", _every(settings.status_seconds, processor.report))],
+        checks=[Check("log", deps.log.ping)],
+    )
+
+
+def _constant(value: object) -> Callable[[], object]:
+    return lambda: value
+
+
+def _every(seconds: float, act: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    async def loop() -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            await act()
+
+    return loop

@@ -1,0 +1,186 @@
+"""The whole house on one machine: embedded engines and every service under one supervisor. Serves nothing itself."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from recoup.app import PROCESSES
+from recoup.kit.children import Child, State
+from recoup.kit.clock import SystemClock, stopwatch
+from recoup.kit.config import PREFIX
+from recoup.kit.embedded import Postgres, Valkey, child
+from recoup.kit.errors import Unavailable
+from recoup.kit.supervisor import Supervisor
+from recoup.kit.tokens import new_seed
+
+DOOR = "platform"
+# Column engines start a thread a core otherwise, and glibc an arena a thread: memory for nothing on two shared cores.
+_FRUGAL = {
+    "POLARS_MAX_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "2",
+    "PYTHONUNBUFFERED": "1",
+}
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `recoup up` was asked for."""
+
+    data: Path
+    port: int
+    host: str = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Everything that will run, and the environment it runs in."""
+
+    children: tuple[Child, ...]
+    environ: Mapping[str, str]
+    data: Path
+
+    @property
+    def url(self) -> str:
+        """The public address."""
+        return self.environ[PREFIX + "PUBLIC_URL"]
+
+
+def plan(options: Options, environ: Mapping[str, str]) -> House:
+    """Decides ports, URLs and children; an engine whose URL is set is somebody else's and not started here."""
+    data = options.data.absolute()
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    postgres, valkey = Postgres(data / "postgres"), Valkey(data / "valkey")
+    engines = [
+        child(name, engine)
+        for name, engine in (("postgres", postgres), ("valkey", valkey))
+        if f"{PREFIX}{name.upper()}_URL" not in environ
+    ]
+    ports = {name: options.port if name == DOOR else _free_port() for name in PROCESSES}
+    ours = {
+        f"{PREFIX}POSTGRES_URL": postgres.url,
+        f"{PREFIX}VALKEY_URL": valkey.url,
+        f"{PREFIX}WAREHOUSE_URL": f"chdb:///{data / 'warehouse'}",
+        f"{PREFIX}INTERNAL_KEY": _internal_key(data),
+        f"{PREFIX}DATA": str(data),
+        f"{PREFIX}PUBLIC_URL": f"http://{options.host}:{options.port}",
+        **{f"{PREFIX}PEERS__{name.upper()}": f"http://127.0.0.1:{port}" for name, port in ports.items()},
+    }
+    shared = {**_FRUGAL, **ours, **environ}
+    names = tuple(engine.name for engine in engines)
+    migrated = _Once(lambda: _migrate(shared))
+    services = [_service(name, ports[name], shared, names, migrated, options.host) for name in PROCESSES]
+    return House((*engines, *services), shared, data)
+
+
+async def up(options: Options, environ: Mapping[str, str], *, say: Say = print) -> None:
+    """Runs the house until SIGTERM or SIGINT, saying what becomes ready."""
+    house = plan(options, environ)
+    supervisor = supervise(house, say)
+    telling = asyncio.create_task(tell_when_ready(supervisor, house, say))
+    try:
+        await supervisor.run()
+    finally:
+        telling.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await telling
+
+
+def supervise(house: House, say: Say) -> Supervisor:
+    """The supervisor of a house; its `run` starts everything."""
+    started = stopwatch()
+
+    def tell(name: str, state: State, detail: str) -> None:
+        if state in {State.READY, State.BACKOFF, State.STOPPED}:
+            say(f"{stopwatch() - started:6.1f} s  {name:<14} {state.value}{': ' + detail if detail else ''}")
+
+    return Supervisor(house.children, folder=house.data, clock=SystemClock(), on_event=tell)
+
+
+async def tell_when_ready(supervisor: Supervisor, house: House, say: Say) -> None:
+    """Says where to look once every part answers."""
+    await supervisor.all_ready()
+    say(f"Recoup is ready at {house.url}; the first sign-in is in {house.data / 'first-run.json'}")
+
+
+class _Once:
+    """Something all wait for that happens once, and again only where it failed."""
+
+    def __init__(self, act: Callable[[], Awaitable[None]]) -> None:
+        self._act = act
+        self._lock = asyncio.Lock()
+        self._done = False
+
+    async def __call__(self) -> None:
+        async with self._lock:
+            if not self._done:
+                await self._act()
+                self._done = True
+
+
+async def _migrate(environ: Mapping[str, str]) -> None:
+    """In a process of its own, so that what migrating needs is not kept in memory."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "recoup",
+        "migrate",
+        env=dict(environ),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    if process.returncode != 0:
+        raise Unavailable(f"the database could not be brought up to date: {output.decode(errors='replace')[-2000:]}")
+
+
+def _service(
+    name: str, port: int, environ: Mapping[str, str], engines: tuple[str, ...], migrated: _Once, host: str
+) -> Child:
+    is_door = name == DOOR
+    path = "/health" if is_door else "/health/ready"
+    return Child(
+        name=name,
+        argv=(sys.executable, "-m", "recoup", "serve", name),
+        env={**environ, f"{PREFIX}PORT": str(port), f"{PREFIX}HOST": host if is_door else "127.0.0.1"},
+        after=engines,
+        prepare=migrated,
+        ready=lambda: _answers(port, path),
+    )
+
+
+async def _answers(port: int, path: str) -> bool:
+    """Whether a GET on this machine comes back with 200."""
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(2):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+                return b" 200 " in await reader.readline()
+            finally:
+                writer.close()
+    return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _internal_key(data: Path) -> str:
+    """The seed that signs identities between services; made once, readable by its owner alone."""
+    file = data / "internal.key"
+    with (
+        contextlib.suppress(FileExistsError),
+        os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as new,
+    ):
+        new.write(new_seed().reveal())
+    return file.read_text()
