@@ -3,9 +3,10 @@
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable  # Litestar asks whether what is handed to a route is one
 class Clock(Protocol):
     """Tells the time."""
 

@@ -1,0 +1,142 @@
+"""What is kept of a cart or visit between batches: one fixed-size record, and who the shopper is. Pure data, no I/O.
+
+The record is a NumPy type so that thousands of them are read, advanced and written as one block. Its first field is the
+layout's number; a record of another layout is taken for absent, and the cart starts afresh.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+LAYOUT: Final = 1
+COUNTS: Final = (
+    "pages",
+    "products_seen",
+    "searches",
+    "cart_edits",
+    "removals",
+    "cart_views",
+    "coupon_attempts",
+    "coupon_answers",
+    "payment_failures",
+    "exit_intents",
+)
+"""Fields that only count rows of certain types."""
+
+STATE: Final = np.dtype([
+    ("layout", "<u2"), ("number", "<i4"), ("partition", "<i4"), ("offset", "<i8"),
+    ("first_at", "<i8"), ("last_at", "<i8"), ("abandoned_at", "<i8"), ("dwell_ms", "<i8"),
+    *((name, "<i4") for name in COUNTS),
+    ("returns", "<i4"), ("checkout_depth", "<i1"),
+    ("cart_value", "<i8"), ("item_count", "<i4"), ("average_item_price", "<i8"),
+    ("hour", "<i1"), ("weekday", "<i1"), ("weekend", "<i1"), ("device", "<i1"), ("source", "<i1"),
+])  # fmt: skip
+UNKNOWN: Final = -1
+"""In fields where zero means something: nothing is known yet."""
+_START_UNKNOWN = (
+    "partition",
+    "offset",
+    "cart_value",
+    "item_count",
+    "average_item_price",
+    "hour",
+    "weekday",
+    "weekend",
+    "device",
+    "source",
+)
+_KEPT_OVER_CARTS = ("partition", "offset", "device", "source")
+
+States = npt.NDArray[np.void]
+
+
+class Visit(Struct, frozen=True, kw_only=True):
+    """A record as plain numbers; `first_at` 0 means that nothing was done in it."""
+
+    layout: int
+    number: int
+    partition: int
+    offset: int
+    first_at: int
+    last_at: int
+    abandoned_at: int
+    dwell_ms: int
+    pages: int
+    products_seen: int
+    searches: int
+    cart_edits: int
+    removals: int
+    cart_views: int
+    coupon_attempts: int
+    coupon_answers: int
+    payment_failures: int
+    exit_intents: int
+    returns: int
+    checkout_depth: int
+    cart_value: int
+    item_count: int
+    average_item_price: int
+    hour: int
+    weekday: int
+    weekend: int
+    device: int
+    source: int
+
+
+class Shopper(NamedTuple):
+    """Who is behind a cart, as far as its events said; empty where they didn't."""
+
+    person_id: str = ""
+    session_id: str = ""
+
+
+def blank(count: int) -> States:
+    """Records of carts nothing is known about."""
+    states = np.zeros(count, STATE)
+    states["layout"] = LAYOUT
+    for name in _START_UNKNOWN:
+        states[name] = UNKNOWN
+    return states
+
+
+def begin_anew(states: States, which: npt.NDArray[np.intp]) -> None:
+    """The next cart under the same id starts from nothing; what was applied, and device and source, stay known."""
+    fresh = blank(len(which))
+    for name in _KEPT_OVER_CARTS:
+        fresh[name] = states[name][which]
+    states[which] = fresh
+
+
+def unpack(packed: Sequence[bytes | None]) -> tuple[States, list[Shopper]]:
+    """Records and shoppers as they were packed; blank ones for what is absent or of another layout."""
+    empty = blank(1).tobytes()
+    known = [one if one is not None and _is_current(one) else empty for one in packed]
+    states = np.frombuffer(bytearray(b"".join([one[: STATE.itemsize] for one in known])), STATE)
+    return states, [_shopper(one) if len(one) > STATE.itemsize else Shopper() for one in known]
+
+
+def pack(states: States, shoppers: Sequence[Shopper]) -> list[bytes]:
+    """The inverse of `unpack`."""
+    block, size = states.tobytes(), STATE.itemsize
+    return [
+        block[place * size : (place + 1) * size] + f"{shopper.person_id}\x1f{shopper.session_id}".encode()
+        for place, shopper in enumerate(shoppers)
+    ]
+
+
+def visit(state: np.void) -> Visit:
+    """One record as plain numbers."""
+    names = STATE.names or ()
+    return Visit(**dict(zip(names, state.item(), strict=True)))
+
+
+def _is_current(packed: bytes) -> bool:
+    return len(packed) >= STATE.itemsize and int.from_bytes(packed[:2], "little") == LAYOUT
+
+
+def _shopper(packed: bytes) -> Shopper:
+    person_id, _, session_id = packed[STATE.itemsize :].decode().partition("\x1f")
+    return Shopper(person_id, session_id)
