@@ -1,0 +1,121 @@
+// Starts the console: which screens there are, which address shows which, the frame around them.
+
+import { h, patch } from "./dom.js";
+import { icon, mark } from "./icons.js";
+import { logout } from "./api.js";
+import { isLoggedIn, onSession, role, saveSession, session } from "./session.js";
+import { nextTheme, setTheme, theme } from "./theme.js";
+import { createStage } from "./stage.js";
+import { login } from "./screens/login.js";
+import { overview } from "./screens/overview.js";
+import { carts } from "./screens/carts.js";
+import { cart } from "./screens/cart.js";
+import { outbox } from "./screens/outbox.js";
+import { system } from "./screens/system.js";
+
+const NAV = [
+  { path: "overview", name: "Overview" },
+  { path: "carts", name: "Carts" },
+  { path: "outbox", name: "Outbox" },
+  { path: "system", name: "System" },
+];
+
+const ROUTES = [
+  { pattern: /^overview$/, screen: overview, nav: "overview" },
+  { pattern: /^carts$/, screen: carts, nav: "carts" },
+  { pattern: /^carts\/(?<cartId>.+)$/, screen: cart, nav: "carts" },
+  { pattern: /^outbox(?:\/(?<mailId>.+))?$/, screen: outbox, nav: "outbox" },
+  { pattern: /^system$/, screen: system, nav: "system" },
+];
+
+const app = document.getElementById("app");
+let stage = null;
+
+/** The screen an address names and what it names in it. */
+export function route(hash) {
+  const path = hash.replace(/^#\/?/, "") || "overview";
+  for (const { pattern, screen, nav } of ROUTES) {
+    const found = pattern.exec(path);
+    if (found) return { screen, nav, params: decoded(found.groups ?? {}) };
+  }
+  return { screen: overview, nav: "overview", params: {} };
+}
+
+const decoded = (groups) =>
+  Object.fromEntries(Object.entries(groups).map(([name, value]) => [name, value && decodeURIComponent(value)]));
+
+function drawFrame(current) {
+  patch(app, [
+    h(
+      "div",
+      { class: "shell", key: "shell" },
+      h("a", { class: "skip", href: "#main", on: { click: skip } }, "Skip to content"),
+      h("header", { class: "top" }, h("a", { class: "brand", href: "#/overview" }, mark(), h("span", {}, "Recoup")), tools()),
+      h(
+        "nav",
+        { class: "nav", "aria-label": "Screens" },
+        NAV.map(({ path, name }) =>
+          h("a", { key: path, href: `#/${path}`, "aria-current": path === current ? "page" : null }, icon(path), h("span", {}, name)),
+        ),
+      ),
+      h("main", { id: "main", tabindex: -1, mount: () => {} }),
+    ),
+  ]);
+}
+
+function tools() {
+  const { me, store } = session();
+  const stores = me?.stores ?? [];
+  const chosen = theme();
+  return h(
+    "div",
+    { class: "tools" },
+    h(
+      "label",
+      { class: "store" },
+      h("span", { class: "unseen" }, "Store"),
+      h(
+        "select",
+        { on: { change: (event) => saveSession({ store: event.target.value }) } },
+        stores.map(({ store_id: id, name }) => h("option", { key: id, value: id, selected: id === store }, name || id)),
+      ),
+    ),
+    h("p", { class: "who" }, h("span", {}, me?.email ?? ""), h("span", { class: "fine" }, role())),
+    h(
+      "button",
+      { type: "button", class: "icon-button", title: `Colours: ${chosen}`, "aria-label": `Colours: ${chosen}. Change`, on: { click: changeTheme } },
+      icon(chosen === "system" ? "system_theme" : chosen),
+    ),
+    h("button", { type: "button", class: "icon-button", title: "Log out", "aria-label": "Log out", on: { click: logout } }, icon("leave")),
+  );
+}
+
+function changeTheme() {
+  setTheme(nextTheme(theme()));
+  drawFrame(route(location.hash).nav);
+}
+
+function skip(event) {
+  event.preventDefault();
+  document.getElementById("main").focus();
+}
+
+/** Shows what the address names; on moving between screens, reading goes on at its heading. */
+function navigate(event) {
+  if (!isLoggedIn()) {
+    stage?.clear();
+    stage = null;
+    login(app);
+    return;
+  }
+  const { screen, nav, params } = route(location.hash);
+  drawFrame(nav);
+  stage ??= createStage(document.getElementById("main"));
+  stage.show(screen, params);
+  scrollTo(0, 0);
+  if (event?.type === "hashchange") document.querySelector("#main h1")?.focus({ preventScroll: true });
+}
+
+addEventListener("hashchange", navigate);
+onSession(navigate);
+navigate();
