@@ -7,6 +7,7 @@
     │   ├── Forbidden       403  a known identity without the permission
     │   ├── Missing         404  no such thing, for this caller
     │   ├── Conflict        409  the thing has changed, or exists already
+    │   │   └── Stale       412  the caller's version is not the current one
     │   ├── TooLarge        413  over a stated limit
     │   └── TooMany         429  later; `retry_after` says when
     └── Unavailable    503  a dependency does not answer; worth a retry
@@ -79,6 +80,12 @@ class Conflict(Refused):
     """The thing has changed meanwhile, or exists already."""
 
     code: ClassVar[str] = "conflict"
+
+
+class Stale(Conflict):
+    """The caller acts on a version that is not the current one."""
+
+    code: ClassVar[str] = "stale"
 
 
 class TooLarge(Refused):

@@ -56,6 +56,7 @@ _STATUS: dict[type[Failure], HTTPStatus] = {
     Forbidden: HTTPStatus.FORBIDDEN,
     errors.Missing: HTTPStatus.NOT_FOUND,
     errors.Conflict: HTTPStatus.CONFLICT,
+    errors.Stale: HTTPStatus.PRECONDITION_FAILED,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     TooMany: HTTPStatus.TOO_MANY_REQUESTS,
     Refused: HTTPStatus.BAD_REQUEST,
@@ -118,6 +119,8 @@ def create_app(
     _demand_declarations(app, service.name)
     # Around everything, so that a path nobody serves is observed too; Litestar's own middleware starts behind the routing.
     app.asgi_handler = _observed(service.name, settings.timeout_seconds)(app.asgi_handler)
+    if service.front is not None:
+        app.asgi_handler = service.front(app.asgi_handler)
     return app
 
 
@@ -354,6 +357,8 @@ async def _within(app: ASGIApp, scope: Scope, receive: Receive, send: Send, time
 async def send_problem(send: Send, document: ProblemDocument) -> None:
     """A problem as a whole answer, for code below Litestar."""
     headers = [(b"content-type", b"application/problem+json")]
+    if document.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.append((b"retry-after", b"1"))
     await send(cast("Message", {"type": "http.response.start", "status": int(document.status), "headers": headers}))
     await send(cast("Message", {"type": "http.response.body", "body": msgspec.json.encode(document)}))
 

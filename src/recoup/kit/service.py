@@ -12,6 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import msgspec
 import pyarrow as pa
 from litestar import Router
+from litestar.types import ASGIApp
 
 from recoup.kit.log.port import Record
 
@@ -97,6 +98,8 @@ class Service:
 
     name: str
     routers: Sequence[Router] = ()
+    front: Callable[[ASGIApp], ASGIApp] | None = None
+    """Stands before every route and may answer by itself; for a gateway."""
     consumes: Sequence[Consumer] = ()
     reads: Sequence[Topic[Any] | ArrowTopic] = ()
     """Topics read by a worker's own loop instead of a consumer."""

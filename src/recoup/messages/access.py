@@ -11,6 +11,8 @@ from recoup.kit.errors import Forbidden, Invalid
 class Permission(StrEnum):
     """One thing a caller may do in a store. Routes declare these; `public` routes ask for none."""
 
+    SELF_READ = "self:read"
+    """Who one is, and which stores one belongs to."""
     EVENTS_WRITE = "events:write"
     EVENTS_READ = "events:read"
     PREDICT_READ = "predict:read"
@@ -65,6 +67,8 @@ class Principal(Struct, frozen=True, kw_only=True):
     kind: Literal["person", "secret_key", "publishable_key", "service"]
     stores: dict[str, list[Permission]] = {}
     """What it may do, by store."""
+    session: str | None = None
+    """The sign-in a person acts under."""
 
     def demand(self, permission: str) -> None:
         """Raises Forbidden unless this caller has the permission in some store."""

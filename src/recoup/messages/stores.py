@@ -1,16 +1,16 @@
-"""A store's settings as every service sees them, and the directory that keeps them fresh. Written by the platform only."""
+"""A store's settings as every service sees them, and the directory that keeps them fresh."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol, TypeVar
 
 from msgspec import Meta, Struct
 
 from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Unavailable
-from recoup.kit.peers import Peers
 
+T = TypeVar("T")
 HourMinute = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Channel = Literal["websocket", "email"]
@@ -67,6 +67,12 @@ class StoreConfigured(Struct, frozen=True, kw_only=True):
     settings: StoreSettings
 
 
+class Asks(Protocol):
+    """Asks a sister service, as `kit.peers` does; a pure domain may know settings, but no client of HTTP."""
+
+    async def get(self, service: str, path: str, kind: type[T], params: Mapping[str, str] | None = None) -> T: ...
+
+
 @dataclass(slots=True)
 class StoreDirectory:
     """Settings by store, from the platform's API, kept until `config-changes` says otherwise or they are a minute old.
@@ -74,7 +80,7 @@ class StoreDirectory:
     When the platform does not answer, what is known is served on; an unknown store raises Unavailable.
     """
 
-    peers: Peers
+    peers: Asks
     lifetime: timedelta = timedelta(minutes=1)
     _known: dict[str, tuple[float, StoreSettings]] = field(default_factory=dict)
 

@@ -5,3 +5,28 @@ from msgspec import Struct
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Section `platform`."""
+
+    body_limit_bytes: int = 1_048_576
+    """Largest request body that passes the gateway; more is refused with 413."""
+    frame_limit_bytes: int = 1_048_576
+    """Largest WebSocket message from a service to a client."""
+    connect_seconds: float = 2.0
+    """How long the gateway tries to reach a service before it answers 503."""
+    silence_seconds: float = 30.0
+    """How long a service may be silent in the middle of an answer."""
+    total_seconds: float = 900.0
+    """Longest answer, from the first byte of the request to the last of the answer."""
+    trusted_proxies: str = ""
+    """Addresses, with commas, of proxies before us whose X-Forwarded-For is believed."""
+    access_minutes: int = 15
+    """Lifetime of an access token."""
+    refresh_days: int = 30
+    """Lifetime of a sign-in that is kept alive by refreshing."""
+    login_attempts: int = 10
+    """Failed sign-ins to one account from one address in five minutes; more is refused with 429."""
+    login_attempts_per_address: int = 100
+    """Failed sign-ins from one address in five minutes, whatever the account."""
+    admin_email: str = "admin@example.com"
+    """The first person of a new installation; the password is made up and written to first-run.json."""
+    store_name: str = "My shop"
+    """The first store of a new installation."""

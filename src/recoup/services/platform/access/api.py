@@ -1,0 +1,88 @@
+"""Making, listing and revoking API keys."""
+
+import secrets
+from collections.abc import Sequence
+from typing import Annotated, Literal
+from uuid import UUID
+
+from litestar import delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
+from msgspec import Meta, Struct
+
+from recoup.kit.clock import Clock
+from recoup.kit.ids import new_id
+from recoup.messages.access import Permission
+from recoup.services.platform.access import domain
+from recoup.services.platform.access.actions import KeyRing
+from recoup.services.platform.access.domain import ApiKey
+from recoup.services.platform.access.store import Keys
+from recoup.services.platform.audit.domain import Actor
+
+
+class NewKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A key to be made: secret for a server, publishable for pages that shoppers see."""
+
+    kind: Literal["secret_key", "publishable_key"]
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class MadeKey(Struct, frozen=True, kw_only=True):
+    """A new key. `key` is shown this once and kept nowhere."""
+
+    key: str
+    api_key: ApiKey
+
+
+class KeyPage(Struct, frozen=True, kw_only=True):
+    """Newest first; `next_cursor` is absent on the last page."""
+
+    keys: Sequence[ApiKey]
+    next_cursor: str | None
+
+
+@post("/api-keys", opt={"permission": Permission.KEYS_WRITE})
+async def make_key(
+    data: JSONBody[NewKey],
+    store_id: NamedDependency[str],
+    actor: NamedDependency[Actor],
+    keys: NamedDependency[Keys],
+    clock: NamedDependency[Clock],
+) -> MadeKey:
+    """Makes a key of this store; it is shown once."""
+    key = domain.spelled(data.kind, secrets.token_bytes(domain.RANDOM_BYTES))
+    made = ApiKey(
+        id=new_id(), store_id=store_id, kind=data.kind, name=data.name, prefix=domain.shown(key, data.kind),
+        created_at=clock.now(),
+    )  # fmt: skip
+    await keys.make(made, key, actor)
+    return MadeKey(key=key, api_key=made)
+
+
+@get("/api-keys", opt={"permission": Permission.KEYS_READ})
+async def list_keys(
+    store_id: NamedDependency[str],
+    keys: NamedDependency[Keys],
+    cursor: FromQuery[UUID | None] = None,
+    limit: FromQuery[Annotated[int, Meta(ge=1, le=1000)]] = 100,
+) -> KeyPage:
+    """A store's keys by their first signs."""
+    page = await keys.page(store_id, cursor, limit)
+    return KeyPage(keys=page, next_cursor=str(page[-1].id) if len(page) == limit else None)
+
+
+@delete("/api-keys/{key_id:uuid}", opt={"permission": Permission.KEYS_WRITE})
+async def revoke_key(
+    key_id: FromPath[UUID],
+    store_id: NamedDependency[str],
+    actor: NamedDependency[Actor],
+    keys: NamedDependency[Keys],
+    ring: NamedDependency[KeyRing],
+    clock: NamedDependency[Clock],
+) -> None:
+    """Takes a key out of force, here at once and everywhere within seconds."""
+    await keys.revoke(store_id, key_id, actor, clock.now())
+    ring.forget()
+
+
+HANDLERS = (make_key, list_keys, revoke_key)

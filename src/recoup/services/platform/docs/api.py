@@ -1,0 +1,32 @@
+"""`/docs`."""
+
+from litestar import MediaType, Response, get
+from litestar.di import NamedDependency
+
+from recoup.kit.http import PUBLIC
+from recoup.services.platform.docs import domain
+from recoup.services.platform.docs.actions import Library
+from recoup.services.platform.pages.domain import SECURITY
+
+
+@get("/docs", opt={"permission": PUBLIC}, include_in_schema=False)
+async def docs(library: NamedDependency[Library]) -> Response[str]:
+    """Every route of every service."""
+    document, silent = await library.document()
+    return Response(domain.page(document, silent), media_type=MediaType.HTML, headers=SECURITY)
+
+
+@get("/docs/openapi.json", opt={"permission": PUBLIC}, include_in_schema=False)
+async def openapi(library: NamedDependency[Library]) -> dict[str, object]:
+    """The OpenAPI documents of all services as one."""
+    document, _ = await library.document()
+    return document
+
+
+@get("/docs/style.css", opt={"permission": PUBLIC}, include_in_schema=False, sync_to_thread=False)
+def style() -> Response[str]:
+    """How the page looks."""
+    return Response(domain.STYLE, media_type="text/css; charset=utf-8")
+
+
+HANDLERS = (docs, openapi, style)

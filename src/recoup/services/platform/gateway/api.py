@@ -1,0 +1,197 @@
+"""The door itself, below Litestar: it stands on the path of every event, so it does no more than it must."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, cast
+
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send, WebSocketScope
+
+from recoup.kit.clock import stopwatch
+from recoup.kit.errors import Failure, Missing, Unauthenticated
+from recoup.kit.http import CONNECTIONS, DURATION, FAULTS, REQUESTS, problem, send_problem
+from recoup.kit.ids import new_id
+from recoup.kit.peers import IDENTITY_HEADER, Peers
+from recoup.kit.proxy import Proxy, refuse_socket
+from recoup.kit.telemetry import logger, traced
+from recoup.services.platform.gateway import domain
+from recoup.services.platform.gateway.actions import Identities
+from recoup.services.platform.gateway.domain import Way
+
+log = logger(__name__)
+SERVICE: Final = "platform"
+DROPPED: Final = domain.FORGEABLE | {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"}
+IDENTITY: Final = IDENTITY_HEADER.lower().encode()
+
+
+class Answering:
+    """The client's side of one request: remembers what was answered and adds what every answer carries."""
+
+    __slots__ = ("_extra", "_request_id", "_send", "status")
+
+    def __init__(self, send: Send, request_id: str, extra: Iterable[tuple[bytes, bytes]]) -> None:
+        self._send = send
+        self._request_id = request_id.encode()
+        self._extra = extra
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = [pair for pair in message.get("headers", ()) if pair[0] != b"x-request-id"]
+            message["headers"] = [*headers, (b"x-request-id", self._request_id), *self._extra]
+        await self._send(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Finds the way, finds out who asks, hands on. `own` is the platform's own application."""
+
+    own: ASGIApp
+    identities: Identities
+    peers: Peers
+    proxy: Proxy
+    trusted_proxies: frozenset[str]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        way = domain.way(_raw_path(scope))
+        if scope["type"] == "websocket":
+            return await self._socket(scope, receive, send, way)
+        if way is None or way.peer is None:
+            return await self._own(cast("HTTPScope", scope), receive, send, way)
+        if _is_preflight(cast("HTTPScope", scope), way):
+            return await _answer_preflight(send)
+        return await self._proxied(cast("HTTPScope", scope), receive, send, way)
+
+    async def _own(self, scope: HTTPScope, receive: Receive, send: Send, way: Way | None) -> None:
+        headers = _Headers(scope)
+        answering = Answering(send, headers.request_id, ())
+        try:
+            if way is None:
+                raise Missing("there is no such path")
+            inner = {**scope, "path": scope["path"][len(_raw_path(scope)) - len(way.path) :] if way.path else "/"}
+            inner["raw_path"] = way.path.encode("latin1")
+            inner["headers"] = await self._own_headers(scope, headers, way)
+            inner["client"] = (self._client(scope, headers), 0)
+        except Failure as error:
+            return await _refuse(answering, error, "")
+        return await self.own(cast("Scope", inner), receive, send)
+
+    async def _own_headers(self, scope: HTTPScope, headers: "_Headers", way: Way) -> list[tuple[bytes, bytes]]:
+        """Our services may come to `/internal` with an identity we check; nobody else's word is taken."""
+        if way.segment == "internal":
+            return list(scope["headers"])
+        kept = [pair for pair in scope["headers"] if pair[0] not in {IDENTITY, b"x-request-id"}]
+        kept.append((b"x-request-id", headers.request_id.encode()))
+        try:
+            if headers.credential is not None:
+                kept.append((IDENTITY, (await self.identities.stamp(headers.credential)).encode()))
+        except Unauthenticated:
+            if way.path not in domain.FORGETFUL:
+                raise
+        return kept
+
+    async def _proxied(self, scope: HTTPScope, receive: Receive, send: Send, way: Way) -> None:
+        headers = _Headers(scope)
+        answering = Answering(send, headers.request_id, domain.CORS_ANSWER if way.segment in domain.BROWSERS else ())
+        started = stopwatch()
+        route = f"/api/{way.segment}"
+        CONNECTIONS.labels(SERVICE).inc()
+        try:
+            with traced(route, headers.traceparent) as here:
+                try:
+                    await self.proxy.forward(
+                        scope, receive, answering, url=self._url(way, scope["query_string"].decode("latin1")),
+                        headers=await self._passing(scope, headers, way, here.header), without=DROPPED,
+                    )  # fmt: skip
+                except Failure as error:
+                    if answering.status:
+                        raise  # half an answer is out: breaking off is the only way to say so
+                    await _refuse(answering, error, here.trace_id)
+        finally:
+            CONNECTIONS.labels(SERVICE).dec()
+            DURATION.labels(SERVICE, route).observe(stopwatch() - started)
+            REQUESTS.labels(SERVICE, route, str(answering.status)).inc()
+
+    async def _socket(self, scope: WebSocketScope, receive: Receive, send: Send, way: Way | None) -> None:
+        if way is None or way.peer is None:
+            await receive()
+            return await refuse_socket(send, 404)
+        credential, query = domain.parameters(scope["query_string"].decode("latin1"))
+        headers = _Headers(scope, credential)
+        CONNECTIONS.labels(SERVICE).inc()
+        try:
+            with traced(f"/api/{way.segment}", headers.traceparent) as here:
+                passing = await self._passing(scope, headers, way, here.header)
+                url = self._url(way, query)
+                await self.proxy.connect(scope, receive, send, url=url, headers=passing, without=DROPPED)
+        except Failure as error:
+            await receive()
+            status = int(problem(error, "").status)
+            FAULTS.labels(SERVICE, error.reason).inc()
+            await refuse_socket(send, status)
+        finally:
+            CONNECTIONS.labels(SERVICE).dec()
+
+    async def _passing(
+        self, scope: HTTPScope | WebSocketScope, headers: "_Headers", way: Way, traceparent: str
+    ) -> Mapping[str, str]:
+        """The headers that say who asks, from where and in which trace; raises Unauthenticated."""
+        passing = {
+            "X-Request-Id": headers.request_id,
+            "traceparent": traceparent,
+            "X-Forwarded-For": self._client(scope, headers),
+            "X-Forwarded-Proto": scope["scheme"],
+            "X-Forwarded-Host": headers.host,
+        }
+        if domain.is_public(way.path):
+            return passing
+        if headers.credential is None:
+            raise Unauthenticated("this needs an API key or an access token")
+        passing[IDENTITY_HEADER] = await self.identities.stamp(headers.credential)
+        return passing
+
+    def _url(self, way: Way, query: str) -> str:
+        address = self.peers.address(cast("str", way.peer))
+        return f"{address}{way.path}?{query}" if query else address + way.path
+
+    def _client(self, scope: HTTPScope | WebSocketScope, headers: "_Headers") -> str:
+        client = scope["client"]
+        return domain.client_address(client[0] if client else "", headers.forwarded_for, self.trusted_proxies)
+
+
+class _Headers:
+    """What the door reads of a request's headers, in one pass."""
+
+    __slots__ = ("credential", "forwarded_for", "host", "request_id", "traceparent")
+
+    def __init__(self, scope: HTTPScope | WebSocketScope, credential: str | None = None) -> None:
+        found = dict(scope["headers"])
+        self.credential = domain.bearer(scope["headers"]) or credential
+        self.forwarded_for = found.get(b"x-forwarded-for", b"").decode("latin1")
+        self.host = found.get(b"host", b"").decode("latin1")
+        self.request_id = domain.request_id(found.get(b"x-request-id", b"")) or str(new_id())
+        self.traceparent = found.get(b"traceparent", b"").decode("latin1")
+
+
+def _raw_path(scope: Scope) -> str:
+    return scope["raw_path"].decode("latin1").partition("?")[0]
+
+
+def _is_preflight(scope: HTTPScope, way: Way) -> bool:
+    return (
+        scope["method"] == "OPTIONS"
+        and way.segment in domain.BROWSERS
+        and any(name == b"access-control-request-method" for name, _ in scope["headers"])
+    )
+
+
+async def _answer_preflight(send: Send) -> None:
+    start = {"type": "http.response.start", "status": 204, "headers": list(domain.PREFLIGHT_ANSWER)}
+    await send(cast("Message", start))
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _refuse(send: Send, error: Failure, trace_id: str) -> None:
+    document = problem(error, trace_id)
+    FAULTS.labels(SERVICE, document.code).inc()
+    await send_problem(send, document)

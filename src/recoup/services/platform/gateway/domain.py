@@ -1,0 +1,119 @@
+"""Where a request goes, and what must not come in with it."""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+from urllib.parse import unquote_plus
+
+PEERS: Final = {
+    segment: peer
+    for peer, segments in {
+        "pipeline": ("events", "pipeline", "dlq"),
+        "ai": ("predict", "features", "models"),
+        "interventions": (
+            "interventions", "outbox", "track", "conversions", "templates", "preferences", "unsubscribe", "ws",
+        ),
+        "intelligence": ("analytics", "carts", "training", "export"),
+        "monitoring": ("services", "infrastructure", "anomalies", "monitoring"),
+        "scheduler": ("jobs", "workflows"),
+    }.items()
+    for segment in segments
+}  # fmt: skip
+"""Which process answers what stands behind `/api/`; everything else is the platform's own."""
+
+PUBLIC: Final = ("/track/open/", "/track/click/", "/unsubscribe/")
+"""Proxied paths that need no identity: people come to them from a mail."""
+
+BROWSERS: Final = frozenset({"events", "track", "ws"})
+"""What pages of any shop may call with a publishable key."""
+
+FORGETFUL: Final = frozenset({"/auth/login", "/auth/refresh", "/auth/logout"})
+"""Where an identity that is no longer good does no harm."""
+
+SECRET_PARAMETERS: Final = frozenset({"key", "token"})
+
+CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key"})
+FORGEABLE: Final = CREDENTIALS | {b"x-recoup-identity", b"forwarded"}
+"""Headers that never travel on: only we say who asks."""
+
+CORS_ANSWER: Final = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"x-request-id, retry-after"),
+)
+PREFLIGHT_ANSWER: Final = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+    (
+        b"access-control-allow-headers",
+        b"authorization, x-api-key, content-type, content-encoding, idempotency-key, x-request-id, traceparent",
+    ),
+    (b"access-control-max-age", b"7200"),
+    (b"content-length", b"0"),
+)
+
+
+class Way(NamedTuple):
+    """Where a path leads: to a peer, or to the platform itself."""
+
+    segment: str
+    peer: str | None
+    path: str
+    """As the service sees it, still percent-encoded."""
+
+
+def way(raw_path: str) -> Way | None:
+    """The way of a path as it came over the wire; None where there is none from outside."""
+    if any(part in {".", ".."} for part in unquote_plus(raw_path).split("/")):
+        return None
+    if not raw_path.startswith("/api/"):
+        return Way(_first(raw_path), None, raw_path)
+    path = raw_path[len("/api") :]
+    segment = _first(path)
+    if segment == "internal":
+        return None
+    return Way(segment, PEERS.get(segment), path)
+
+
+def is_public(path: str) -> bool:
+    """Whether a peer's path may be asked by anybody."""
+    return path.startswith(PUBLIC)
+
+
+def bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The token or key a request carries."""
+    found: str | None = None
+    for name, value in headers:
+        if name == b"x-api-key":
+            return value.decode("latin1").strip()
+        if name == b"authorization" and value[:7].lower() == b"bearer ":
+            found = value[7:].decode("latin1").strip()
+    return found
+
+
+def parameters(query: str) -> tuple[str | None, str]:
+    """The key or token in a query string, and the query string without it."""
+    credential: str | None = None
+    kept: list[str] = []
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
+        if name in SECRET_PARAMETERS:
+            credential = unquote_plus(value)
+        elif pair:
+            kept.append(pair)
+    return credential, "&".join(kept)
+
+
+def client_address(peer: str, forwarded_for: str, trusted: frozenset[str]) -> str:
+    """Who really asks: the last address in the chain that was not written by somebody we don't trust."""
+    chain = [part.strip() for part in forwarded_for.split(",") if part.strip()]
+    while peer in trusted and chain:
+        peer = chain.pop()
+    return peer
+
+
+def request_id(given: bytes) -> str | None:
+    """The client's own id, if it is one that can stand in a log."""
+    return given.decode() if 0 < len(given) <= 128 and given.isascii() and given.decode().isprintable() else None  # noqa: PLR2004
+
+
+def _first(path: str) -> str:
+    return path[1:].partition("/")[0]

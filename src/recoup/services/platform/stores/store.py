@@ -1,0 +1,104 @@
+"""Tables `stores`, `store_settings` and `memberships`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from recoup.kit.errors import Missing, Stale
+from recoup.kit.ids import new_id
+from recoup.kit.postgres import Postgres, Session
+from recoup.messages.access import Role
+from recoup.messages.stores import StoreConfigured, StoreSettings
+from recoup.services.platform.audit.domain import Actor
+from recoup.services.platform.audit.store import AuditLog
+from recoup.services.platform.stores.domain import Store
+
+CURRENT = (
+    "select distinct on (store_id) store_id, version, settings from store_settings"
+    " where $1::text is null or store_id = $1 order by store_id, version desc"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """All that is known of stores."""
+
+    db: Postgres
+    audit: AuditLog
+
+    async def configured(self, store_id: str) -> StoreConfigured:
+        """A store's settings as they are now; raises Missing."""
+        found = await self.db.find(StoreConfigured, CURRENT, store_id)
+        if found is None:
+            raise Missing(f"no store {store_id!r}")
+        return found
+
+    async def all_configured(self) -> Sequence[StoreConfigured]:
+        """Every store of the installation, for our own services."""
+        return await self.db.rows(StoreConfigured, CURRENT, None)
+
+    async def among(self, store_ids: Sequence[str]) -> Sequence[Store]:
+        """Those of the named stores that there are, oldest first."""
+        return await self.db.rows(
+            Store, "select id as store_id, name, created_at from stores where id = any($1) order by id", list(store_ids)
+        )
+
+    async def make(self, name: str, settings: StoreSettings, owner: UUID, actor: Actor, now: datetime) -> Store:
+        """A new store with its first settings and its owner."""
+        async with self.db.transaction() as session:
+            return await self.add(session, name, settings, owner, actor, now)
+
+    async def add(
+        self, session: Session, name: str, settings: StoreSettings, owner: UUID, actor: Actor, now: datetime
+    ) -> Store:
+        """The same, inside a transaction that does more."""
+        store = Store(store_id=str(new_id()), name=name, created_at=now)
+        await session.execute(
+            "insert into stores (id, name, created_at) values ($1, $2, $3)", store.store_id, name, now
+        )
+        await session.execute(
+            "insert into memberships (store_id, user_id, role, created_at) values ($1, $2, $3, $4)",
+            store.store_id, owner, Role.OWNER, now,
+        )  # fmt: skip
+        await self._write(session, StoreConfigured(store_id=store.store_id, version=1, settings=settings), actor, now)
+        await self.audit.add(session, store.store_id, now, actor, "store_made", store.store_id, {"name": name})
+        return store
+
+    async def rename(self, store_id: str, name: str, actor: Actor, now: datetime) -> Store:
+        """Another name for a store; raises Missing."""
+        async with self.db.transaction() as session:
+            store = await session.find(
+                Store,
+                "update stores set name = $2 where id = $1 returning id as store_id, name, created_at",
+                store_id, name,
+            )  # fmt: skip
+            if store is None:
+                raise Missing(f"no store {store_id!r}")
+            await self.audit.add(session, store_id, now, actor, "store_renamed", store_id, {"name": name})
+            return store
+
+    async def configure(
+        self, store_id: str, settings: StoreSettings, expected: int | None, actor: Actor, now: datetime
+    ) -> StoreConfigured:
+        """Makes the next version; raises Stale when `expected` is given and is not the current one."""
+        async with self.db.transaction() as session:
+            # The store's row is the queue in which writers of its settings wait.
+            await session.row(str, "select id from stores where id = $1 for update", store_id)
+            version = await session.row(
+                int, "select coalesce(max(version), 0) from store_settings where store_id = $1", store_id
+            )
+            if expected is not None and version != expected:
+                raise Stale(f"the settings are at version {version}, not {expected}: read them again")
+            made = StoreConfigured(store_id=store_id, version=version + 1, settings=settings)
+            await self._write(session, made, actor, now)
+            await self.audit.add(session, store_id, now, actor, "settings_changed", store_id, {"version": made.version})
+            return made
+
+    @staticmethod
+    async def _write(session: Session, made: StoreConfigured, actor: Actor, now: datetime) -> None:
+        await session.execute(
+            "insert into store_settings (store_id, version, settings, created_at, created_by)"
+            " values ($1, $2, $3, $4, $5)",
+            made.store_id, made.version, made.settings, now, actor.subject,
+        )  # fmt: skip

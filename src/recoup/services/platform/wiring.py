@@ -1,0 +1,179 @@
+"""The platform joined together."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import cast
+
+from litestar import Router
+from litestar.di import Provide
+from litestar.types import ASGIApp
+
+from recoup.kit.http import caller_of
+from recoup.kit.passwords import Passwords
+from recoup.kit.postgres import Postgres
+from recoup.kit.proxy import Proxy, ProxyLimits
+from recoup.kit.service import Check, Service, Worker
+from recoup.messages.access import Principal
+from recoup.messages.deps import Deps
+from recoup.messages.topics import CONFIG_CHANGES
+from recoup.services.platform.access import api as access_api
+from recoup.services.platform.access.actions import KeyRing
+from recoup.services.platform.access.store import Keys
+from recoup.services.platform.audit import api as audit_api
+from recoup.services.platform.audit.domain import Actor
+from recoup.services.platform.audit.store import AuditLog
+from recoup.services.platform.docs import api as docs_api
+from recoup.services.platform.docs.actions import Library
+from recoup.services.platform.first_run.domain import FirstRun
+from recoup.services.platform.first_run.store import Beginnings
+from recoup.services.platform.gateway.actions import Identities
+from recoup.services.platform.gateway.api import Gateway
+from recoup.services.platform.health import api as health_api
+from recoup.services.platform.health.api import EnginesAndPeers
+from recoup.services.platform.identity import api as identity_api
+from recoup.services.platform.identity.actions import AccessTokens, Limits, SignIn
+from recoup.services.platform.identity.domain import normalised
+from recoup.services.platform.identity.store import Attempts, People, Sessions
+from recoup.services.platform.pages import api as pages_api
+from recoup.services.platform.pages.store import Pages
+from recoup.services.platform.settings import Settings
+from recoup.services.platform.stores import api as stores_api
+from recoup.services.platform.stores.actions import StoreActions
+from recoup.services.platform.stores.store import Stores
+
+
+@dataclass(frozen=True, slots=True)
+class _Rooms:
+    """Everything of the platform that remembers something."""
+
+    db: Postgres
+    audit: AuditLog
+    people: People
+    stores: Stores
+    keys: Keys
+    sessions: Sessions
+    passwords: Passwords
+
+
+def build(deps: Deps, settings: Settings) -> Service:
+    rooms = _rooms(deps, settings)
+    ring = KeyRing(rooms.keys, deps.clock)
+    tokens = AccessTokens(rooms.people, rooms.sessions, deps.clock, timedelta(minutes=settings.access_minutes))
+    engines = (Check("postgresql", rooms.db.ping), Check("valkey", deps.valkey.ping))
+    parts = EnginesAndPeers(deps.peers, engines)
+
+    async def begin() -> None:
+        await rooms.passwords.prepare()
+        await _begin(deps, settings, rooms)
+        await tokens.open()
+
+    return Service(
+        name="platform",
+        routers=_routers(_given(deps, settings, rooms, ring, tokens, parts)),
+        front=_front(deps, settings, Identities(ring, tokens, deps.signer)),
+        emits=(CONFIG_CHANGES,),
+        workers=(Worker("last uses of keys", ring.note_uses), Worker("ended sign-ins", tokens.watch)),
+        checks=parts.checks,
+        on_start=(begin,),
+        on_stop=(rooms.db.close, ring.flush),
+    )
+
+
+async def bootstrap(deps: Deps, settings: Settings) -> FirstRun | None:
+    """Begins a new installation, as the platform does when it starts; None when there is somebody already."""
+    rooms = _rooms(deps, settings)
+    try:
+        return await _begin(deps, settings, rooms)
+    finally:
+        await rooms.db.close()
+
+
+def _rooms(deps: Deps, settings: Settings) -> _Rooms:
+    db = Postgres(deps.postgres_url, "platform")
+    audit = AuditLog(db)
+    return _Rooms(
+        db=db, audit=audit, people=People(db), stores=Stores(db, audit), keys=Keys(db, audit),
+        sessions=Sessions(db, audit, timedelta(days=settings.refresh_days)), passwords=Passwords(),
+    )  # fmt: skip
+
+
+async def _begin(deps: Deps, settings: Settings, rooms: _Rooms) -> FirstRun | None:
+    file = Path(deps.data) / "first-run.json"
+    beginnings = Beginnings(rooms.db, rooms.people, rooms.stores, rooms.keys, rooms.passwords, file)
+    made = await beginnings.begin(
+        url=deps.public_url,
+        email=normalised(settings.admin_email),
+        store_name=settings.store_name,
+        now=deps.clock.now(),
+    )
+    if made is not None:
+        await deps.publish(CONFIG_CHANGES, [await rooms.stores.configured(made.store_id)])
+    return made
+
+
+def _given(
+    deps: Deps, settings: Settings, rooms: _Rooms, ring: KeyRing, tokens: AccessTokens, parts: EnginesAndPeers
+) -> Mapping[str, object]:
+    """What a handler may ask for, by name."""
+    limits = Limits(settings.login_attempts, settings.login_attempts_per_address)
+    attempts = Attempts(deps.valkey)
+    package = Path(str(files("recoup")))
+    return {
+        "audit": rooms.audit,
+        "people": rooms.people,
+        "stores": rooms.stores,
+        "sessions": rooms.sessions,
+        "keys": rooms.keys,
+        "ring": ring,
+        "clock": deps.clock,
+        "actions": StoreActions(rooms.stores, deps.peers, deps.publish, deps.clock),
+        "sign_in": SignIn(rooms.people, rooms.sessions, attempts, tokens, rooms.passwords, deps.clock, limits),
+        "parts": parts,
+        "library": Library(deps.peers),
+        "console": Pages(package / "console"),
+        "storefront": Pages(package / "storefront"),
+    }
+
+
+def _routers(given: Mapping[str, object]) -> Sequence[Router]:
+    dependencies = {name: Provide(_always(value), sync_to_thread=False) for name, value in given.items()}
+    features = {
+        "sign-in": identity_api.HANDLERS,
+        "keys": access_api.HANDLERS,
+        "stores": stores_api.HANDLERS,
+        "audit": audit_api.HANDLERS,
+        "health": health_api.HANDLERS,
+        "pages": (*pages_api.HANDLERS, *docs_api.HANDLERS),
+    }
+    dependencies["actor"] = Provide(_actor, sync_to_thread=False)
+    return [
+        Router("/", route_handlers=handlers, tags=[tag], dependencies=dependencies)
+        for tag, handlers in features.items()
+    ]
+
+
+def _front(deps: Deps, settings: Settings, identities: Identities) -> Callable[[ASGIApp], ASGIApp]:
+    limits = ProxyLimits(
+        body_bytes=settings.body_limit_bytes, frame_bytes=settings.frame_limit_bytes,
+        connect_seconds=settings.connect_seconds, silence_seconds=settings.silence_seconds,
+        total_seconds=settings.total_seconds,
+    )  # fmt: skip
+    proxy = Proxy(deps.peers.session, limits)
+    trusted = frozenset(part.strip() for part in settings.trusted_proxies.split(",") if part.strip())
+
+    def front(own: ASGIApp) -> ASGIApp:
+        return Gateway(own, identities, deps.peers, proxy, trusted)
+
+    return front
+
+
+def _always(value: object) -> Callable[[], object]:
+    return lambda: value
+
+
+def _actor(request: identity_api.Asking) -> Actor:
+    """Who is acting, for the audit trail."""
+    return Actor(cast("Principal", caller_of(request)).subject, identity_api.address_of(request))

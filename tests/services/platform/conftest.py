@@ -1,0 +1,177 @@
+"""A whole platform on real engines behind a real socket, and a peer behind another that says what reached it."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from recoup.kit.clock import SystemClock
+from recoup.kit.config import Secret
+from recoup.kit.http import HttpSettings, create_app
+from recoup.kit.log.open import open_log
+from recoup.kit.migrate import migrate
+from recoup.kit.peers import Peers, TokenSource
+from recoup.kit.runner import Publisher
+from recoup.kit.service import Service
+from recoup.kit.tokens import Signer, Verifier, new_seed
+from recoup.kit.valkey import connect
+from recoup.messages.access import Principal, service_principal
+from recoup.messages.deps import Deps
+from recoup.messages.stores import StoreDirectory
+from recoup.services.platform.first_run.domain import FirstRun
+from recoup.services.platform.settings import Settings
+from recoup.services.platform.wiring import build
+
+BODY_LIMIT = 300_000
+App = Callable[..., Awaitable[None]]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@asynccontextmanager
+async def listening(app, port: int | None = None) -> AsyncGenerator[str]:
+    """The application behind a real socket."""
+    port = port or free_port()
+    server = Server(app, address="127.0.0.1", port=port, interface=Interfaces.ASGINL, log_enabled=False)
+    serving = asyncio.create_task(server.serve())
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.01)
+                continue
+            writer.close()
+            break
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.stop()
+        await asyncio.wait([serving], timeout=5)
+
+
+@dataclass
+class Peer:
+    """Any service behind the gateway; `app` can be exchanged by a test."""
+
+    url: str
+    app: App
+
+    async def __call__(self, scope, receive, send) -> None:
+        await self.app(scope, receive, send)
+
+
+async def echo(scope, receive, send) -> None:
+    """Answers with what it was asked; sends back every message of a socket."""
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept", "subprotocol": next(iter(scope["subprotocols"]), None)})
+        while (message := await receive())["type"] == "websocket.receive":
+            if message.get("text") == "bye":
+                return await send({"type": "websocket.close", "code": 4321})
+            if message.get("text") == "who":
+                message["text"] = json.dumps(_asked(scope))
+            await send({"type": "websocket.send", "text": message.get("text"), "bytes": message.get("bytes")})
+        return None
+    size, more = 0, True
+    while more:
+        message = await receive()
+        size += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    body = json.dumps({**_asked(scope), "method": scope["method"], "size": size}).encode()
+    headers = [(b"content-type", b"application/json"), (b"connection", b"x-gone"), (b"x-gone", b"1"), (b"x-kept", b"1")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    return await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _asked(scope) -> dict[str, object]:
+    headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+    return {"path": scope["raw_path"].decode(), "query": scope["query_string"].decode(), "headers": headers}
+
+
+@dataclass
+class Platform:
+    """A running installation of the platform alone, its first keys, and ways to ask it."""
+
+    url: str
+    first: FirstRun
+    peer: Peer
+    deps: Deps
+    service: Service
+    http: aiohttp.ClientSession
+    verifier: Verifier[Principal]
+
+    async def ask(self, method: str, path: str, *, key: str | None = None, **options) -> tuple[int, Any, Any]:
+        """Status, headers and the JSON of the answer."""
+        headers = {**({"Authorization": f"Bearer {key}"} if key else {}), **options.pop("headers", {})}
+        async with self.http.request(method, self.url + path, headers=headers, **options) as answer:
+            text = await answer.text()
+            body = json.loads(text) if "json" in answer.headers.get("Content-Type", "") else text
+            return answer.status, answer.headers, body
+
+    async def login(self) -> dict[str, Any]:
+        proof = {"email": self.first.admin_email, "password": self.first.admin_password}
+        status, _, tokens = await self.ask("POST", "/api/auth/login", json=proof)
+        assert status == 200, tokens
+        return tokens
+
+    async def another_store(self) -> tuple[str, str]:
+        """A second store of the same person, and a secret key of it."""
+        _, _, store = await self.ask(
+            "POST", "/api/stores", key=(await self.login())["access_token"], json={"name": "B"}
+        )
+        params = {"store_id": store["store_id"]}
+        made = {"kind": "secret_key", "name": "other"}
+        fresh = (await self.login())["access_token"]
+        _, _, key = await self.ask("POST", "/api/api-keys", key=fresh, params=params, json=made)
+        return store["store_id"], key["key"]
+
+
+def make_deps(database: str, valkey_url: str, peers: dict[str, str], data: Path, seed: Secret, url: str) -> Deps:
+    clock = SystemClock()
+    signer = Signer(seed, clock, timedelta(minutes=5))
+    log = open_log(valkey_url, 2, valkey_url)
+    sisters = Peers(peers, TokenSource(lambda: signer.sign(service_principal("platform")), 100), timeout_seconds=5)
+    return Deps(
+        member="platform-0", postgres_url=database, warehouse_url="", valkey=connect(valkey_url), log=log,
+        publish=Publisher(log), clock=clock, peers=sisters, stores=StoreDirectory(sisters), signer=signer,
+        public_url=url, data=str(data),
+    )  # fmt: skip
+
+
+@pytest.fixture
+async def platform(database: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Platform]:
+    await migrate(database, ["platform"])
+    async with AsyncExitStack() as stack:
+        seed = new_seed()
+        peer = Peer("", echo)
+        peer.url = await stack.enter_async_context(listening(peer))
+        port = free_port()
+        names = ("pipeline", "ai", "interventions", "intelligence", "monitoring", "scheduler")
+        addresses = {**dict.fromkeys(names, peer.url), "platform": f"http://127.0.0.1:{port}"}
+        deps = make_deps(database, valkey_url, addresses, tmp_path, seed, f"http://127.0.0.1:{port}")
+        await deps.valkey.flushall()
+        service = build(deps, Settings(body_limit_bytes=BODY_LIMIT))
+        for stop in (deps.valkey.aclose, deps.peers.close, deps.log.close, *service.on_stop):
+            stack.push_async_callback(stop)
+        for start in service.on_start:
+            await start()
+        verifier = Verifier(seed, Principal, deps.clock)
+        url = await stack.enter_async_context(listening(create_app(service, HttpSettings(), verifier.verify), port))
+        first = json.loads((tmp_path / "first-run.json").read_text())
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        yield Platform(url, FirstRun(**first), peer, deps, service, http, verifier)
