@@ -22,10 +22,40 @@ from recoup.kit.errors import Unavailable
 T = TypeVar("T")
 Value = str | int | float | bool | list[str] | list[int] | None
 
+# chDB starts with a server's pools and caches; these keep it small beside seven other processes. Merges may wait: they
+# run one at a time and step back (nice) for whatever else wants the processor.
+_EMBEDDED = {
+    "max_server_memory_usage": "1500000000",
+    "mark_cache_size": "67108864",
+    "index_mark_cache_size": "8388608",
+    "primary_index_cache_size": "33554432",
+    "query_condition_cache_size": "8388608",
+    "compiled_expression_cache_size": "8388608",
+    "parquet_metadata_cache_size": "1048576",
+    "background_pool_size": "1",
+    "background_merges_mutations_concurrency_ratio": "1",
+    "background_schedule_pool_size": "1",
+    "background_streaming_schedule_pool_size": "1",
+    "os_threads_nice_value_merge_mutate": "10",
+    "jemalloc_enable_background_threads": "0",
+}
+# What an insert wants besides its token: rows of any number of months in one go.
+_INSERT = {"insert_deduplicate": 1, "max_partitions_per_insert_block": 0}
+# The engine's own words for "not now": worth a retry.
+_PASSING = (
+    "NOT_ENOUGH_SPACE",
+    "No space left",
+    "CANNOT_WRITE",
+    "MEMORY_LIMIT",
+    "TOO_MANY_PARTS",
+    "TIMEOUT_EXCEEDED",
+    "NETWORK_ERROR",
+)
+
 
 @dataclass(slots=True)
 class Warehouse:
-    """`url` is chdb:///folder or http(s)://user:password@host:port/database; `threads` bounds what one query may use."""
+    """`url` is chdb:///folder or http(s)://user:password@host:port/database; `threads` bounds one query's."""
 
     url: str
     threads: int = 1
@@ -35,9 +65,7 @@ class Warehouse:
     async def insert(self, table: str, rows: pa.Table, *, token: str) -> None:
         """Adds rows; the same token again adds nothing, even after a crash between insert and answer."""
         await self._run(
-            lambda client: client.insert_arrow(
-                table, rows, settings={"insert_deduplication_token": token, "insert_deduplicate": 1}
-            )
+            lambda client: client.insert_arrow(table, rows, settings={**_INSERT, "insert_deduplication_token": token})
         )
 
     async def rows(self, kind: type[T], sql: str, parameters: Mapping[str, Value] | None = None) -> list[T]:
@@ -73,7 +101,7 @@ class Warehouse:
         except (OperationalError, OSError) as error:
             raise Unavailable(f"the warehouse does not answer: {error}") from error
         except DatabaseError as error:
-            if any(name in str(error) for name in ("NOT_ENOUGH_SPACE", "MEMORY_LIMIT", "TOO_MANY_PARTS")):
+            if any(words in str(error) for words in _PASSING):
                 raise Unavailable(f"the warehouse cannot take this now: {error}") from error
             raise
 
@@ -82,7 +110,9 @@ def _open(url: str, threads: int) -> Client:
     settings = {"max_threads": threads, "max_insert_threads": 1}
     parts = urlsplit(url)
     if parts.scheme == "chdb":
-        return clickhouse_connect.get_client(dsn=url, settings=settings)
+        return clickhouse_connect.get_client(
+            interface="chdb", path=parts.path, settings=settings, chdb_options=_EMBEDDED
+        )
     return clickhouse_connect.get_client(
         host=parts.hostname,
         port=parts.port or 8123,

@@ -5,3 +5,20 @@ from msgspec import Struct
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Section `intelligence`."""
+
+    batch_rows: int = 60_000
+    """Most rows in one insert."""
+    batch_bytes: int = 8_000_000
+    """Stop reading and load once so many bytes of records have come; bounds the loader's memory."""
+    read_records: int = 400
+    """Most records of a partition in one read."""
+    gather_seconds: float = 0.75
+    """How long a busy loader lets records pile up; larger inserts cost less an event."""
+    idle_gather_seconds: float = 0.05
+    """How long an idle one does."""
+    busy_rows_per_second: float = 20_000.0
+    """From this rate on it counts as busy."""
+    niceness: int = 5
+    """How far the process steps back for those that answer shops."""
+    query_threads: int = 2
+    """Threads of one question to the warehouse."""

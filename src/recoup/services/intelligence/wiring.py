@@ -1,0 +1,30 @@
+"""The intelligence service, put together: the loader, its tables, and the questions they answer."""
+
+import os
+
+from recoup.kit.service import Check, Service, Worker
+from recoup.kit.warehouse import Warehouse
+from recoup.messages.deps import Deps
+from recoup.services.intelligence.settings import Settings
+from recoup.services.intelligence.warehouse.handlers import TARGETS, Loader
+from recoup.services.intelligence.warehouse.store import Store, migrate
+
+
+def build(deps: Deps, settings: Settings) -> Service:
+    """One process of it. On chDB there can be only one; on ClickHouse as many as one likes."""
+    loading = Warehouse(deps.warehouse_url)
+    loader = Loader(Store(loading, deps.valkey, deps.member), deps.log, deps.publish, deps.member, settings)
+
+    async def start() -> None:
+        # Before chDB makes its threads, which inherit it.
+        os.nice(settings.niceness)
+        await migrate(loading, deps.clock)
+
+    return Service(
+        name="intelligence",
+        reads=[target.topic for target in TARGETS.values()],
+        workers=[Worker("load the warehouse", loader.run)],
+        checks=[Check("warehouse", loading.ping), Check("log", deps.log.ping)],
+        on_start=[start],
+        on_stop=[loading.close],
+    )
