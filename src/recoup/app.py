@@ -13,6 +13,7 @@ from recoup.kit.clock import SystemClock
 from recoup.kit.config import Secret
 from recoup.kit.errors import Invalid
 from recoup.kit.http import HttpSettings, create_app
+from recoup.kit.lean import without
 from recoup.kit.log.open import open_log
 from recoup.kit.runner import Publisher
 from recoup.kit.peers import Peers, TokenSource
@@ -45,6 +46,8 @@ class Process:
     section: str
     schema: str | None = None
     """Its schema in PostgreSQL, migrated before it starts."""
+    needs_pandas: bool = False
+    """chDB does; nobody else pays for it."""
 
 
 PROCESSES = {
@@ -55,7 +58,9 @@ PROCESSES = {
     "interventions": Process(
         "interventions", "recoup.services.interventions.wiring:build", "interventions", "interventions"
     ),
-    "intelligence": Process("intelligence", "recoup.services.intelligence.wiring:build", "intelligence"),
+    "intelligence": Process(
+        "intelligence", "recoup.services.intelligence.wiring:build", "intelligence", needs_pandas=True
+    ),
     "monitoring": Process("monitoring", "recoup.services.monitoring.wiring:build", "monitoring", "monitoring"),
     "scheduler": Process("scheduler", "recoup.services.scheduler.wiring:build", "scheduler", "scheduler"),
 }
@@ -136,6 +141,8 @@ def application(service: Service, settings: Settings) -> Litestar:
 
 async def serve(name: str, settings: Settings) -> None:
     """Runs one process until it is told to stop."""
+    if PROCESSES.get(name) is None or not PROCESSES[name].needs_pandas:
+        without("pandas")
     configure_logs(name, settings.log_level)
     configure_traces(name, settings.otlp_endpoint)
     deps = dependencies(name, settings)

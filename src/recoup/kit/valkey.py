@@ -4,10 +4,12 @@ from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar, cast
 
-from redis.asyncio import Redis
+from redis.asyncio import Connection, Redis, UnixDomainSocketConnection
 from redis.asyncio.client import Pipeline
+from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ResponseError, TimeoutError as RedisTimeoutError
+from redis.typing import EncodableT
 
 from recoup.kit.errors import Unavailable
 
@@ -22,7 +24,27 @@ _PASSING = ("MISCONF", "LOADING", "READONLY", "BUSY", "OOM")
 
 def connect(url: str, *, timeout_seconds: float = 10.0) -> Valkey:
     """A client on `url` (redis://host:port/db or unix:///path); opens nothing until it is used."""
-    return Redis.from_url(url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds)
+    kind = _UnixConnection if url.startswith("unix:") else _Connection
+    return Redis.from_url(
+        url, connection_class=kind, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds
+    )
+
+
+class _PacksInC:
+    """Turns commands into bytes with hiredis: a tenth of the asyncio client's own way for commands of many members."""
+
+    _packer = HiredisRespSerializer()
+
+    def pack_command(self, *args: EncodableT) -> list[bytes]:
+        return self._packer.pack(*args)
+
+
+class _Connection(_PacksInC, Connection):
+    pass
+
+
+class _UnixConnection(_PacksInC, UnixDomainSocketConnection):
+    pass
 
 
 async def settled(answer: Awaitable[T] | T) -> T:

@@ -119,11 +119,8 @@ class Derived:
 
 
 def apply(cart: CartState, event: CartEvent, patience: Patience) -> tuple[CartChange | None, list[Derived]]:
-    """Changes `cart` by one event; what the event did to the cart, and what became true before or by it."""
-    derived = elapse(cart, event.at, patience) if event.at > cart.last_at else []
-    cart.last_at = max(cart.last_at, event.at)
-    if event.type not in CHANGING:
-        return None, derived
+    """Changes `cart` by an event of a type in CHANGING; what the event did to the cart, and what became true before or by it."""
+    derived = be_active(cart, event.at, patience)
     change: CartChange | None = None
     if event.type == _ORDERED:
         change = _order(cart, event.at, patience, derived)
@@ -139,6 +136,15 @@ def apply(cart: CartState, event: CartEvent, patience: Patience) -> tuple[CartCh
     if event.session_id is not None:
         cart.session_id = event.session_id
     return change, derived
+
+
+def be_active(cart: CartState, at: int, patience: Patience) -> list[Derived]:
+    """Notes activity at `at`, after letting the time until then pass; an event from the past passes no time."""
+    if at <= cart.last_at:
+        return []
+    derived = elapse(cart, at, patience) if at - cart.last_at >= patience.idle else []
+    cart.last_at = at
+    return derived
 
 
 def elapse(cart: CartState, now: int, patience: Patience) -> list[Derived]:

@@ -23,7 +23,6 @@ from recoup.services.pipeline.carts.store import CartStore
 from recoup.services.pipeline.collect.actions import STREAM_GROUP
 from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.stream.domain.steps import STEPS
-from recoup.services.pipeline.stream.domain.tracking import cart_keys
 from recoup.services.pipeline.stream.domain.work import Known, Work, clock_domain, numbers, work_of
 from recoup.services.pipeline.stream.store import ProcessorStatus, StageStatus, StreamStore
 
@@ -44,6 +43,7 @@ EVENTS: Final = MetricCounter("pipeline_events_total", "Events by what became of
 TIMER_PAUSE_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 0.5
 _RECENT: Final = 200
+_CLOCK: Final = frozenset({EventType.CLOCK.value})
 
 
 @dataclass(slots=True)
@@ -155,7 +155,7 @@ class Processor:
         due = await self.carts.due(reached)
         self._rang_at = stopwatch()
         stores |= {key.store_id: await self._settings(key.store_id) for key in due if key.store_id not in stores}
-        carts = await self.carts.load([*(key for key in cart_keys(work) if key is not None), *due])
+        carts = await self.carts.load([*work.carts, *due])
         seen = await self._seen(work)
         self.pace.note("gather", stopwatch() - started)
         return Known(seen=seen, stores=stores, carts=carts, due=due, reached=reached, now=now)
@@ -171,8 +171,7 @@ class Processor:
     ) -> dict[tuple[int, str], int]:
         """How late it is: on each store's own clock where rows moved it, and on the wall's."""
         reached: dict[tuple[int, str], int] = {}
-        is_clock = [kind == EventType.CLOCK for kind in work.types]
-        for row in np.flatnonzero(is_clock).tolist():
+        for row in np.flatnonzero(work.of_types(_CLOCK)).tolist():
             store_id = work.store_names[work.store_codes[row]]
             at = (int(work.partitions[row]), clock_domain(store_id, stores[store_id]))
             reached[at] = max(reached.get(at, self._clocks.get(at, 0)), int(work.occurred[row]))
@@ -181,7 +180,7 @@ class Processor:
         return reached | {(partition, ""): wall for partition in self._owned}
 
     async def _seen(self, work: Work) -> np.ndarray:
-        seen = np.zeros(len(work.types), dtype=bool)
+        seen = np.zeros(len(work.ids), dtype=bool)
         ids = _ids(work, np.ones(len(seen), dtype=bool))
         answers = await self.store.seen(ids, self.clock.now()) if ids else {}
         for code, store_id in enumerate(work.store_names):
@@ -194,7 +193,7 @@ class Processor:
             for topic, tables in work.outputs.items()
         }
         moved = {at: time for at, time in known.reached.items() if at[1] and time > self._clocks.get(at, 0)}
-        claims = _ids(work, work.kept & (np.array(work.types) != EventType.CLOCK.value))
+        claims = _ids(work, work.kept & ~work.of_types(_CLOCK))
 
         def effects(pipe: Pipeline) -> None:
             self.store.claim(pipe, claims, known.now)
@@ -267,19 +266,20 @@ def _work(records: Sequence[Record]) -> Work:
     return work_of(rows, partitions, offsets)
 
 
-def _ids(work: Work, rows: np.ndarray) -> dict[str, list[bytes]]:
+def _ids(work: Work, rows: np.ndarray) -> dict[str, Sequence[bytes]]:
     """Ids of the marked rows, by store."""
-    column = work.rows.column("event_id")
     if rows.all() and len(work.store_names) == 1:
-        return {work.store_names[0]: column.to_pylist()}
-    ids = np.array(column.to_pylist(), dtype=object)
-    return {name: ids[rows & (work.store_codes == code)].tolist() for code, name in enumerate(work.store_names)}
+        return {work.store_names[0]: work.ids}
+    return {
+        name: [work.ids[row] for row in np.flatnonzero(rows & (work.store_codes == code)).tolist()]
+        for code, name in enumerate(work.store_names)
+    }
 
 
 def _counts(work: Work, known: Known) -> tuple[dict[str, Counter[str]], dict[str, int]]:
     """Counts by store for `GET /events/stats`, and when each was last heard of (ms)."""
     counts: dict[str, Counter[str]] = {}
-    clock = np.array(work.types) == EventType.CLOCK.value
+    clock = work.of_types(_CLOCK)
     for code, store_id in enumerate(work.store_names):
         mine = work.store_codes == code
         counts[store_id] = Counter(

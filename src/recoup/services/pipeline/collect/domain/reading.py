@@ -162,7 +162,7 @@ def _all_good(events: Sequence[Event], limits: Limits) -> bool:
         and max([len(event.items) for event in events]) <= limits.items
         and all(map(_is_currency, {event.currency for event in events}))
         and all([event.cart_id or event.anonymous_id or event.user_id or event.session_id for event in events])
-        and all([not event.properties or _properties_fit(event.properties, limits) for event in events])
+        and _all_properties_fit([bytes(event.properties) for event in events], limits)
         and len({event.event_id for event in events}) == len(events)
     )
 
@@ -171,9 +171,8 @@ def _is_currency(code: str | None) -> bool:
     return code is None or (code.isascii() and code.isalpha() and code.isupper())
 
 
-def _properties_fit(properties: Raw, limits: Limits) -> bool:
-    size = memoryview(properties).nbytes
-    return size == 0 or (size <= limits.properties_bytes and bytes(memoryview(properties)[:1]) == b"{")
+def _all_properties_fit(properties: Sequence[bytes], limits: Limits) -> bool:
+    return {text[:1] for text in properties} <= {b"", b"{"} and max(map(len, properties)) <= limits.properties_bytes
 
 
 _Rule = Callable[[Event, Limits], Problem | None]
@@ -211,7 +210,7 @@ def _size_rule(event: Event, limits: Limits) -> Problem | None:
     if len(event.items) > limits.items:
         detail = f"{len(event.items)} items; at most {limits.items} are taken"
         return Problem(code="too_many_items", field="items", detail=detail)
-    if event.properties and not _properties_fit(event.properties, limits):
+    if not _all_properties_fit([bytes(event.properties)], limits):
         detail = f"must be a JSON object of at most {limits.properties_bytes} bytes"
         return Problem(code="bad_properties", field="properties", detail=detail)
     return None

@@ -30,6 +30,7 @@ def table_of(events: Sequence[Event], store_id: str, received_at: datetime, skew
     values = dict(zip(_EVENT_FIELDS, zip(*map(astuple, events), strict=True), strict=True))
     count = len(events)
     values["occurred_at"] = _corrected(values["occurred_at"], values["sent_at"], received_at, skew_seconds)
+    contexts = _contexts(values.pop("context"))
     columns: list[pa.Array] = []
     for field in RAW:
         match field.name:
@@ -46,7 +47,7 @@ def table_of(events: Sequence[Event], store_id: str, received_at: datetime, skew
             case name if name in values:
                 columns.append(_array(values[name], field.type))
             case name:
-                columns.append(_context(values["context"], name))
+                columns.append(_array(contexts[name], field.type) if contexts else pa.nulls(count, field.type))
     return pa.Table.from_arrays(columns, schema=RAW)
 
 
@@ -81,10 +82,11 @@ def _items(lists: Sequence[list[Item]]) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets), inner)
 
 
-def _context(contexts: Sequence[Context], name: str) -> pa.Array:
-    if all([context is NO_CONTEXT for context in contexts]):
-        return pa.nulls(len(contexts), pa.string())
-    return _array([getattr(context, name) for context in contexts], pa.string())
+def _contexts(contexts: Sequence[Context]) -> dict[str, Sequence[object]]:
+    """The contexts' fields by name; empty where no event says anything."""
+    if all(context is NO_CONTEXT for context in contexts):
+        return {}
+    return dict(zip(_CONTEXT_FIELDS, zip(*map(astuple, contexts), strict=True), strict=True))
 
 
 def _corrected(

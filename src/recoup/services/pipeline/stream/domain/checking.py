@@ -1,6 +1,5 @@
 """The first two steps: drop what was seen before, set aside what its type does not allow."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -10,6 +9,7 @@ from recoup.messages.events import EventType
 from recoup.services.pipeline.stream.domain.work import Dead, Known, Work
 
 _NEEDS_ITEMS: Final = frozenset({EventType.PRODUCT_ADDED.value, EventType.PRODUCT_REMOVED.value})
+_CLOCK: Final = frozenset({EventType.CLOCK.value})
 _NEEDS_ORDER: Final = frozenset(
     kind.value
     for kind in (
@@ -24,18 +24,18 @@ _NEEDS_ORDER: Final = frozenset(
 def deduplicate(work: Work, known: Known) -> None:
     """Keeps the first event of each id within a store."""
     duplicates = known.seen | _repeated(work)
-    duplicates &= ~_is(work, EventType.CLOCK)
+    duplicates &= ~work.of_types(_CLOCK)
     work.duplicates = duplicates
     work.kept &= ~duplicates
 
 
 def validate(work: Work, _: Known) -> None:
     """Sets aside events that lack what their type is about."""
-    needs_items = np.fromiter((kind in _NEEDS_ITEMS for kind in work.types), bool, len(work.types))
+    needs_items = work.of_types(_NEEDS_ITEMS)
     if needs_items.any():
         lengths = pc.list_value_length(work.rows.column("items")).fill_null(0).to_numpy()
         _set_aside(work, needs_items & (lengths == 0), "items", "an event of this type must name its items")
-    needs_order = np.fromiter((kind in _NEEDS_ORDER for kind in work.types), bool, len(work.types))
+    needs_order = work.of_types(_NEEDS_ORDER)
     if needs_order.any():
         missing = work.rows.column("order_id").is_null().to_numpy()
         _set_aside(work, needs_order & missing, "order_id", "an event of this type must name its order")
@@ -47,13 +47,9 @@ def _set_aside(work: Work, broken: np.ndarray, field: str, reason: str) -> None:
     work.kept &= ~broken
 
 
-def _is(work: Work, kind: EventType) -> np.ndarray:
-    return np.fromiter((value == kind for value in work.types), bool, len(work.types))
-
-
 def _repeated(work: Work) -> np.ndarray:
     """Marks every row whose store and id came earlier in this batch."""
-    ids: Sequence[bytes] = work.rows.column("event_id").to_pylist()
+    ids = work.ids
     if len(set(ids)) == len(ids):
         return np.zeros(len(ids), dtype=bool)
     seen: set[tuple[int, bytes]] = set()

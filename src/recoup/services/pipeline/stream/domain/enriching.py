@@ -15,6 +15,7 @@ _TABLET: Final = "(?i)ipad|tablet|kindle|silk"
 _CRAWLER: Final = "(?i)bot|crawl|spider|slurp|headless|facebookexternalhit"
 _SEARCH: Final = r"(?i)//([^/]*\.)?(google|bing|duckduckgo|yahoo|ecosia|baidu|yandex)\."
 _SOCIAL: Final = r"(?i)//([^/]*\.)?(facebook|instagram|tiktok|pinterest|twitter|x|reddit|youtube)\."
+_ORDERS: Final = frozenset({EventType.ORDER_COMPLETED.value})
 _DEFAULT: Final = StoreSettings()
 
 
@@ -37,8 +38,7 @@ def _money(work: Work, known: Known) -> None:
     pieces = _sums(quantity, offsets)
     work.columns["cart_value"] = pa.array(value)
     work.columns["item_count"] = pa.array(pieces)
-    is_order = np.fromiter((kind == EventType.ORDER_COMPLETED for kind in work.types), bool, len(work.types))
-    from_items = pa.array(value, mask=~(is_order & (pieces > 0)))
+    from_items = pa.array(value, mask=~(work.of_types(_ORDERS) & (pieces > 0)))
     work.columns["amount"] = pc.coalesce(work.rows.column("amount").combine_chunks(), from_items)
     own = pa.array([known.stores.get(name, _DEFAULT).currency for name in work.store_names], pa.string())
     fallback = pc.take(own, pa.array(work.store_codes))

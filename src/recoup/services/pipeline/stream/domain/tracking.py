@@ -4,8 +4,7 @@ Row by row on purpose: what an event does depends on the one before it. Only row
 about to, come here; a visitor who merely looks costs nothing.
 """
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -21,6 +20,7 @@ from recoup.services.pipeline.carts.domain import (
     Derived,
     Line,
     apply,
+    be_active,
     elapse,
     is_forgettable,
 )
@@ -32,58 +32,49 @@ _NO_LINES: Final[Sequence[Line]] = ()
 _OPENING: Final = CHANGING - {EventType.ORDER_COMPLETED.value, EventType.PRODUCT_REMOVED.value}
 
 
-def cart_keys(work: Work) -> list[CartKey | None]:
-    """The cart of each row, by place and name; None where an event bears no cart."""
-    names = work.store_names
-    return [
-        None if cart is None else CartKey(partition, names[store], cart)
-        for cart, partition, store in zip(
-            work.rows.column("cart_id").to_pylist(), work.partitions.tolist(), work.store_codes.tolist(), strict=True
-        )
-    ]
-
-
 def track_carts(work: Work, known: Known) -> None:
     """Folds rows into carts, then lets time pass for the carts whose timers have rung."""
-    keys = cart_keys(work)
-    groups = _groups(work, keys, known)
-    events = _events(work, sorted(row for rows in groups.values() for row in rows))
-    found = _Found(len(work.types), work)
-    for key, rows in groups.items():
-        _fold(found, known, key, [(events[row], row) for row in rows])
+    groups = _groups(work, known)
+    changing = np.concatenate([rows for _, rows in groups]) if groups else np.zeros(0, dtype=np.int64)
+    events = _events(work, changing[work.of_types(CHANGING)[changing]])
+    found = _Found(len(work.ids), work)
+    for key, rows in groups:
+        _fold(found, known, key, rows.tolist(), events)
     for key in known.due:
         _ring(found, known, key)
     found.write_columns()
 
 
-def _groups(work: Work, keys: Sequence[CartKey | None], known: Known) -> dict[CartKey, list[int]]:
+def _groups(work: Work, known: Known) -> list[tuple[CartKey, np.ndarray]]:
     """Rows by cart, in order of time, for carts that hold something or are about to."""
-    order = np.argsort(work.occurred, kind="stable")
-    groups: dict[CartKey, list[int]] = defaultdict(list)
-    opening: set[CartKey] = set()
-    for row in order[work.kept[order]].tolist():
-        key = keys[row]
-        if key is None:
-            continue
-        if key in known.carts or key in opening:
-            groups[key].append(row)
-        elif work.types[row] in _OPENING:
-            opening.add(key)
-            groups[key].append(row)
-    return groups
+    interesting = np.array([key in known.carts for key in work.carts], dtype=bool)
+    opening = work.of_types(_OPENING) & work.kept & (work.cart_codes >= 0)
+    interesting[work.cart_codes[opening]] = True
+    rows = np.flatnonzero(work.kept & (work.cart_codes >= 0))
+    rows = rows[interesting[work.cart_codes[rows]]]
+    if not len(rows):
+        return []
+    rows = rows[np.lexsort((work.occurred[rows], work.cart_codes[rows]))]
+    codes = work.cart_codes[rows]
+    starts = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
+    return [
+        (work.carts[code], group)
+        for code, group in zip(codes[starts].tolist(), np.split(rows, starts[1:]), strict=True)
+    ]
 
 
-def _events(work: Work, rows: list[int]) -> dict[int, CartEvent]:
-    """What the fold needs of these rows; columns are taken apart once, not row by row."""
-    part = work.rows.select(["items", "user_id", "anonymous_id", "session_id"]).take(pa.array(rows, pa.int64()))
+def _events(work: Work, rows: np.ndarray) -> dict[int, CartEvent]:
+    """What the fold needs of rows that may change a cart; columns are taken apart once, not row by row."""
+    at = pa.array(rows)
+    part = work.rows.select(["items", "user_id", "anonymous_id", "session_id"]).take(at)
     lines = _lines(part.column("items").combine_chunks())
-    currency = work.columns["currency"].take(pa.array(rows, pa.int64())).to_pylist()
+    currency = work.columns["currency"].take(at).to_pylist()
     users, visitors, sessions = (part.column(name).to_pylist() for name in ("user_id", "anonymous_id", "session_id"))
-    occurred = work.occurred[rows].tolist() if rows else []
+    types = [work.type_names[code] for code in work.type_codes[rows].tolist()]
     return {
-        row: CartEvent(work.types[row], at, line, money, user, visitor, session)
-        for row, at, line, money, user, visitor, session in zip(
-            rows, occurred, lines, currency, users, visitors, sessions, strict=True
+        row: CartEvent(kind, moment, line, money, user, visitor, session)
+        for row, kind, moment, line, money, user, visitor, session in zip(
+            rows.tolist(), types, work.occurred[rows].tolist(), lines, currency, users, visitors, sessions, strict=True
         )
     }
 
@@ -106,9 +97,11 @@ class _Found:
 
     def __init__(self, count: int, work: Work) -> None:
         self.work = work
-        self.number: list[int | None] = [None] * count
-        self.change: list[str | None] = [None] * count
-        self.values: dict[int, tuple[int, int]] = {}
+        self.changes: dict[int, str] = {}
+        self.rows: list[int] = []
+        self.after: list[tuple[int, int, int]] = []
+        """For each of `rows`: the cart's number, value and pieces after it."""
+        self.count = count
 
     def note(self, key: CartKey, state: CartState, store: StoreSettings, derived: Sequence[Derived], now: int) -> None:
         """A cart after its events: what became true, and when to look again."""
@@ -129,30 +122,38 @@ class _Found:
     def write_columns(self) -> None:
         """Hands the columns over: the cart after each event where there is one, else the event's own items."""
         columns = self.work.columns
-        columns["cart_number"] = pa.array(self.number, pa.int64())
-        columns["cart_change"] = pa.array(self.change, pa.string())
-        if self.values:
-            rows = list(self.values)
+        number = np.zeros(self.count, dtype=np.int64)
+        if self.rows:
             value = columns["cart_value"].to_numpy(zero_copy_only=False).copy()
             pieces = columns["item_count"].to_numpy(zero_copy_only=False).copy()
-            value[rows], pieces[rows] = zip(*self.values.values(), strict=True)
+            number[self.rows], value[self.rows], pieces[self.rows] = np.array(self.after, dtype=np.int64).T
             columns["cart_value"], columns["item_count"] = pa.array(value), pa.array(pieces)
+        columns["cart_number"] = pa.array(number, mask=number == 0)
+        change = np.full(self.count, None, dtype=object)
+        change[list(self.changes)] = list(self.changes.values())
+        columns["cart_change"] = pa.array(change, pa.string())
 
 
-def _fold(found: _Found, known: Known, key: CartKey, events: Sequence[tuple[CartEvent, int]]) -> None:
+def _fold(found: _Found, known: Known, key: CartKey, rows: Sequence[int], events: Mapping[int, CartEvent]) -> None:
     store = known.stores.get(key.store_id, _DEFAULT)
     thresholds = patience(store)
     state = known.carts.get(key) or CartState()
+    occurred = found.work.occurred
     facts: list[Derived] = []
-    for event, row in events:
-        before = (state.value, state.pieces)
-        change, derived = apply(state, event, thresholds)
-        facts += derived
-        if change is not None:
-            found.change[row] = change.value
-        found.number[row] = state.number or None
-        # The order that closes a cart is shown with the cart it closes.
-        found.values[row] = (state.value, state.pieces) if state.is_open or not change else before
+    for row in rows:
+        event = events.get(row)
+        before = (state.number, state.value, state.pieces)
+        if event is None:
+            facts += be_active(state, int(occurred[row]), thresholds)
+            found.after.append((state.number, state.value, state.pieces))
+        else:
+            change, derived = apply(state, event, thresholds)
+            facts += derived
+            if change is not None:
+                found.changes[row] = change.value
+            # The order that closes a cart is shown with the cart it closes.
+            found.after.append(before if change and not state.is_open else (state.number, state.value, state.pieces))
+        found.rows.append(row)
     if state.number:
         # A timer this very batch has set may have rung by the batch's end.
         now = max(state.last_at, known.reached.get((key.partition, clock_domain(key.store_id, store)), 0))

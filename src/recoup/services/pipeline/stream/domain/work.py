@@ -47,11 +47,17 @@ class Work:
     partitions: np.ndarray
     offsets: np.ndarray
     kept: np.ndarray
-    types: Sequence[str]
+    ids: Sequence[bytes]
+    type_codes: np.ndarray
+    type_names: Sequence[str]
     store_codes: np.ndarray
     store_names: Sequence[str]
     occurred: np.ndarray
     """Milliseconds since 1970."""
+    cart_codes: np.ndarray
+    """By row: which of `carts`, or -1 where the event bears no cart."""
+    carts: Sequence[CartKey]
+    """Each cart of the batch, once."""
     columns: dict[str, pa.Array] = field(default_factory=dict)
     """Enrichment by column name."""
     dead: list[Dead] = field(default_factory=list)
@@ -63,20 +69,58 @@ class Work:
     outputs: dict[str, list[tuple[int, pa.Table]]] = field(default_factory=dict)
     """Tables to write, by topic: partition and rows."""
 
+    def of_types(self, types: frozenset[str]) -> np.ndarray:
+        """Marks the rows of these types."""
+        return np.array([name in types for name in self.type_names], dtype=bool)[self.type_codes]
+
 
 def work_of(rows: pa.Table, partitions: np.ndarray, offsets: np.ndarray) -> Work:
     """Rows of RAW, with where they came from."""
-    stores = rows.column("store_id").combine_chunks().dictionary_encode()
+    types, type_names = _encoded(rows.column("type"))
+    stores, store_names = _encoded(rows.column("store_id"))
+    cart_codes, carts = _carts(rows.column("cart_id"), partitions, stores, store_names)
     return Work(
         rows=rows,
         partitions=partitions,
         offsets=offsets,
         kept=np.ones(len(rows), dtype=bool),
-        types=rows.column("type").to_pylist(),
-        store_codes=stores.indices.to_numpy(zero_copy_only=False),
-        store_names=stores.dictionary.to_pylist(),
+        ids=rows.column("event_id").to_pylist(),
+        type_codes=types,
+        type_names=type_names,
+        store_codes=stores,
+        store_names=store_names,
         occurred=numbers(rows.column("occurred_at")),
+        cart_codes=cart_codes,
+        carts=carts,
     )
+
+
+def _encoded(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
+    """Each row's value as an index into the distinct values."""
+    encoded = column.combine_chunks().dictionary_encode()
+    return encoded.indices.to_numpy(zero_copy_only=False), encoded.dictionary.to_pylist()
+
+
+def _carts(
+    column: pa.ChunkedArray, partitions: np.ndarray, stores: np.ndarray, store_names: Sequence[str]
+) -> tuple[np.ndarray, list[CartKey]]:
+    """Carts are few beside their events: each gets one key, and its rows a number."""
+    encoded = column.combine_chunks().dictionary_encode()
+    names: list[str] = encoded.dictionary.to_pylist()
+    bearing = encoded.indices.is_valid().to_numpy(zero_copy_only=False)
+    codes = np.full(len(bearing), -1, dtype=np.int64)
+    if not names:
+        return codes, []
+    name_codes = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    together = name_codes * len(store_names) + stores
+    distinct, first, inverse = np.unique(together[bearing], return_index=True, return_inverse=True)
+    codes[bearing] = inverse
+    places = partitions[bearing][first].tolist()
+    keys = [
+        CartKey(place, store_names[code % len(store_names)], names[code // len(store_names)])
+        for code, place in zip(distinct.tolist(), places, strict=True)
+    ]
+    return codes, keys
 
 
 def numbers(column: pa.ChunkedArray) -> np.ndarray:
