@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Refused, Unavailable
+from recoup.kit.pages import Page
 from recoup.messages.events import Event
 from recoup.messages.stores import StoreSettings
 
@@ -182,7 +183,7 @@ class Client:
     async def mails(self, limit: int) -> list[Mail]:
         """The newest e-mails of the outbox, newest first."""
         answer = await self._call("GET", f"/api/outbox?limit={limit}")
-        return answer.read(list[Mail])
+        return answer.read(Page[Mail]).items
 
     async def settings(self) -> StoreSettings:
         return (await self._call("GET", "/api/config")).read(StoreSettings)

@@ -145,9 +145,13 @@ class Stage:
             return
         for link in filter(None, (mail.pixel, mail.button if shopper.clicks else None)):
             await self.client.visit(link)
-        if shopper.clicks and shopper.truth is Truth.PERSUADABLE:
+        if not shopper.clicks:
+            return
+        if shopper.truth is Truth.PERSUADABLE:
             self.plan(journeys.response(shopper, at + shopper.responds_after))
             self.moved.append(shopper)
+            return
+        self.plan(journeys.look(shopper, at + shopper.responds_after))
 
 
 async def caught_up(client: Client, at: datetime) -> None:

@@ -35,10 +35,9 @@ const DRAWINGS = {
     <ellipse cx="100" cy="166" rx="66" ry="7" fill="#0002"/>
     <rect x="36" y="120" width="128" height="42" rx="18" fill="#b5566a"/><rect x="40" y="84" width="122" height="42" rx="18" fill="#cf7a86"/>
     <rect x="44" y="50" width="114" height="40" rx="18" fill="#e2a0a3"/>
-    <path d="M60 50v40M80 50v40M120 50v40M140 50v40M62 84v42M138 84v42" stroke="#fff6" stroke-width="5"/>
-    <path d="M158 90v14M152 92v14M164 126v16M158 128v16M164 162v8M156 162v8" stroke="#f3c9c8" stroke-width="3"/>`,
+    <path d="M60 50v40M80 50v40M120 50v40M140 50v40M62 84v42M138 84v42" stroke="#fff6" stroke-width="5"/>`,
   lamp: `
-    <ellipse cx="92" cy="168" rx="52" ry="7" fill="#0002"/><path d="M104 70l64 92H84z" fill="#fff3"/>
+    <ellipse cx="92" cy="168" rx="52" ry="7" fill="#0002"/><path d="M86 64l46 22 44 76H62z" fill="#fff3"/>
     <path d="M84 160L60 102l58-52" fill="none" stroke="#2f3a3d" stroke-width="8" stroke-linejoin="round"/><circle cx="60" cy="102" r="8" fill="#a9713f"/>
     <path d="M102 34l44 30-14 22c-22 4-46-12-52-30z" fill="#14594a"/><path d="M80 56c6 18 30 34 52 30l-8 8c-20 2-40-12-46-30z" fill="#ffe3a0"/>
     <rect x="52" y="156" width="66" height="12" rx="6" fill="#2f3a3d"/>`,

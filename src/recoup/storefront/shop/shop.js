@@ -241,5 +241,7 @@ document.querySelector("#stranger").addEventListener("click", () => {
   location.reload();
 });
 addEventListener("hashchange", () => (show(), main.focus(), scrollTo(0, 0)));
+// A message's link names the cart it is about.
+if (new URLSearchParams(location.search).has("cart") && !location.hash) history.replaceState(null, "", "#/cart");
 count();
 show();
