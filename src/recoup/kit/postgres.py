@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TypeVar, cast
 from uuid import UUID
 
 import asyncpg
@@ -14,13 +14,6 @@ import msgspec
 from recoup.kit.errors import Missing, Unavailable
 
 T = TypeVar("T")
-# Not generic at run time, where Litestar and msgspec evaluate the fields of what they inject.
-if TYPE_CHECKING:
-    Pool = asyncpg.Pool[asyncpg.Record]
-    Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
-else:
-    Pool = asyncpg.Pool
-    Connection = asyncpg.pool.PoolConnectionProxy
 _NATIVE = (UUID, datetime, date, timedelta, Decimal, bytes)
 
 _OUTAGES = (
@@ -39,7 +32,7 @@ _OUTAGES = (
 class Session:
     """Statements on one connection, inside one transaction. JSON columns take and give Python values."""
 
-    connection: Connection
+    connection: asyncpg.pool.PoolConnectionProxy
 
     async def rows(self, kind: type[T], sql: str, *values: object) -> list[T]:
         """Every row as `kind`: a Struct by column name, or a scalar from the first column."""
@@ -75,7 +68,7 @@ class Postgres:
     url: str
     schema: str
     size: int = 4
-    _pool: Pool | None = None
+    _pool: asyncpg.Pool | None = None
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
@@ -116,7 +109,7 @@ class Postgres:
             await self._pool.close()
             self._pool = None
 
-    async def _open(self) -> Pool:
+    async def _open(self) -> asyncpg.Pool:
         if self._pool is None:
             self._pool = await asyncpg.create_pool(
                 self.url,
@@ -129,7 +122,7 @@ class Postgres:
         return self._pool
 
 
-async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def _prepare(connection: asyncpg.Connection) -> None:
     for kind in ("json", "jsonb"):
         await connection.set_type_codec(
             kind,
