@@ -31,3 +31,8 @@ def minor_units(text: str, currency: str) -> int:
         return int(value.to_integral_value(ROUND_HALF_UP))
     except (InvalidOperation, ValueError, OverflowError) as error:
         raise Invalid(f"not an amount of money: {text!r}") from error
+
+
+def major_units(amount: int, currency: str) -> Decimal:
+    """The inverse of `minor_units`, with the currency's own number of digits: 1999 USD is 19.99."""
+    return Decimal(amount).scaleb(-_DIGITS.get(currency, 2))

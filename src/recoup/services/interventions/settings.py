@@ -2,6 +2,15 @@
 
 from msgspec import Struct
 
+from recoup.kit.config import Secret
+
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Section `interventions`."""
+
+    smtp_url: Secret = Secret("")
+    """smtp://user:password@host:port or smtps://…; empty lays e-mails into the local outbox."""
+    connections: int = 6
+    """Connections to PostgreSQL at most."""
+    gather_seconds: float = 0.1
+    """How long events pile up before a batch of them is looked at."""

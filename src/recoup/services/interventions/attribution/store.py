@@ -1,0 +1,129 @@
+"""Orders and the conversions they turned out to be. An order is credited once, whatever is learned later."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+
+from recoup.kit.postgres import Postgres, Session
+from recoup.messages.facts import ConversionRecorded
+from recoup.services.interventions.announcements.store import announce
+from recoup.services.interventions.attribution.domain import Decided, Order
+
+
+class _Last(Struct, frozen=True):
+    place: int
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Who bought what, and thanks to which decision."""
+
+    postgres: Postgres
+
+    async def note(self, store_id: str, orders: Sequence[Order]) -> None:
+        """Keeps orders; a repeat adds nothing."""
+        await self.postgres.execute(
+            """
+            insert into orders (store_id, order_id, person_id, cart_id, amount, currency, ordered_at)
+            select $1, * from unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::timestamptz[])
+            on conflict (store_id, order_id) do nothing
+            """,
+            store_id,
+            [order.order_id for order in orders],
+            [order.person_id for order in orders],
+            [order.cart_id for order in orders],
+            [order.amount for order in orders],
+            [order.currency for order in orders],
+            [order.ordered_at for order in orders],
+        )
+
+    async def last_orders(
+        self, store_id: str, wanted: Sequence[tuple[Sequence[str], str, datetime]]
+    ) -> list[datetime | None]:
+        """The last order by any of a person's ids, or of a cart, up to a moment; in the order asked."""
+        rows = await self.postgres.rows(
+            _Last,
+            """
+            select w.place::int as place, max(o.ordered_at) as at
+            from unnest($2::int[], $3::text[], $4::text[], $5::timestamptz[]) as w (place, person_id, cart_id, until)
+            join orders o on o.store_id = $1 and o.ordered_at <= w.until
+                and (o.person_id = w.person_id or o.cart_id = w.cart_id)
+            group by w.place
+            """,
+            store_id,
+            [place for place, (linked, _, _) in enumerate(wanted) for _ in linked],
+            [person_id for linked, _, _ in wanted for person_id in linked],
+            [cart_id for linked, cart_id, _ in wanted for _ in linked],
+            [until for linked, _, until in wanted for _ in linked],
+        )
+        found = {row.place: row.at for row in rows}
+        return [found.get(place) for place in range(len(wanted))]
+
+    async def of_people(
+        self, store_id: str, people: Sequence[str], carts: Sequence[str], since: datetime
+    ) -> list[Order]:
+        """Orders by these people or of these carts that are nobody's conversion yet."""
+        return await self.postgres.rows(
+            Order,
+            """
+            select o.store_id, o.order_id, o.person_id, o.cart_id, o.amount, o.currency, o.ordered_at from orders o
+            where o.store_id = $1 and (o.person_id = any($2) or o.cart_id = any($3)) and o.ordered_at >= $4
+              and not exists (select from conversions c where c.store_id = o.store_id and c.order_id = o.order_id)
+            """,
+            store_id,
+            people,
+            carts,
+            since,
+        )
+
+    async def decisions(
+        self, store_id: str, people: Sequence[str], carts: Sequence[str], since: datetime
+    ) -> list[Decided]:
+        return await self.postgres.rows(
+            Decided,
+            """
+            select id, person_id, cart_id, outcome, decided_at from interventions
+            where store_id = $1 and (person_id = any($2) or cart_id = any($3)) and decided_at >= $4
+            """,
+            store_id,
+            people,
+            carts,
+            since,
+        )
+
+    async def record(self, store_id: str, conversions: Sequence[ConversionRecorded]) -> None:
+        """Keeps and announces conversions; an order that is one already stays what it is."""
+        async with self.postgres.transaction() as session:
+            new = [each for each in conversions if await self._insert(session, store_id, each)]
+            await announce(session, new)
+
+    @staticmethod
+    async def _insert(session: Session, store_id: str, each: ConversionRecorded) -> bool:
+        added = await session.execute(
+            """
+            insert into conversions (store_id, order_id, intervention_id, conversion) values ($1, $2, $3, $4)
+            on conflict (store_id, order_id) do nothing
+            """,
+            store_id,
+            each.order_id,
+            UUID(each.intervention_id),
+            each,
+        )
+        return added > 0
+
+    async def of_intervention(self, store_id: str, intervention_id: UUID) -> list[ConversionRecorded]:
+        return await self.postgres.rows(
+            ConversionRecorded,
+            """
+            select r.* from conversions c, jsonb_to_record(c.conversion) as r (id text, store_id text, occurred_at text,
+                order_id text, person_id text, cart_id text, amount bigint, currency text, intervention_id text,
+                outcome text, attributed boolean, channel text)
+            where c.store_id = $1 and c.intervention_id = $2
+            """,
+            store_id,
+            intervention_id,
+        )

@@ -1,0 +1,149 @@
+"""The shopper's socket, and the local outbox."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Protocol
+
+import msgspec
+from litestar import Router, WebSocket, get, websocket
+from litestar.datastructures import State
+from litestar.di import NamedDependency, Provide
+from litestar.exceptions import WebSocketDisconnect
+from litestar.params import FromPath, FromQuery
+from msgspec import Struct
+
+from recoup.kit.clock import Clock
+from recoup.kit.http import caller_of
+from recoup.kit.pages import DEFAULT_LIMIT, Limit, Page, cursor_after
+from recoup.messages.access import Permission
+from recoup.services.interventions.channels.domain import heartbeat
+from recoup.services.interventions.channels.sockets import Connection, Hub
+from recoup.services.interventions.channels.store import Letter, Outbox, place
+
+HEARTBEAT_SECONDS = 20.0
+_LONGEST_ACK = 1_000
+Socket = WebSocket[object, object, State]
+
+
+class Mailbox(Protocol):
+    """What waits for a shopper's page."""
+
+    async def waiting(self, store_id: str, person_id: str) -> Sequence[tuple[str, str]]:
+        """Messages offered and not acknowledged, oldest first: (message id, frame)."""
+        ...
+
+    async def acknowledge(self, store_id: str, message_id: str) -> None:
+        """The page has it."""
+        ...
+
+
+class Ack(Struct, frozen=True):
+    """What a page answers."""
+
+    type: str = ""
+    message_id: str = ""
+
+
+@websocket("/ws/user/{user_id:str}", opt={"permission": Permission.INTERVENTIONS_RECEIVE})
+async def shopper(
+    user_id: FromPath[str],
+    socket: Socket,
+    hub: NamedDependency[Hub],
+    mailbox: NamedDependency[Mailbox],
+    clock: NamedDependency[Clock],
+) -> None:
+    """One shopper's messages: `?last_id=` (or `?after=`) says which was the last one received; each is to be acknowledged."""
+    store_id = caller_of(socket).tenant(socket.query_params.get("store_id"), Permission.INTERVENTIONS_RECEIVE)
+    await socket.accept()
+    connection = Connection()
+    hub.enter(store_id, user_id, connection)
+    try:
+        await hub.sockets.enter(store_id, [user_id])
+        last_id = socket.query_params.get("last_id") or socket.query_params.get("after")
+        await _resume(mailbox, store_id, user_id, connection, last_id)
+        await _until_first(
+            _write(socket, hub, store_id, user_id, connection, clock), _read(socket, mailbox, store_id, connection)
+        )
+    finally:
+        if hub.leave(store_id, user_id, connection):
+            await hub.sockets.leave(store_id, user_id)
+
+
+async def _resume(mailbox: Mailbox, store_id: str, user_id: str, connection: Connection, last_id: str | None) -> None:
+    """Offers again what was never acknowledged; what the page says it has counts as acknowledged."""
+    for message_id, text in await mailbox.waiting(store_id, user_id):
+        if message_id == last_id:
+            await mailbox.acknowledge(store_id, message_id)
+        else:
+            connection.put(message_id, text)
+
+
+async def _write(socket: Socket, hub: Hub, store_id: str, user_id: str, connection: Connection, clock: Clock) -> None:
+    while True:
+        try:
+            async with asyncio.timeout(HEARTBEAT_SECONDS):
+                entry = await connection.queue.get()
+        except TimeoutError:
+            await socket.send_text(heartbeat(clock.now()))
+            await hub.sockets.enter(store_id, [user_id])
+            continue
+        if entry is None:
+            return await socket.close(code=1013, reason="too slow")
+        connection.sent.add(entry[0])
+        await socket.send_text(entry[1])
+
+
+async def _read(socket: Socket, mailbox: Mailbox, store_id: str, connection: Connection) -> None:
+    """Takes acknowledgements of what this very socket was sent; anything else is passed over."""
+    while True:
+        try:
+            text = await socket.receive_text()
+        except WebSocketDisconnect:
+            return
+        if len(text) > _LONGEST_ACK:
+            continue
+        try:
+            ack = msgspec.json.decode(text, type=Ack)
+        except msgspec.MsgspecError:
+            continue
+        if ack.type == "ack" and ack.message_id in connection.sent:
+            connection.sent.discard(ack.message_id)
+            await mailbox.acknowledge(store_id, ack.message_id)
+
+
+async def _until_first(*parts: Coroutine[object, object, None]) -> None:
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@get("/outbox", opt={"permission": Permission.INTERVENTIONS_READ})
+async def read_outbox(
+    store_id: NamedDependency[str],
+    outbox: NamedDependency[Outbox],
+    limit: FromQuery[Limit] = DEFAULT_LIMIT,
+    cursor: FromQuery[str | None] = None,
+) -> Page[Letter]:
+    """The e-mails that were sent while no mail server is set, newest first."""
+    letters = await outbox.letters(store_id, place(cursor), limit)
+    last = letters[-1] if len(letters) == limit else None
+    return Page(letters, cursor_after(last.sent_at.isoformat(), str(last.id)) if last else None)
+
+
+def router(hub: Hub, mailbox: Mailbox, outbox: Outbox, clock: Clock) -> Router:
+    """All routes of this feature."""
+    given = {"hub": hub, "mailbox": mailbox, "outbox": outbox, "clock": clock}
+    return Router(
+        "/",
+        route_handlers=[shopper, read_outbox],
+        dependencies={name: Provide(_giving(value), sync_to_thread=False) for name, value in given.items()},
+        tags=["channels"],
+    )
+
+
+def _giving(value: object) -> Callable[[], object]:
+    return lambda: value

@@ -1,0 +1,46 @@
+"""E-mail: handed to a mail server where one is set, else laid into the local outbox, so that nothing leaves the machine."""
+
+from dataclasses import dataclass
+from email.message import EmailMessage
+from typing import Protocol
+
+from recoup.kit.errors import Refused, Unavailable
+from recoup.services.interventions.channels.domain import Parcel, Receipt, headers, mail_of
+from recoup.services.interventions.channels.store import Outbox
+
+_NO_ADDRESS = Receipt("refused", "there is no address to write to")
+
+
+class MailServer(Protocol):
+    async def send(self, message: EmailMessage) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpChannel:
+    """Mail by SMTP; the server's permanent refusal is final."""
+
+    server: MailServer
+
+    async def send(self, parcel: Parcel) -> Receipt:
+        if parcel.mail is None or not parcel.address:
+            return _NO_ADDRESS
+        try:
+            await self.server.send(mail_of(parcel, parcel.mail))
+        except Refused as error:
+            return Receipt("refused", error.detail)
+        except Unavailable as error:
+            return Receipt("failed", error.detail)
+        return Receipt("delivered")
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxChannel:
+    """Mail into the outbox that the console shows."""
+
+    outbox: Outbox
+
+    async def send(self, parcel: Parcel) -> Receipt:
+        if parcel.mail is None or not parcel.address:
+            return _NO_ADDRESS
+        await self.outbox.put(parcel.store_id, parcel, parcel.mail, headers(parcel))
+        return Receipt("delivered", "in the local outbox")

@@ -1,0 +1,146 @@
+"""The outbox in PostgreSQL; who has a page open, and frames on their way to the process that holds the socket, in Valkey."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import cast
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from recoup.kit.clock import Clock, milliseconds
+from recoup.kit.errors import Invalid
+from recoup.kit.ids import derived_id
+from recoup.kit.pages import position
+from recoup.kit.postgres import Postgres
+from recoup.kit.valkey import Valkey, settled, translated
+from recoup.messages.keys import SOCKETS
+from recoup.services.interventions.channels.domain import Parcel
+from recoup.services.interventions.templates.domain import Mail
+
+FRAMES = "interventions:frames"
+PRESENT_FOR = timedelta(seconds=45)
+"""A page whose process died is taken for gone after so long."""
+
+
+class Letter(Struct, frozen=True, kw_only=True):
+    """An e-mail in the local outbox."""
+
+    id: UUID
+    intervention_id: UUID
+    person_id: str
+    cart_id: str
+    to: str
+    sender: str
+    subject: str
+    text: str
+    html: str
+    headers: dict[str, str]
+    links: list[str]
+    """Those that lead on when followed; the first leads back to the cart."""
+    sent_at: datetime
+    store_time: datetime
+    """When it was sent on the store's clock."""
+
+
+def place(cursor: str | None) -> tuple[datetime, UUID] | None:
+    """Where a list by time and id goes on; raises Invalid for what is not one of our cursors."""
+    if cursor is None:
+        return None
+    moment, identity = position(cursor, 2)
+    try:
+        return datetime.fromisoformat(moment), UUID(identity)
+    except ValueError as error:
+        raise Invalid("the cursor is not one of ours", code="cursor_invalid") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """E-mails nobody carried away."""
+
+    postgres: Postgres
+
+    async def put(self, store_id: str, parcel: Parcel, mail: Mail, headers: Mapping[str, str]) -> None:
+        """Lays a mail down; the same intervention's again changes nothing."""
+        await self.postgres.execute(
+            """
+            insert into outbox (id, store_id, intervention_id, person_id, cart_id, recipient, sender, subject, body, html,
+                headers, links, sent_at, store_time)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) on conflict (id) do nothing
+            """,
+            derived_id("mail", str(parcel.intervention_id)), store_id, parcel.intervention_id, parcel.person_id,
+            parcel.cart.cart_id, parcel.address, f"{parcel.shop} <{parcel.sender}>", mail.subject, mail.text, mail.html,
+            headers, [parcel.links[name] for name in ("cart", "shop", "unsubscribe")], parcel.sent_at, parcel.store_time,
+        )  # fmt: skip
+
+    async def letters(self, store_id: str, before: tuple[datetime, UUID] | None, limit: int) -> list[Letter]:
+        """The newest first, from a place on."""
+        sent_at, identity = before or (None, None)
+        return await self.postgres.rows(
+            Letter,
+            """
+            select id, intervention_id, person_id, cart_id, recipient as to, sender, subject, body as text, html, headers,
+                links, sent_at, store_time
+            from outbox where store_id = $1 and ($2::timestamptz is null or (sent_at, id) < ($2, $3::uuid))
+            order by sent_at desc, id desc limit $4
+            """,
+            store_id,
+            sent_at,
+            identity,
+            limit,
+        )
+
+
+class Relayed(Struct, frozen=True, array_like=True):
+    """A frame for whoever is there under one of these ids."""
+
+    store_id: str
+    people: list[str]
+    message_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """Presence over all processes, and the way from one to another."""
+
+    valkey: Valkey
+    clock: Clock
+
+    async def enter(self, store_id: str, people: Sequence[str]) -> None:
+        """Somebody is here, for a while; to be said again before that ends."""
+        key, now = SOCKETS.key(store_id=store_id), self.clock.now()
+        with translated():
+            async with self.valkey.pipeline(transaction=False) as pipe:
+                pipe.zadd(key, dict.fromkeys(people, milliseconds(now + PRESENT_FOR)))
+                pipe.zremrangebyscore(key, "-inf", milliseconds(now))
+                pipe.expire(key, timedelta(minutes=5))
+                await pipe.execute()
+
+    async def leave(self, store_id: str, person_id: str) -> None:
+        await settled(self.valkey.zrem(SOCKETS.key(store_id=store_id), person_id))
+
+    async def present(self, store_id: str, people: Sequence[Sequence[str]]) -> list[bool]:
+        """For each person, given by all their ids, whether somebody is there."""
+        ids = sorted({each for linked in people for each in linked})
+        if not ids:
+            return [False for _ in people]
+        now = milliseconds(self.clock.now())
+        scores = cast("list[float | None]", await settled(self.valkey.zmscore(SOCKETS.key(store_id=store_id), ids)))
+        here = {each for each, until in zip(ids, scores, strict=True) if until is not None and until > now}
+        return [not here.isdisjoint(linked) for linked in people]
+
+    async def relay(self, relayed: Relayed) -> None:
+        """Hands a frame to every process; the one that holds the socket writes it."""
+        await settled(self.valkey.publish(FRAMES, msgspec.msgpack.encode(relayed)))
+
+    async def relayed(self) -> AsyncIterator[Relayed]:
+        """Frames from every process, until the connection is lost."""
+        with translated():
+            async with self.valkey.pubsub(ignore_subscribe_messages=True) as channel:
+                await channel.subscribe(FRAMES)
+                while True:
+                    message = await channel.get_message(timeout=5.0)
+                    if message is not None:
+                        yield msgspec.msgpack.decode(cast("bytes", message["data"]), type=Relayed)

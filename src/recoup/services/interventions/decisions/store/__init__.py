@@ -1,0 +1,1 @@
+"""Where decisions and their limits are kept: rows in PostgreSQL, contact times in Valkey."""

@@ -1,0 +1,209 @@
+"""Decisions and the carts they are about, as rows. A decision is written once and never changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+
+from recoup.kit.errors import Missing
+from recoup.kit.postgres import Postgres, Session
+from recoup.messages.facts import Outcome
+from recoup.services.interventions.announcements.store import announce
+from recoup.services.interventions.decisions.domain import CartSeen, Intervention, decided
+
+COLUMNS = """
+    i.id, i.store_id, i.cart_id, i.cart_number, i.trigger, i.person_id, i.assigned_as, i.outcome, i.channel, i.action,
+    i.discount_percent, i.coupon, i.rules, i.propensity, i.probability, i.model_version, i.reasons, i.cart, i.clock,
+    i.decided_at, i.due_at, i.expires_at
+"""
+
+
+class Progress(Struct, frozen=True):
+    """How much is still to be done with what the store's shoppers did so far."""
+
+    clock: int | None
+    """The store's time in milliseconds since 1970; null while it is not known."""
+    outstanding: int
+    """Abandoned carts nobody has decided about yet."""
+    pending: int
+    """Messages that are due and not finished, and announcements not yet published."""
+
+
+class _Place(Struct, frozen=True):
+    store_id: str
+    cart_id: str
+
+
+class _Returned(Struct, frozen=True):
+    cart_id: str
+    cart_number: int
+    returned_at: datetime
+
+
+class Assigned(Struct, frozen=True):
+    """The id under which somebody was first put into an arm."""
+
+    person_id: str
+    assigned_as: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interventions:
+    """What was decided."""
+
+    postgres: Postgres
+
+    async def record(self, store_id: str, interventions: Sequence[Intervention]) -> None:
+        """Keeps decisions with their deliveries and announcements; a cart that was decided about keeps its first."""
+        async with self.postgres.transaction() as session:
+            new = {identity for each in interventions if (identity := await self._insert(session, store_id, each))}
+            fresh = [each for each in interventions if each.id in new]
+            await self._note_decided(session, store_id, interventions)
+            await self._schedule(session, store_id, [each for each in fresh if each.outcome is Outcome.CONTACT])
+            await announce(session, [decided(each) for each in fresh])
+
+    @staticmethod
+    async def _insert(session: Session, store_id: str, each: Intervention) -> UUID | None:
+        return await session.find(
+            UUID,
+            """
+            insert into interventions (id, store_id, cart_id, cart_number, trigger, person_id, assigned_as, outcome, channel,
+                action, discount_percent, coupon, rules, propensity, probability, model_version, reasons, cart, clock,
+                decided_at, due_at, expires_at)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+            on conflict do nothing returning id
+            """,
+            each.id, store_id, each.cart_id, each.cart_number, each.trigger, each.person_id, each.assigned_as,
+            each.outcome, each.channel, each.action, each.discount_percent, each.coupon, each.rules, each.propensity,
+            each.probability, each.model_version, each.reasons, each.cart, each.clock,
+            each.decided_at, each.due_at, each.expires_at,
+        )  # fmt: skip
+
+    @staticmethod
+    async def _note_decided(session: Session, store_id: str, interventions: Sequence[Intervention]) -> None:
+        await session.execute_many(
+            """
+            insert into carts (store_id, cart_id, cart_number, decided_at) values ($1, $2, $3, $4)
+            on conflict (store_id, cart_id, cart_number) do update set decided_at = excluded.decided_at
+            where carts.decided_at is null
+            """,
+            [(store_id, each.cart_id, each.cart_number, each.decided_at) for each in interventions],
+        )
+
+    @staticmethod
+    async def _schedule(session: Session, store_id: str, interventions: Sequence[Intervention]) -> None:
+        await session.execute_many(
+            """
+            insert into deliveries (intervention_id, store_id, person_id, cart_id, status, clock, channel, due_at, next_try_at,
+                expires_at)
+            values ($1, $2, $3, $4, 'pending', $5, $6, $7, '-infinity', $8)
+            """,
+            [
+                (
+                    each.id,
+                    store_id,
+                    each.person_id,
+                    each.cart_id,
+                    each.clock,
+                    each.channel,
+                    each.due_at,
+                    each.expires_at,
+                )
+                for each in interventions
+            ],
+        )
+
+    async def decided_ids(self, store_id: str, ids: Sequence[UUID]) -> set[UUID]:
+        return set(
+            await self.postgres.rows(
+                UUID, "select id from interventions where store_id = $1 and id = any($2)", store_id, ids
+            )
+        )
+
+    async def first_assignments(self, store_id: str, people: Sequence[str]) -> dict[str, str]:
+        """By any of these ids, the one under which its owner was first put into an arm of the experiment."""
+        found = await self.postgres.rows(
+            Assigned,
+            """
+            select distinct on (person_id) person_id, assigned_as from interventions
+            where store_id = $1 and person_id = any($2) and outcome <> 'skipped'
+            order by person_id, decided_at, id
+            """,
+            store_id,
+            people,
+        )
+        return {each.person_id: each.assigned_as for each in found}
+
+    async def note_abandoned(self, carts: Sequence[CartSeen]) -> None:
+        """Carts that wait for a decision from now on."""
+        if not carts:
+            return
+        await self.postgres.execute(
+            """
+            insert into carts (store_id, cart_id, cart_number, abandoned_at)
+            select * from unnest($1::text[], $2::text[], $3::int[], $4::timestamptz[])
+            on conflict (store_id, cart_id, cart_number) do update set abandoned_at = excluded.abandoned_at
+            """,
+            [cart.store_id for cart in carts],
+            [cart.cart_id for cart in carts],
+            [cart.cart_number for cart in carts],
+            [cart.at for cart in carts],
+        )
+
+    async def note_returned(self, added: Sequence[tuple[str, str, datetime]]) -> list[tuple[str, str]]:
+        """Abandoned carts to which something was added: (store, cart, when); which of them are back only now."""
+        if not added:
+            return []
+        rows = await self.postgres.rows(
+            _Place,
+            """
+            update carts set returned_at = r.at from unnest($1::text[], $2::text[], $3::timestamptz[]) as r (store_id, cart_id, at)
+            where carts.store_id = r.store_id and carts.cart_id = r.cart_id and carts.returned_at is null
+              and carts.abandoned_at < r.at
+            returning carts.store_id, carts.cart_id
+            """,
+            [store_id for store_id, _, _ in added],
+            [cart_id for _, cart_id, _ in added],
+            [at for _, _, at in added],
+        )
+        return [(row.store_id, row.cart_id) for row in rows]
+
+    async def returned(self, store_id: str, carts: Sequence[tuple[str, int]]) -> list[datetime | None]:
+        """When each cart (id, number) was added to after it had been abandoned, in order."""
+        rows = await self.postgres.rows(
+            _Returned,
+            "select cart_id, cart_number, returned_at from carts where store_id = $1 and cart_id = any($2) and returned_at is not null",
+            store_id,
+            [cart_id for cart_id, _ in carts],
+        )
+        found = {(row.cart_id, row.cart_number): row.returned_at for row in rows}
+        return [found.get(cart) for cart in carts]
+
+    async def progress(self, store_id: str, clock: datetime | None) -> Progress:
+        return await self.postgres.row(
+            Progress,
+            """
+            select (extract(epoch from $2::timestamptz) * 1000)::bigint as clock,
+                (select count(*) from carts where store_id = $1 and decided_at is null) as outstanding,
+                (select count(*) from deliveries where store_id = $1 and status = 'pending' and due_at <= $2)
+                + (select count(*) from announcements where message ->> 'store_id' = $1) as pending
+            """,
+            store_id,
+            clock,
+        )
+
+    async def find(self, store_id: str, intervention_id: UUID) -> Intervention | None:
+        return await self.postgres.find(
+            Intervention,
+            f"select {COLUMNS} from interventions i where store_id = $1 and id = $2",  # noqa: S608 - our own columns
+            store_id,
+            intervention_id,
+        )
+
+    async def intervention(self, store_id: str, intervention_id: UUID) -> Intervention:
+        found = await self.find(store_id, intervention_id)
+        if found is None:
+            raise Missing(f"no intervention {str(intervention_id)!r}")
+        return found

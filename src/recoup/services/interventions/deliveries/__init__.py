@@ -1,0 +1,4 @@
+"""Brings decided messages to people: rows claimed with a lease, asked again when their time comes, sent, retried, ended.
+
+Consumes: nothing. Emits: intervention-events (`delivered, failed, cancelled, expired`). Owns: table `deliveries`.
+"""

@@ -1,0 +1,164 @@
+"""A person as decisions see them, and what can be learned of one from an event's properties. Trusts no property to be well-formed."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, cast
+
+import msgspec
+from msgspec import Meta, Struct
+
+from recoup.messages.stores import Channel, HourMinute
+
+# Enough to keep out what cannot be an address and what would break a mail header; the mail server is the judge.
+_ADDRESS = re.compile(r"^[^\s@<>,;:\"\\\x00-\x1f\x7f]{1,64}@[^\s@<>,;:\"\\\x00-\x1f\x7f]{1,255}$")
+_LONGEST_TEXT = 200
+# A shop that gives everybody the same address must not make one person of them all.
+_MOST_IDS = 50
+
+
+class Traits(Struct, frozen=True, kw_only=True):
+    """What an event says about the person behind it; None is "it doesn't say"."""
+
+    email: str | None = None
+    phone: str | None = None
+    name: str | None = None
+    consent: bool | None = None
+
+
+NO_TRAITS = Traits()
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """Somebody was seen: under which ids, when, and what was learned."""
+
+    user_id: str | None
+    anonymous_id: str | None
+    at: datetime
+    traits: Traits = NO_TRAITS
+    locale: str | None = None
+    timezone: str | None = None
+
+    @property
+    def person_id(self) -> str | None:
+        return self.user_id or self.anonymous_id
+
+
+class Contact(Struct, frozen=True, kw_only=True):
+    """What is stored about one id of a person."""
+
+    person_id: str
+    email: str | None = None
+    name: str | None = None
+    locale: str | None = None
+    timezone: str | None = None
+    consent: bool | None = None
+    consent_at: datetime | None = None
+    updated_at: datetime
+
+
+class Wishes(Struct, frozen=True, kw_only=True):
+    """What a person asked for."""
+
+    channels: tuple[Channel, ...] | None = None
+    """Only by these; None leaves it to the store."""
+    quiet_from: HourMinute | None = None
+    quiet_until: HourMinute | None = None
+    timezone: Annotated[str, Meta(max_length=64)] | None = None
+    opted_out: bool = False
+    """No marketing at all."""
+
+
+NO_WISHES = Wishes()
+
+
+class Person(Struct, frozen=True, kw_only=True):
+    """Somebody we may or may not contact, under all the ids we know them by."""
+
+    person_id: str
+    linked: tuple[str, ...]
+    """Every id of theirs, `person_id` first."""
+    email: str | None = None
+    name: str | None = None
+    locale: str | None = None
+    timezone: str | None = None
+    consent: bool | None = None
+    """To marketing; None is "never said"."""
+    suppressed: bool = False
+    """Their address must not be written to: unsubscribed, bounced or complained."""
+    wishes: Wishes = NO_WISHES
+    risk: str | None = None
+    """The kind of a risk signal about them: no discount for those."""
+
+
+def traits(properties: str | None) -> Traits:
+    """What a `properties` document says of a person; whatever is malformed says nothing."""
+    try:
+        found: object = msgspec.json.decode(properties) if properties else None
+    except msgspec.DecodeError:
+        return NO_TRAITS
+    if not isinstance(found, dict):
+        return NO_TRAITS
+    said = cast("dict[str, object]", found)
+    return Traits(
+        email=_email(said.get("email")),
+        phone=_text(said.get("phone")),
+        name=_text(said.get("name") or said.get("first_name")),
+        consent=_consent(said.get("consent")),
+    )
+
+
+def merged(
+    person_id: str,
+    linked: Sequence[str],
+    contacts: Sequence[Contact],
+    wishes: Sequence[Wishes],
+    *,
+    suppressed: bool,
+    risk: str | None,
+) -> Person:
+    """One person from everything known under their ids: the newest word counts, field by field."""
+    newest_first = sorted(contacts, key=lambda contact: contact.updated_at, reverse=True)
+    consents = [contact for contact in contacts if contact.consent is not None and contact.consent_at is not None]
+    latest = max(consents, key=lambda contact: cast("datetime", contact.consent_at), default=None)
+    return Person(
+        person_id=person_id,
+        linked=tuple(dict.fromkeys([person_id, *linked]))[:_MOST_IDS],
+        email=next((contact.email for contact in newest_first if contact.email), None),
+        name=next((contact.name for contact in newest_first if contact.name), None),
+        locale=next((contact.locale for contact in newest_first if contact.locale), None),
+        timezone=next((contact.timezone for contact in newest_first if contact.timezone), None),
+        consent=latest.consent if latest else None,
+        suppressed=suppressed,
+        wishes=_strictest(wishes),
+        risk=risk,
+    )
+
+
+def _strictest(wishes: Sequence[Wishes]) -> Wishes:
+    """Wishes said under several ids: opting out under one of them counts for the person."""
+    first = next(iter(wishes), NO_WISHES)
+    return msgspec.structs.replace(first, opted_out=any(each.opted_out for each in wishes))
+
+
+def _text(value: object) -> str | None:
+    if not isinstance(value, str):
+        return None
+    clean = " ".join(value.split())[:_LONGEST_TEXT]
+    return clean or None
+
+
+def _email(value: object) -> str | None:
+    if not isinstance(value, str):
+        return None
+    address = value.strip().lower()
+    return address if _ADDRESS.match(address) else None
+
+
+def _consent(value: object) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, dict):
+        marketing = cast("dict[str, object]", value).get("marketing")
+        return marketing if isinstance(marketing, bool) else None
+    return None

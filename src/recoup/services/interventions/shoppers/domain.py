@@ -1,0 +1,137 @@
+"""Picks from a batch of events the few that matter here. Pure; in columns where there are many, in rows where there are few."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TypedDict, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from msgspec import Struct
+
+from recoup.messages.events import EventType
+from recoup.services.interventions.attribution.domain import Order
+from recoup.services.interventions.decisions.domain import CartSeen
+from recoup.services.interventions.preferences.domain import NO_TRAITS, Seen, traits
+
+_COLUMNS = (
+    "type", "store_id", "occurred_at", "event_id", "user_id", "anonymous_id", "session_id", "cart_id", "cart_number",
+    "order_id", "amount", "currency", "cart_value", "locale", "timezone", "properties",
+)  # fmt: skip
+_ROW_TYPES = pa.array(
+    [EventType.USER_IDENTIFIED, EventType.CONSENT_UPDATED, EventType.ORDER_COMPLETED, EventType.CART_ABANDONED]
+)
+
+
+class Row(TypedDict):
+    """One event of the few."""
+
+    type: str
+    store_id: str
+    occurred_at: datetime
+    event_id: object
+    user_id: str | None
+    anonymous_id: str | None
+    session_id: str | None
+    cart_id: str | None
+    cart_number: int | None
+    order_id: str | None
+    amount: int | None
+    currency: str | None
+    cart_value: int | None
+    locale: str | None
+    timezone: str | None
+    properties: str | None
+
+
+class News(Struct, frozen=True, kw_only=True):
+    """What a batch tells."""
+
+    reached: dict[tuple[str, int], datetime]
+    """How far each store's clock has come, by store and partition."""
+    added: list[tuple[str, str, datetime]]
+    """Carts to which something was added: store, cart, when last."""
+    rows: list[Row]
+
+
+def news(partitions: Sequence[int], tables: Sequence[pa.Table]) -> News:
+    """What matters in a batch; `partitions` says where each table came from."""
+    if not tables:
+        return News(reached={}, added=[], rows=[])
+    whole = pa.concat_tables([table.select(_COLUMNS) for table in tables])
+    came_from = pa.array(np.repeat(np.array(partitions, np.int32), [table.num_rows for table in tables]))
+    kinds = whole.column("type")
+    clocks = pc.equal(kinds, EventType.CLOCK)
+    return News(
+        reached=_reached(whole.append_column("partition", came_from).filter(clocks)),
+        added=_added(whole.filter(pc.equal(kinds, EventType.PRODUCT_ADDED))),
+        rows=cast("list[Row]", whole.filter(pc.is_in(kinds, _ROW_TYPES)).to_pylist()),
+    )
+
+
+def _reached(clocks: pa.Table) -> dict[tuple[str, int], datetime]:
+    newest = clocks.group_by(["store_id", "partition"]).aggregate([("occurred_at", "max")])
+    return {
+        (cast("str", row["store_id"]), cast("int", row["partition"])): cast("datetime", row["occurred_at_max"])
+        for row in newest.to_pylist()
+    }
+
+
+def _added(additions: pa.Table) -> list[tuple[str, str, datetime]]:
+    in_carts = additions.filter(pc.is_valid(additions.column("cart_id")))
+    newest = in_carts.group_by(["store_id", "cart_id"]).aggregate([("occurred_at", "max")])
+    return list(
+        zip(
+            *(
+                cast("list[object]", newest.column(name).to_pylist())
+                for name in ("store_id", "cart_id", "occurred_at_max")
+            ),
+            strict=True,
+        )
+    )  # pyright: ignore[reportReturnType] - three columns of known types
+
+
+def visitor(row: Row) -> str:
+    """The id of somebody who did not say who they are."""
+    return row["anonymous_id"] or row["session_id"] or row["cart_id"] or str(row["event_id"])
+
+
+def seen(rows: Iterable[Row]) -> list[Seen]:
+    """Who was seen, and what they said about themselves."""
+    return [
+        Seen(
+            user_id=row["user_id"],
+            anonymous_id=row["anonymous_id"],
+            at=row["occurred_at"],
+            traits=traits(row["properties"]) if row["properties"] else NO_TRAITS,
+            locale=row["locale"],
+            timezone=row["timezone"],
+        )
+        for row in rows
+        if row["type"] != EventType.CART_ABANDONED and (row["user_id"] or row["anonymous_id"])
+    ]
+
+
+def abandoned(rows: Iterable[Row]) -> list[CartSeen]:
+    """Carts that were left."""
+    return [
+        CartSeen(row["store_id"], row["cart_id"], row["cart_number"] or 1, row["occurred_at"])
+        for row in rows
+        if row["type"] == EventType.CART_ABANDONED and row["cart_id"]
+    ]
+
+
+def ordered(rows: Iterable[Row], currency: str) -> list[tuple[Order, Row]]:
+    """Orders, each once; without an amount an order is worth what its cart was."""
+    found: dict[str, tuple[Order, Row]] = {}
+    for row in rows:
+        if row["type"] != EventType.ORDER_COMPLETED:
+            continue
+        order_id = row["order_id"] or str(row["event_id"])
+        amount = row["amount"] if row["amount"] is not None else row["cart_value"] or 0
+        order = Order(
+            store_id=row["store_id"], order_id=order_id, person_id=row["user_id"] or visitor(row), cart_id=row["cart_id"],
+            amount=amount, currency=row["currency"] or currency, ordered_at=row["occurred_at"],
+        )  # fmt: skip
+        found.setdefault(order_id, (order, row))
+    return list(found.values())
