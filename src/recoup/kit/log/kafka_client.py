@@ -1,0 +1,147 @@
+"""librdkafka's clients as the Kafka log uses them: settings from the URL, errors of ours, one thread for what blocks.
+
+The log's URL is `kafka://host:port,host:port?option=value&…`; the options are librdkafka's own, percent-encoded, for
+example `security.protocol=SASL_SSL&sasl.mechanism=SCRAM-SHA-512&sasl.username=…&sasl.password=…&ssl.ca.location=…`.
+Options that the log's promises rest on (acknowledgements, idempotence, isolation, commits) cannot be set there.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, Final, ParamSpec, TypeVar
+from urllib.parse import parse_qsl
+
+from confluent_kafka import KafkaError, KafkaException
+from msgspec import Struct
+
+from recoup.kit.errors import Invalid, TooLarge, Unavailable
+from recoup.kit.log.port import Fenced
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# How long one exchange with the broker may take before we say that it does not answer.
+PATIENCE_SECONDS = 10.0
+# Topics of ours take records up to this size; the broker's own default of 1 MiB is for topics made by others.
+LARGEST_RECORD_BYTES = 16 << 20
+
+_OURS: Final = frozenset({
+    "acks", "auto.offset.reset", "bootstrap.servers", "enable.auto.commit", "enable.auto.offset.store",
+    "enable.idempotence", "enable.partition.eof", "group.id", "group.instance.id", "isolation.level",
+    "partition.assignment.strategy", "request.required.acks", "transactional.id",
+})  # fmt: skip
+_OF_CONSUMERS: Final = ("fetch.", "heartbeat.", "max.poll.", "queued.", "session.")
+_OF_PRODUCERS: Final = (
+    "batch.", "compression.", "delivery.", "linger.", "max.in.flight", "message.", "queue.", "retries", "transaction.",
+)  # fmt: skip
+# librdkafka's own codes, as opposed to a broker's, begin with an underscore and are public all the same.
+PARTITION_EOF: Final = KafkaError._PARTITION_EOF  # noqa: SLF001
+OUTAGES: Final = (KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._TRANSPORT)  # noqa: SLF001
+_FENCED_HERE: Final = (KafkaError._FENCED, KafkaError._ASSIGNMENT_LOST)  # noqa: SLF001
+_BUGS: Final = (KafkaError._INVALID_ARG, KafkaError._STATE, KafkaError._CONFLICT)  # noqa: SLF001
+_FENCED: Final = frozenset({
+    KafkaError.FENCED_INSTANCE_ID, KafkaError.ILLEGAL_GENERATION, KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.PRODUCER_FENCED, KafkaError.REBALANCE_IN_PROGRESS, KafkaError.UNKNOWN_MEMBER_ID,
+    *_FENCED_HERE,
+})  # fmt: skip
+_TOO_LARGE: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
+
+_quiet = logging.getLogger("librdkafka")
+
+
+class KafkaSettings(Struct, frozen=True):
+    """Where the brokers are and how to speak to them."""
+
+    servers: str
+    options: Mapping[str, str]
+
+    def admin(self) -> dict[str, Any]:
+        return self._common(())
+
+    def producer(self, **own: object) -> dict[str, Any]:
+        ours = {
+            "acks": "all",
+            "enable.idempotence": True,
+            # The collector gathers by itself; waiting again here would only add to the acknowledgement.
+            "linger.ms": 0,
+            "message.max.bytes": LARGEST_RECORD_BYTES,
+            "message.timeout.ms": round(PATIENCE_SECONDS * 1000),
+        }
+        return ours | self._common(_OF_PRODUCERS) | own
+
+    def transactional(self, identity: str) -> dict[str, Any]:
+        """Outputs of one reader. A transaction left open by a dead process holds up its readers no longer than this."""
+        timeout = {"transaction.timeout.ms": round(PATIENCE_SECONDS * 1000)}
+        return timeout | self.producer(**{"transactional.id": identity})
+
+    def consumer(self, **own: object) -> dict[str, Any]:
+        ours = {
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "session.timeout.ms": 6000,
+            # New partitions are noticed within this time.
+            "topic.metadata.refresh.interval.ms": 10_000,
+        }
+        given = self._common(_OF_CONSUMERS)
+        merged: dict[str, Any] = ours | given | own
+        # The broker is told often enough that three beats fit into a session.
+        return {"heartbeat.interval.ms": int(merged["session.timeout.ms"]) // 4} | merged
+
+    def _common(self, wanted: tuple[str, ...]) -> dict[str, Any]:
+        special = (*_OF_CONSUMERS, *_OF_PRODUCERS)
+        chosen = {
+            name: value
+            for name, value in self.options.items()
+            if name.startswith(wanted) or not name.startswith(special)
+        }
+        return {"reconnect.backoff.max.ms": 1000} | chosen | {"bootstrap.servers": self.servers, "logger": _quiet}
+
+
+def parse(address: str) -> KafkaSettings:
+    """`host:port,…?option=value&…`; refuses options that are ours to choose."""
+    servers, _, query = address.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+    forbidden = sorted(_OURS & options.keys())
+    if forbidden or not servers:
+        what = f"not to be set in the URL: {', '.join(forbidden)}" if forbidden else "no server in the URL"
+        raise Invalid(f"kafka: {what}")
+    return KafkaSettings(servers.rstrip("/"), options)
+
+
+def failure(error: KafkaError) -> Exception:
+    """What a client's error means to us: another took over, too large, a bug, or a broker that is away."""
+    code = error.code()
+    if code in _FENCED:
+        return Fenced(f"kafka: {error.str()}")
+    if code in _TOO_LARGE:
+        return TooLarge(f"kafka takes no record above {LARGEST_RECORD_BYTES} bytes")
+    if code in _BUGS:
+        return KafkaException(error)
+    return Unavailable(f"kafka does not answer: {error.str()}")
+
+
+@contextmanager
+def translated() -> Generator[None]:
+    """Turns the client's exceptions into ours."""
+    try:
+        yield
+    except KafkaException as error:
+        raise failure(error.args[0]) from error
+
+
+class OneThread:
+    """Runs a client's blocking calls one after the other, beside the event loop."""
+
+    def __init__(self, name: str) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    async def do(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        with translated():
+            return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: call(*args, **kwargs))
+
+    def end(self) -> None:
+        self._pool.shutdown(wait=False)

@@ -1,0 +1,203 @@
+"""One member of a Kafka consumer group: the blocking half of the reader; every method runs on the reader's one thread.
+
+Static membership (`group.instance.id`) lets a restarted member go on at once with what it had; closing leaves the group
+for good. Newly assigned partitions stand still until the reader has found out where to start and says `start`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from recoup.kit.clock import stopwatch
+from recoup.kit.log.kafka_client import OUTAGES, PATIENCE_SECONDS, KafkaSettings, failure
+from recoup.kit.log.kafka_journal import At, Mark, Step
+
+_LEAVING_SECONDS = 3.0
+
+
+@dataclass(slots=True)
+class Member:
+    """A consumer and the transactional producer that belongs to it."""
+
+    settings: KafkaSettings
+    group: str
+    name: str
+    topics: tuple[str, ...]
+    # Partitions assigned by the broker; those of them that stand still until `start`.
+    assigned: set[At] = field(default_factory=set)
+    waiting: set[At] = field(default_factory=set)
+    _consumer: Consumer | None = None
+    _producer: Producer | None = None
+    # The group's generation as of the last poll: a commit from before a rebalance is refused by the broker.
+    _generation: Any = None
+    _outage: KafkaError | None = None
+
+    @property
+    def joined(self) -> bool:
+        return self._consumer is not None
+
+    @property
+    def _identity(self) -> str:
+        # A process reads several topics under one group and name; each of its readers is a member of its own.
+        return f"{self.name}.{'.'.join(self.topics)}"
+
+    def join(self) -> None:
+        own = {
+            "group.id": self.group,
+            "group.instance.id": self._identity,
+            "partition.assignment.strategy": "cooperative-sticky" if self._cooperative else "range",
+            "error_cb": self._note,
+        }
+        consumer = Consumer(self.settings.consumer(**own))
+        consumer.subscribe(list(self.topics), on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
+        self._consumer = consumer
+
+    def poll(self, wait_seconds: float, limit: int) -> list[Message]:
+        """Waits for a first message, then takes what else has been fetched by now; raises Fenced once replaced."""
+        consumer = self._living
+        found = consumer.consume(1, wait_seconds)
+        if found:
+            found += consumer.consume(max(1, limit * max(1, len(self.assigned))), 0)
+        self._generation = consumer.consumer_group_metadata()
+        for message in found:
+            error = message.error()
+            if error is not None and error.fatal():
+                self._drop()
+                raise failure(error)
+        if not found and self._outage is not None:
+            consumer.list_topics(self.topics[0], timeout=1.0)
+            self._outage = None
+        return found
+
+    def committed(self, ats: Sequence[At]) -> dict[At, Mark | None]:
+        """Offset and step of the last commit; waits for a transaction under way on these partitions to end."""
+        wanted = [TopicPartition(*at) for at in ats]
+        answers = self._living.committed(wanted, timeout=2 * PATIENCE_SECONDS)
+        for answer in answers:
+            if answer.error is not None:
+                raise KafkaException(answer.error)
+        return {
+            (answer.topic, answer.partition): Mark(answer.offset, answer.metadata or "") if answer.offset >= 0 else None
+            for answer in answers
+        }
+
+    def start(self, offsets: Mapping[At, int | None]) -> None:
+        """Reads on from these offsets; None is the partition's first record."""
+        wanted = [TopicPartition(*at, OFFSET_BEGINNING if offset is None else offset) for at, offset in offsets.items()]
+        if self._cooperative:
+            self._living.incremental_assign(wanted)
+        else:
+            self._living.assign(wanted)
+        self.waiting -= offsets.keys()
+
+    def stop(self) -> None:
+        """All partitions stand still again until `start`."""
+        self._stop(self._living, self.assigned)
+        self.waiting |= self.assigned
+
+    def _stop(self, consumer: Consumer, ats: set[At]) -> None:
+        if self._cooperative:
+            consumer.incremental_unassign([TopicPartition(*at) for at in ats - self.waiting])
+        else:
+            consumer.unassign()
+
+    def commit(self, marks: Mapping[At, Mark]) -> None:
+        answers = self._living.commit(offsets=_offsets(marks), asynchronous=False)
+        for answer in answers or ():
+            if answer.error is not None:
+                raise KafkaException(answer.error)
+
+    def tell(self, step: Step, marks: Mapping[At, Mark]) -> None:
+        """Outputs and offsets in one transaction; after a failure a new producer settles what this one left."""
+        if self._producer is None:
+            self._producer = self._only_producer(self._identity)
+        try:
+            self._write(self._producer, step, marks)
+        except BaseException:
+            self._producer = None
+            raise
+
+    def tell_again(self, step: Step, marks: Mapping[At, Mark], mine: At) -> None:
+        """Tells Kafka of a step that another member may have told, or be about to.
+
+        All who finish a step use one producer name, so the last to begin fences the rest, and then asks whether it is
+        still to be done. The member whose step it was is fenced by the group's generation.
+        """
+        producer = self._only_producer("step.{}.{}".format(*min(marks)))
+        known = self.committed([mine])[mine]
+        if known is None or known.step != marks[mine].step:
+            self._write(producer, step, marks)
+
+    def _only_producer(self, identity: str) -> Producer:
+        producer = Producer(self.settings.transactional(f"recoup.{self.group}.{identity}"))
+        producer.init_transactions(PATIENCE_SECONDS)
+        return producer
+
+    def _write(self, producer: Producer, step: Step, marks: Mapping[At, Mark]) -> None:
+        producer.begin_transaction()
+        try:
+            for topic, partition, value, headers in step.outputs:
+                producer.produce(topic, value=value, partition=partition, headers=list(headers.items()))
+            producer.send_offsets_to_transaction(_offsets(marks), self._generation, PATIENCE_SECONDS)
+            producer.commit_transaction(PATIENCE_SECONDS)
+        except KafkaException as error:
+            if error.args[0].txn_requires_abort():
+                producer.abort_transaction(PATIENCE_SECONDS)
+            raise
+
+    def leave(self) -> None:
+        """Hands its partitions to the others at once."""
+        consumer = self._consumer
+        if consumer is None:
+            return
+        # A static member that is merely closed keeps its partitions until its session ends; unsubscribing leaves.
+        consumer.unsubscribe()
+        give_up = stopwatch() + _LEAVING_SECONDS
+        while self.assigned and stopwatch() < give_up:
+            consumer.consume(100, 0.05)
+        self._drop()
+
+    def _drop(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        self.assigned.clear()
+        self.waiting.clear()
+        self._producer = None
+        if consumer is not None:
+            consumer.close()
+
+    @property
+    def _living(self) -> Consumer:
+        if self._consumer is None:
+            raise RuntimeError("not joined")
+        return self._consumer
+
+    def _note(self, error: KafkaError) -> None:
+        if error.code() in OUTAGES:
+            self._outage = error
+
+    def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # Accepted, but not read before `start`: seeking later would cost half a second a partition.
+        if self._cooperative:
+            consumer.incremental_assign([])
+        else:
+            consumer.assign([])
+        taken = {(partition.topic, partition.partition) for partition in partitions}
+        self.assigned |= taken
+        self.waiting |= taken
+
+    def _revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        gone = {(partition.topic, partition.partition) for partition in partitions}
+        self._stop(consumer, gone)
+        self.assigned -= gone
+        self.waiting -= gone
+
+    @property
+    def _cooperative(self) -> bool:
+        # Several topics of one reader keep the same partition numbers together; that, only the range assignor promises.
+        return len(self.topics) == 1
+
+
+def _offsets(marks: Mapping[At, Mark]) -> list[TopicPartition]:
+    return [TopicPartition(*at, mark.end, metadata=mark.step) for at, mark in marks.items()]
