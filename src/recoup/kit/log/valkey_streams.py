@@ -1,20 +1,21 @@
-"""The log on Valkey Streams. One stream a partition, positions as plain keys; no consumer-group entries to keep per record.
+"""The log on Valkey Streams: one stream a partition, positions as plain keys, nothing to keep per record and group.
 
 Keys, all under `log:`
     log:s:{topic}:{partition}           the stream
-    log:p:{group}:{topic}:{partition}   "offset count": the last committed offset, and how many records that makes
+    log:p:{group}:{topic}:{partition}   "offset records step": the last committed offset, how many records that makes,
+                                        and how many commits, so that one which moves nothing is seen as well
     log:g:{topic}                       the set of groups that trimming waits for
-    log:m:{group}                       members by last sign of life (sorted set, ms)
-    log:l:{group}:{partition}           the member that owns a partition; expires when it dies
+    log:m:{group}:{topics}              members by last sign of life (sorted set, ms)
+    log:l:{group}:{topics}:{partition}  the member that owns a partition; expires when it dies
 
 Exclusive reading rests on the leases, but correctness does not: a commit is conditional (WATCH) on the positions it
 started from, so that of two members who both believe they own a partition only one can advance.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 import msgspec
 from redis.exceptions import WatchError
@@ -26,6 +27,53 @@ from recoup.kit.valkey import Pipeline, Valkey, connect, settled, translated
 LEASE_MS = 5_000
 RENEW_MS = 1_500
 _SEQUENCE_BITS = 20
+
+# Says that a member lives, forgets those that do not, gives up partitions that now fall to others and holds its own,
+# as far as nobody else still does. One trip and the server's clock, whatever the number of partitions.
+_KEEP = """
+local members, leases, me, lease_ms, partitions = KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZADD', members, now, me)
+redis.call('ZREMRANGEBYSCORE', members, 0, now - lease_ms)
+local names = redis.call('ZRANGE', members, 0, -1)
+table.sort(names)
+local held = {}
+for partition = 0, partitions - 1 do
+    local lease = leases .. partition
+    local holder = redis.call('GET', lease)
+    if names[partition % #names + 1] == me then
+        if not holder or holder == me then
+            redis.call('SET', lease, me, 'PX', lease_ms)
+            table.insert(held, partition)
+        end
+    elseif holder == me then
+        redis.call('DEL', lease)
+    end
+end
+return held
+"""
+_LEAVE = """
+local members, leases, me, partitions = KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2])
+redis.call('ZREM', members, me)
+for partition = 0, partitions - 1 do
+    if redis.call('GET', leases .. partition) == me then
+        redis.call('DEL', leases .. partition)
+    end
+end
+"""
+
+
+class Progress(NamedTuple):
+    """A group's position on a partition: see the key above."""
+
+    offset: int = 0
+    records: int = 0
+    step: int = 0
+
+    @property
+    def text(self) -> str:
+        return f"{self.offset} {self.records} {self.step}"
 
 
 def _offset(entry: bytes) -> int:
@@ -45,9 +93,8 @@ def _position(group: str, topic: str, partition: int) -> str:
     return f"log:p:{group}:{topic}:{partition}"
 
 
-def _progress(value: bytes | None) -> tuple[int, int]:
-    offset, _, count = (value or b"0 0").partition(b" ")
-    return int(offset), int(count)
+def _progress(value: bytes | None) -> Progress:
+    return Progress(*map(int, value.split())) if value else Progress()
 
 
 def _add(pipe: Pipeline, topic: str, record: Outgoing) -> None:
@@ -103,24 +150,14 @@ class ValkeyLog:
     def _lag(partition: int, info: object, position: object) -> Lag:
         # A stream that has no record yet does not exist, and XINFO says so with an error.
         written = cast("int", info["entries-added"]) if isinstance(info, dict) else 0
-        _, count = _progress(cast("bytes | None", position))
+        count = _progress(cast("bytes | None", position)).records
         return Lag(partition=partition, waiting=max(0, written - count), written=written)
 
     async def seek(self, group: str, topic: str, where: Literal["start", "end"]) -> None:
         for partition in range(self.partitions):
-            stream = _stream(topic, partition)
-            info = cast("dict[str, object]", await self._info(stream))
-            if not info:
-                continue
-            written, length = cast("int", info["entries-added"]), cast("int", info["length"])
-            last = _offset(cast("bytes", info["last-generated-id"]))
-            value = f"{last} {written}" if where == "end" else f"0 {written - length}"
-            await settled(self._valkey.set(_position(group, topic, partition), value))
-
-    async def _info(self, stream: str) -> object:
-        if not await settled(self._valkey.exists(stream)):
-            return {}
-        return await settled(self._valkey.xinfo_stream(stream))
+            extent = await _extent(self._valkey, _stream(topic, partition))
+            there = Progress(extent.last, extent.written) if where == "end" else Progress(0, extent.dropped)
+            await settled(self._valkey.set(_position(group, topic, partition), there.text))
 
     async def trim(self, topic: str, *, keep_seconds: float) -> None:
         groups = [cast("bytes", name).decode() for name in await settled(self._valkey.smembers(f"log:g:{topic}"))]
@@ -132,8 +169,8 @@ class ValkeyLog:
         with translated():
             async with self._valkey.pipeline(transaction=False) as pipe:
                 for partition in range(self.partitions):
-                    mine = values[partition * len(groups) : (partition + 1) * len(groups)]
-                    reached = min(oldest, *(_progress(value)[0] + 1 for value in mine), oldest)
+                    mine = cast("list[bytes | None]", values)[partition * len(groups) : (partition + 1) * len(groups)]
+                    reached = min(oldest, *(_progress(value).offset + 1 for value in mine))
                     if reached > 1:
                         pipe.xtrim(_stream(topic, partition), minid=_entry(reached), approximate=True)
                 await pipe.execute()
@@ -164,7 +201,7 @@ class ValkeyReader:
     _owned: frozenset[int] = frozenset()
     _renewed_at: float = float("-inf")
     # By (topic, partition): what was committed, what was read, and records read since the commit.
-    _committed: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    _committed: dict[tuple[str, int], Progress] = field(default_factory=dict)
     _read: dict[tuple[str, int], int] = field(default_factory=dict)
     _pending: dict[tuple[str, int], list[int]] = field(default_factory=dict)
 
@@ -182,7 +219,8 @@ class ValkeyReader:
             for topic in self.topics
             for partition in self._owned
         }
-        # RESP2 answers are lists of [stream, [[id, [field, value, …]], …]]; parsed by hand, as one dict a record costs more than the read.
+        # RESP2 answers are lists of [stream, [[id, [field, value, …]], …]]; parsed by hand, as one dict a record costs
+        # more than the read.
         answer = await settled(
             self.valkey.execute_command(
                 "XREAD", "COUNT", limit, "BLOCK", wait_ms, "STREAMS", *streams.keys(), *streams.values()
@@ -192,9 +230,9 @@ class ValkeyReader:
 
     def _records(self, answer: object) -> list[Record]:
         found: list[Record] = []
-        pairs = answer.items() if isinstance(answer, dict) else (answer or ())
+        pairs = cast("Iterable[tuple[bytes, object]]", answer.items() if isinstance(answer, dict) else (answer or ()))
         for name, entries in pairs:
-            topic, _, number = cast("bytes", name).decode().removeprefix("log:s:").rpartition(":")
+            topic, _, number = name.decode().removeprefix("log:s:").rpartition(":")
             partition = int(number)
             for entry, fields in _flat(entries):
                 offset = _offset(entry)
@@ -210,39 +248,51 @@ class ValkeyReader:
         outputs: Mapping[str, Sequence[Outgoing]] | None = None,
         effects: Effects | None = None,
     ) -> None:
-        keys = {_position(self.group, topic, partition): (topic, partition) for topic, partition in positions}
-        advanced = {at: self._advance(at, offset) for at, offset in positions.items()}
+        advanced = self._advanced(positions)
+        keys = {_position(self.group, *at): at for at in advanced}
         with translated():
             async with self.valkey.pipeline(transaction=True) as pipe:
-                if keys:
-                    await self._expect(pipe, keys)
+                await self._expect(pipe, keys)
                 pipe.multi()
                 for topic, records in (outputs or {}).items():
                     for record in records:
                         _add(pipe, topic, record)
                 if effects is not None:
                     effects(pipe)
-                if advanced:
-                    pipe.mset({key: "{} {}".format(*advanced[at]) for key, at in keys.items()})
+                pipe.mset({key: advanced[at].text for key, at in keys.items()})
                 try:
                     await pipe.execute()
                 except WatchError as error:
                     raise self._lost(f"{self.group}: another member committed first") from error
-        for at, (offset, count) in advanced.items():
-            self._committed[at] = (offset, count)
-            self._pending[at] = [later for later in self._pending.get(at, ()) if later > offset]
+        self._committed.update(advanced)
+        for at, progress in advanced.items():
+            self._pending[at] = [later for later in self._pending.get(at, ()) if later > progress.offset]
+
+    def _advanced(self, positions: Positions) -> dict[tuple[str, int], Progress]:
+        """Where each partition will stand. Effects or outputs alone are a commit on every partition, as it stands."""
+        unmoved = {
+            (topic, partition): self._committed[topic, partition].offset
+            for topic in self.topics
+            for partition in self._owned
+        }
+        advanced: dict[tuple[str, int], Progress] = {}
+        for at, offset in (positions or unmoved).items():
+            before = self._committed.get(at, Progress())
+            handled = sum(1 for read in self._pending.get(at, ()) if read <= offset)
+            advanced[at] = Progress(offset, before.records + handled, before.step + 1)
+        if not advanced:
+            raise self._lost(f"{self.group}: this member owns no partition")
+        return advanced
 
     async def _expect(self, pipe: Pipeline, keys: Mapping[str, tuple[str, int]]) -> None:
         """Watches the positions and compares them with those this batch started from."""
         await pipe.watch(*keys)
         values = await settled(pipe.mget(list(keys)))
         for at, value in zip(keys.values(), cast("list[bytes | None]", values), strict=True):
-            if _progress(value) != self._committed.get(at):
+            known = self._committed.get(at)
+            # Where nothing was ever committed there is no key, whatever we count as trimmed.
+            if known is None or (_progress(value) != known if value else known.step > 0):
                 raise self._lost(f"{self.group}: partition {at[1]} of {at[0]} has moved on")
-
-    def _advance(self, at: tuple[str, int], offset: int) -> tuple[int, int]:
-        count = self._committed.get(at, (0, 0))[1]
-        return offset, count + sum(1 for read in self._pending.get(at, ()) if read <= offset)
 
     def _lost(self, why: str) -> Fenced:
         self._owned = frozenset()
@@ -255,43 +305,24 @@ class ValkeyReader:
 
     async def close(self) -> None:
         try:
-            await settled(self.valkey.zrem(f"log:m:{self.group}", self.member))
-            for partition in self._owned:
-                await self._release(partition)
+            await settled(self.valkey.eval(_LEAVE, 2, *self._lease_keys(), self.member, self.partitions))
         finally:
             await self.valkey.aclose()
+
+    def _lease_keys(self) -> tuple[str, str]:
+        # Members that read other topics are no help with these, so partitions are shared among equals.
+        scope = f"{self.group}:{'+'.join(self.topics)}"
+        return f"log:m:{scope}", f"log:l:{scope}:"
 
     async def _keep_leases(self) -> None:
         """Renews this member's sign of life and its leases, takes what falls to it, gives up what does not."""
         if stopwatch() - self._renewed_at < RENEW_MS / 1000:
             return
-        now = now_milliseconds()
-        await settled(self.valkey.zadd(f"log:m:{self.group}", {self.member: now}))
-        await settled(self.valkey.zremrangebyscore(f"log:m:{self.group}", 0, now - LEASE_MS))
-        members = sorted(cast("list[bytes]", await settled(self.valkey.zrange(f"log:m:{self.group}", 0, -1))))
-        rank = members.index(self.member.encode())
-        wanted = frozenset(partition for partition in range(self.partitions) if partition % len(members) == rank)
-        for partition in self._owned - wanted:
-            await self._release(partition)
-        held = frozenset([partition for partition in sorted(wanted) if await self._hold(partition)])
+        answer = await settled(self.valkey.eval(_KEEP, 2, *self._lease_keys(), self.member, LEASE_MS, self.partitions))
+        held = frozenset(cast("list[int]", answer))
         await self._start_at(held - self._owned)
         self._owned = held
         self._renewed_at = stopwatch()
-
-    async def _hold(self, partition: int) -> bool:
-        key = f"log:l:{self.group}:{partition}"
-        taken = await settled(self.valkey.set(key, self.member, px=LEASE_MS, nx=True))
-        if taken:
-            return True
-        if await settled(self.valkey.get(key)) != self.member.encode():
-            return False
-        await settled(self.valkey.pexpire(key, LEASE_MS))
-        return True
-
-    async def _release(self, partition: int) -> None:
-        key = f"log:l:{self.group}:{partition}"
-        if await settled(self.valkey.get(key)) == self.member.encode():
-            await settled(self.valkey.delete(key))
 
     async def _start_at(self, partitions: frozenset[int]) -> None:
         """Loads the committed positions of partitions that were just taken."""
@@ -300,9 +331,27 @@ class ValkeyReader:
             return
         values = await settled(self.valkey.mget([_position(self.group, topic, partition) for topic, partition in ats]))
         for at, value in zip(ats, cast("list[bytes | None]", values), strict=True):
-            self._committed[at] = _progress(value)
-            self._read[at] = self._committed[at][0]
+            # Records dropped before this group ever came, it will never read: they count as read.
+            dropped = 0 if value else (await _extent(self.valkey, _stream(*at))).dropped
+            self._committed[at] = _progress(value) if value else Progress(records=dropped)
+            self._read[at] = self._committed[at].offset
             self._pending[at] = []
+
+
+class _Extent(NamedTuple):
+    """What a stream holds: records ever written, those trimmed away, and the offset of the last."""
+
+    written: int = 0
+    dropped: int = 0
+    last: int = 0
+
+
+async def _extent(valkey: Valkey, stream: str) -> _Extent:
+    if not await settled(valkey.exists(stream)):
+        return _Extent()
+    info = cast("dict[str, object]", await settled(valkey.xinfo_stream(stream)))
+    written, length = cast("int", info["entries-added"]), cast("int", info["length"])
+    return _Extent(written, written - length, _offset(cast("bytes", info["last-generated-id"])))
 
 
 def _flat(entries: object) -> list[tuple[bytes, dict[bytes, bytes]]]:
