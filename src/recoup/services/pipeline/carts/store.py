@@ -74,25 +74,6 @@ class CartStore:
             for member in members
         ]
 
-    def save(
-        self,
-        pipe: Pipeline,
-        changed: Mapping[CartKey, CartState],
-        timers: Mapping[CartKey, tuple[str, int]],
-        gone: Mapping[CartKey, str],
-    ) -> None:
-        """Queues writes: states, timers (clock domain and deadline by cart), and carts to drop (clock domain by cart)."""
-        for partition, group in _grouped(changed).items():
-            pipe.hset(CARTS.key(partition=partition), mapping={key.field: _ENCODE(state) for key, state in group})
-        rings: dict[str, dict[str, int]] = {}
-        for key, (domain, at) in timers.items():
-            rings.setdefault(CART_DUE.key(partition=key.partition, store_id=domain), {})[key.field] = at
-        for name, members in rings.items():
-            pipe.zadd(name, members)
-        for key, domain in gone.items():
-            pipe.hdel(CARTS.key(partition=key.partition), key.field)
-            pipe.zrem(CART_DUE.key(partition=key.partition, store_id=domain), key.field)
-
     def remember(self, changed: Mapping[CartKey, CartState], gone: Iterable[CartKey]) -> None:
         """Keeps what a successful commit wrote, the most recent carts first."""
         for key, state in changed.items():
@@ -105,6 +86,25 @@ class CartStore:
             self._cache.popitem(last=False)
         if len(self._absent) > self.cache_size:
             self._absent.clear()
+
+
+def save_carts(
+    pipe: Pipeline,
+    changed: Mapping[CartKey, CartState],
+    timers: Mapping[CartKey, tuple[str, int]],
+    gone: Mapping[CartKey, str],
+) -> None:
+    """Queues writes: states, timers (clock domain and deadline by cart), and carts to drop (clock domain by cart)."""
+    for partition, group in _grouped(changed).items():
+        pipe.hset(CARTS.key(partition=partition), mapping={key.field: _ENCODE(state) for key, state in group})
+    rings: dict[str, dict[str, int]] = {}
+    for key, (domain, at) in timers.items():
+        rings.setdefault(CART_DUE.key(partition=key.partition, store_id=domain), {})[key.field] = at
+    for name, members in rings.items():
+        pipe.zadd(name, members)
+    for key, domain in gone.items():
+        pipe.hdel(CARTS.key(partition=key.partition), key.field)
+        pipe.zrem(CART_DUE.key(partition=key.partition, store_id=domain), key.field)
 
 
 def _grouped(states: Mapping[CartKey, CartState]) -> dict[int, list[tuple[CartKey, CartState]]]:

@@ -11,20 +11,19 @@ import numpy as np
 from recoup.kit.clock import Clock, milliseconds, stopwatch
 from recoup.kit.errors import Failure, Missing
 from recoup.kit.log import arrow
-from recoup.kit.log.port import Fenced, Log, Outgoing, Reader, Record
+from recoup.kit.log.port import Fenced, Log, Outgoing, Pipeline, Reader, Record
 from recoup.kit.metrics import Counter as MetricCounter
 from recoup.kit.metrics import Histogram
 from recoup.kit.telemetry import logger, traced
-from recoup.kit.valkey import Pipeline
 from recoup.messages.events import RAW, EventType
 from recoup.messages.stores import StoreDirectory, StoreSettings
 from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_RAW
-from recoup.services.pipeline.carts.store import CartStore
+from recoup.services.pipeline.carts.store import CartStore, save_carts
 from recoup.services.pipeline.collect.actions import STREAM_GROUP
 from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.stream.domain.steps import STEPS
 from recoup.services.pipeline.stream.domain.work import Known, Work, clock_domain, numbers, work_of
-from recoup.services.pipeline.stream.store import ProcessorStatus, StageStatus, StreamStore
+from recoup.services.pipeline.stream.store import ProcessorStatus, StageStatus, StreamStore, claim, count, set_clocks
 
 log = logger(__name__)
 
@@ -188,18 +187,21 @@ class Processor:
         return seen
 
     async def _commit(self, reader: Reader, records: Sequence[Record], work: Work, known: Known) -> None:
+        tables = {EVENTS_ENRICHED: work.enriched, EVENTS_DEAD: work.dead_letters}
         outputs = {
-            topic: [Outgoing(partition, arrow.encode(table)) for partition, table in tables]
-            for topic, tables in work.outputs.items()
+            topic.name: [Outgoing(partition, arrow.encode(table)) for partition, table in parts]
+            for topic, parts in tables.items()
+            if parts
         }
         moved = {at: time for at, time in known.reached.items() if at[1] and time > self._clocks.get(at, 0)}
         claims = _ids(work, work.kept & ~work.of_types(_CLOCK))
+        counts, last = _counts(work, known)
 
         def effects(pipe: Pipeline) -> None:
-            self.store.claim(pipe, claims, known.now)
-            self.carts.save(pipe, work.changed, work.timers, work.gone)
-            self.store.set_clocks(pipe, moved)
-            self.store.count(pipe, *_counts(work, known))
+            claim(pipe, claims, known.now)
+            save_carts(pipe, work.changed, work.timers, work.gone)
+            set_clocks(pipe, moved)
+            count(pipe, counts, last)
 
         positions = {(record.topic, record.partition): record.offset for record in records}
         if positions or outputs or work.timers or work.gone or work.changed:

@@ -62,27 +62,6 @@ class StreamStore:
             for index, store_id in enumerate(ids)
         }
 
-    @staticmethod
-    def claim(pipe: Pipeline, ids: Mapping[str, Sequence[bytes]], now: datetime) -> None:
-        """Queues the remembering of ids that take effect with this commit."""
-        hour = milliseconds(now) // _HOUR_MS
-        for store_id, members in ids.items():
-            if members:
-                key = SEEN_EVENTS.key(store_id=store_id, hour=hour)
-                pipe.sadd(key, *members)
-                pipe.expire(key, cast("timedelta", SEEN_EVENTS.lifetime))
-
-    @staticmethod
-    def count(pipe: Pipeline, counts: Mapping[str, Mapping[str, int]], last: Mapping[str, int]) -> None:
-        """Queues counts by store, and when its last event reached us (ms)."""
-        for store_id, by_name in counts.items():
-            key = EVENT_STATS.key(store_id=store_id)
-            for name, count in by_name.items():
-                if count:
-                    pipe.hincrby(key, name, count)
-        for store_id, at in last.items():
-            pipe.hset(EVENT_STATS.key(store_id=store_id), "last_event_at", at)
-
     async def clocks(self, partitions: Iterable[int]) -> dict[tuple[int, str], int]:
         """Event time reached (ms), by partition and store."""
         wanted = list(partitions)
@@ -97,12 +76,6 @@ class StreamStore:
             for store_id, value in clocks.items()
         }
 
-    @staticmethod
-    def set_clocks(pipe: Pipeline, moved: Mapping[tuple[int, str], int]) -> None:
-        """Queues event times that have moved on."""
-        for (partition, store_id), at in moved.items():
-            pipe.hset(STORE_CLOCKS.key(partition=partition), store_id, at)
-
     async def write_status(self, status: ProcessorStatus) -> None:
         """Says how this processor is doing; gone a minute after it stops saying so."""
         key = PIPELINE_STATUS.key(member=status.member)
@@ -113,3 +86,30 @@ class StreamStore:
         keys = [key async for key in self.valkey.scan_iter(match=PIPELINE_STATUS.key(member="*"), count=1000)]
         values = await settled(self.valkey.mget(keys)) if keys else []
         return [msgspec.json.decode(value, type=ProcessorStatus) for value in values if value]
+
+
+def claim(pipe: Pipeline, ids: Mapping[str, Sequence[bytes]], now: datetime) -> None:
+    """Queues the remembering of ids that take effect with this commit."""
+    hour = milliseconds(now) // _HOUR_MS
+    for store_id, members in ids.items():
+        if members:
+            key = SEEN_EVENTS.key(store_id=store_id, hour=hour)
+            pipe.sadd(key, *members)
+            pipe.expire(key, cast("timedelta", SEEN_EVENTS.lifetime))
+
+
+def count(pipe: Pipeline, counts: Mapping[str, Mapping[str, int]], last: Mapping[str, int]) -> None:
+    """Queues counts by store, and when its last event reached us (ms)."""
+    for store_id, by_name in counts.items():
+        key = EVENT_STATS.key(store_id=store_id)
+        for name, count in by_name.items():
+            if count:
+                pipe.hincrby(key, name, count)
+    for store_id, at in last.items():
+        pipe.hset(EVENT_STATS.key(store_id=store_id), "last_event_at", at)
+
+
+def set_clocks(pipe: Pipeline, moved: Mapping[tuple[int, str], int]) -> None:
+    """Queues event times that have moved on."""
+    for (partition, store_id), at in moved.items():
+        pipe.hset(STORE_CLOCKS.key(partition=partition), store_id, at)

@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 
 from recoup.kit.ids import derived_id
 from recoup.messages.events import DEAD, ENRICHED, RAW, Context, Event
-from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED
 from recoup.services.pipeline.carts.domain import CartKey, Derived
 from recoup.services.pipeline.stream.domain.work import Known, Work
 
@@ -23,9 +22,9 @@ _REPLACED: Final = frozenset({"amount", "currency"})
 
 def route(work: Work, known: Known) -> None:
     """Valid rows and derived ones to the enriched topic, the others to the dead letters; partitions stay as they were."""
-    work.outputs[EVENTS_ENRICHED.name] = _by_partition(_enriched(work, known), *_derived(work, known))
+    work.enriched = _by_partition(_enriched(work, known), *_derived(work, known))
     if work.dead:
-        work.outputs[EVENTS_DEAD.name] = _dead(work, known)
+        work.dead_letters = _dead(work, known)
 
 
 def _enriched(work: Work, known: Known) -> tuple[pa.Table, np.ndarray]:

@@ -66,8 +66,10 @@ class Work:
     changed: dict[CartKey, CartState] = field(default_factory=dict)
     timers: dict[CartKey, tuple[str, int]] = field(default_factory=dict)
     gone: dict[CartKey, str] = field(default_factory=dict)
-    outputs: dict[str, list[tuple[int, pa.Table]]] = field(default_factory=dict)
-    """Tables to write, by topic: partition and rows."""
+    enriched: list[tuple[int, pa.Table]] = field(default_factory=list)
+    """Rows of ENRICHED to write, by partition."""
+    dead_letters: list[tuple[int, pa.Table]] = field(default_factory=list)
+    """Rows of DEAD to write, by partition."""
 
     def of_types(self, types: frozenset[str]) -> np.ndarray:
         """Marks the rows of these types."""
