@@ -64,9 +64,12 @@ function update(shown, next) {
   }
   if (handlers.has(next)) handlers.set(shown, handlers.get(next));
   else handlers.delete(shown);
+  if (mounts.has(next)) {
+    mounts.get(next)(shown);
+    return;
+  }
   updateAttributes(shown, next);
-  if (mounts.has(next)) mounts.get(next)(shown);
-  else patch(shown, [...next.childNodes]);
+  patch(shown, [...next.childNodes]);
 }
 
 function updateAttributes(shown, next) {
@@ -80,7 +83,7 @@ function updateAttributes(shown, next) {
   if (shown.style.cssText !== next.style.cssText) shown.style.cssText = next.style.cssText;
 }
 
-/** A node with `mount` fills itself, once it is in the page, and again whenever it is patched. */
+/** A node with `mount` looks after itself: called once it is in the page and whenever it would be patched. */
 function mountAll(node) {
   if (node.nodeType !== Node.ELEMENT_NODE) return;
   mounts.get(node)?.(node);

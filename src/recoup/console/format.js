@@ -54,9 +54,9 @@ const bytesOf = (value, unit, digits) =>
 
 export function bytes(value) {
   if (!known(value)) return NOTHING;
-  if (value >= 2 ** 30) return bytesOf(value / 2 ** 30, "gigabyte", 1);
-  if (value >= 2 ** 20) return bytesOf(value / 2 ** 20, "megabyte", 0);
-  return bytesOf(value / 2 ** 10, "kilobyte", 0);
+  if (value >= 1e9) return bytesOf(value / 1e9, "gigabyte", 1);
+  if (value >= 1e6) return bytesOf(value / 1e6, "megabyte", 0);
+  return bytesOf(value / 1e3, "kilobyte", 0);
 }
 
 /** A length of time in its largest fitting unit: "45 s", "12 min", "3 h", "2 d". */

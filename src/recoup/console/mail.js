@@ -6,6 +6,7 @@
 
 import { h } from "./dom.js";
 
+const SMALLEST = 160;
 const LEFT_OUT = new Set(["SCRIPT", "LINK", "META", "BASE", "IFRAME", "OBJECT", "EMBED", "FORM", "TITLE"]);
 const KEPT = new Set(["align", "valign", "width", "height", "bgcolor", "colspan", "rowspan", "cellpadding", "cellspacing", "border", "role", "lang", "dir", "class", "id"]);
 
@@ -23,9 +24,9 @@ function fill(frame, html) {
   const target = frame.contentDocument;
   const source = new DOMParser().parseFromString(renamed(html), "text/html");
   target.body.replaceChildren(...copies(source.body, target));
-  target.body.style.cssText = `margin:0;${source.body.dataset.recoupStyle ?? ""}`;
+  target.body.style.cssText = `margin:0;height:auto;min-height:0;${source.body.dataset.recoupStyle ?? ""}`;
   target.adoptedStyleSheets = [...source.querySelectorAll("script[data-recoup-sheet]")].map((style) => sheet(frame.contentWindow, style.textContent));
-  frame.style.height = `${Math.max(240, target.documentElement.scrollHeight)}px`;
+  frame.style.height = `${Math.max(SMALLEST, target.body.scrollHeight + 2)}px`;
 }
 
 /** Styles under other names: the parser would report each to the policy. A script of a parsed document never runs. */

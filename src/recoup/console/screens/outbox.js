@@ -30,14 +30,14 @@ export const outbox = {
 };
 
 const list = (mails, chosen) => {
-  const now = Math.max(...mails.map(({ sent_at: at }) => moment(at) ?? 0));
+  const now = Math.max(...mails.map(({ store_time: at }) => moment(at) ?? 0));
   return h(
     "nav",
     { class: "panel mails", key: "list", "aria-label": "E-mails" },
     h(
       "ul",
       {},
-      mails.map(({ id, to, subject, sent_at: at }) =>
+      mails.map(({ id, to, subject, store_time: at }) =>
         h(
           "li",
           { key: id },
@@ -58,7 +58,7 @@ function reader(mail, state, set) {
   const forms = [["html", "Rendered"], ["text", "Text"], ["links", "Links"]];
   return panel(
     { id: "reader", title: mail.subject, class: "reader", note: choice("Form", forms, state.form, (form) => set({ form })) },
-    h("p", { class: "reader-head" }, h("a", { class: "only-phone", href: "#/outbox" }, "Back to the list"), h("span", {}, "To ", h("b", {}, mail.to)), h("span", { class: "fine" }, dateTime(mail.sent_at))),
+    h("p", { class: "reader-head" }, h("a", { class: "only-phone", href: "#/outbox" }, "Back to the list"), h("span", {}, "To ", h("b", {}, mail.to)), h("a", { href: `#/carts/${encodeURIComponent(mail.cart_id)}` }, "Why it was sent"), h("span", { class: "fine", title: `on the store's clock; really ${dateTime(mail.sent_at)}` }, dateTime(mail.store_time))),
     state.form === "html" && mailFrame(mail),
     state.form === "text" && h("pre", { class: "mail-text", key: "text", tabindex: 0 }, mail.text),
     state.form === "links" && links(mail.links ?? []),
@@ -71,5 +71,5 @@ const links = (found) =>
     { class: "links", key: "links" },
     h("p", { class: "fine" }, "Opening one counts as the shopper's own click."),
     found.length === 0 && h("p", {}, "This e-mail holds no links."),
-    h("ul", {}, found.map((link) => h("li", { key: link.url ?? link }, h("a", { href: link.url ?? link, target: "_blank", rel: "noopener noreferrer" }, link.url ?? link)))),
+    h("ul", {}, found.map((link) => h("li", { key: link }, h("a", { href: link, target: "_blank", rel: "noopener noreferrer" }, link)))),
   );

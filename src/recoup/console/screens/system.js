@@ -3,7 +3,7 @@
 import { read, send } from "../api.js";
 import { announce } from "../announce.js";
 import { h } from "../dom.js";
-import { ago, bytes, count, dateTime, duration, figure, percent, plural, words } from "../format.js";
+import { ago, bytes, count, dateTime, duration, figure, percent, words } from "../format.js";
 import { badge, empty, from, heading, panel, table, terms } from "../parts.js";
 import { healthOf, jobRow, listOf, reasonRows, resources, stageRows } from "../system_readings.js";
 import { session, role } from "../session.js";
@@ -69,20 +69,26 @@ const services = (data) =>
   );
 
 function checks({ checks: all }) {
-  const failing = listOf(all).filter((check) => check.ok === false || (check.status && !["ok", "ready", "up"].includes(check.status)));
-  return failing.length > 0 && h("span", { class: "fine block" }, failing.map(({ name, detail }) => `${name}: ${detail ?? "does not answer"}`).join(", "));
+  const failing = Object.entries(all ?? {}).filter(([, answer]) => answer !== "ok");
+  return failing.length > 0 && h("span", { class: "fine block bad-text" }, failing.map(([name, answer]) => `${name}: ${answer}`).join(", "));
 }
 
 const pipeline = (data) => {
-  const { stages, lag } = stageRows(data);
+  const { stages, lag, delay } = stageRows(data);
   return [
+    terms([
+      ["Received to enriched", duration(delay.p50), `half of them; 99 % within ${duration(delay.p99)}`],
+      ...lag.map(({ name, waiting }) => ["Waiting", count(waiting), `records of ${name}`]),
+    ], "grid"),
     stages.length > 0 &&
       table(
         "Stages",
         [{ name: "Stage" }, { name: "Events", number: true }, { name: "Per second", number: true }, { name: "Per batch", number: true }],
-        stages.map(({ name, rows, rate, latency }) => ({ key: name, cells: [words(name), count(rows), figure(rate), duration(latency)] })),
+        stages.map(({ name, events, rate, p50, p99 }) => ({
+          key: name,
+          cells: [words(name), count(events), count(Math.round(rate)), h("span", { title: `99 %: ${duration(p99)}` }, duration(p50))],
+        })),
       ),
-    lag.length > 0 && terms(lag.map(({ name, waiting }) => [name, waiting === 0 ? "nothing waits" : plural(waiting, "record")]), "lag"),
   ];
 };
 
@@ -109,22 +115,33 @@ function stats(data) {
   ];
 }
 
-const machine = (data) =>
+const machine = (data) => [
   h(
     "ul",
     { class: "meters" },
-    resources(data).map(({ name, share, used, total, text }) =>
+    resources(data).map(({ name, share, text }) =>
       h(
         "li",
         { key: name },
         h("span", {}, name),
-        h("span", { class: "number" }, text ?? `${bytes(used)}${total ? ` of ${bytes(total)}` : ""}`),
-        share !== null &&
-          h("span", { class: `meter ${share > 0.9 ? "high" : ""}`, role: "meter", "aria-label": name, "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.round(share * 100) },
-            h("span", { style: { width: percent(share, 1) } })),
+        h("span", { class: "number" }, text),
+        h(
+          "span",
+          { class: `meter ${share > 0.9 ? "high" : ""}`, role: "meter", "aria-label": name, "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.round(share * 100) },
+          h("span", { style: { width: percent(share, 1) } }),
+        ),
       ),
     ),
-  );
+  ),
+  table(
+    "Processes",
+    [{ name: "Process" }, { name: "Processor", number: true }, { name: "Memory", number: true }],
+    data.processes.map((each) => ({
+      key: each.service,
+      cells: [words(each.service), each.cpu_usage_percent === null ? "–" : percent(each.cpu_usage_percent / 100), bytes(each.memory_usage_bytes)],
+    })),
+  ),
+];
 
 function anomalies(data) {
   const found = listOf(data);
@@ -159,18 +176,25 @@ function jobs(all, { state, set, refresh }) {
   };
   return [
     state.problem && h("p", { class: "stale", role: "alert" }, state.problem),
-    table(
-      "Jobs",
-      [{ name: "Job" }, { name: "Last run" }, { name: "Next", tight: true }, { name: "Run", number: true }],
-      all.map(jobRow).map((job) => ({
-        key: job.id,
-        cells: [
-          h("span", {}, words(job.name), h("span", { class: "fine block" }, `${words(job.service)} · `, h("code", {}, job.cron))),
-          h("span", {}, job.state ? badge(job.tone, words(job.state)) : h("span", { class: "fine" }, "never"), h("span", { class: "fine block" }, job.said)),
-          job.paused ? "paused" : dateTime(job.next),
-          mayRun && h("button", { type: "button", class: "button small", disabled: state.running[job.id] || job.busy, "aria-label": `Run ${words(job.name)} now`, on: { click: () => run(job) } }, job.busy ? "Running" : "Run now"),
-        ],
-      })),
-    ),
+    h("ul", { class: "jobs" }, all.map(jobRow).map((job) => jobView(job, mayRun && { run, starting: Boolean(state.running[job.id]) }))),
   ];
 }
+
+const jobView = (job, may) =>
+  h(
+    "li",
+    { key: job.id },
+    h(
+      "div",
+      {},
+      h("p", {}, h("b", {}, words(job.name)), " ", job.state ? badge(job.tone, words(job.state)) : h("span", { class: "fine" }, "never run")),
+      h("p", { class: "fine" }, [words(job.service), h("code", { title: "minute hour day month weekday, in UTC" }, job.cron), job.paused ? "paused" : `next ${dateTime(job.next)}`].flatMap((part, index) => (index ? [" · ", part] : [part]))),
+      job.said && h("p", { class: "fine" }, job.said),
+    ),
+    may &&
+      h(
+        "button",
+        { type: "button", class: "button small", disabled: may.starting || job.busy, "aria-label": `Run ${words(job.name)} now`, on: { click: () => may.run(job) } },
+        job.busy ? "Running" : "Run now",
+      ),
+  );

@@ -1,0 +1,108 @@
+"""Chromium for the console's tests, and a running Recoup for those that want all of it.
+
+Browsers live as long as a test module: the synchronous Playwright keeps an event loop of its own in this thread, and
+the asynchronous tests of other modules must find none.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+CHROMIUM = Path(os.environ.get("RECOUP_TEST_CHROMIUM", "/usr/bin/chromium"))
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+PATIENCE_SECONDS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A running Recoup, and what its first run wrote down."""
+
+    url: str
+    admin_email: str
+    admin_password: str
+    store_id: str
+    secret_key: str
+
+    def post(self, path: str, body: object) -> None:
+        headers = {"Authorization": f"Bearer {self.secret_key}", "Content-Type": "application/json"}
+        data = json.dumps(body).encode()
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, data, headers), timeout=20) as answer:
+            assert answer.status in {200, 202}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        pytest.skip(f"no Chromium at {CHROMIUM}")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce", locale="en-US")
+    context.set_default_timeout(15_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return context.new_page()
+
+
+@pytest.fixture(scope="module")
+def installation() -> Iterator[Installation]:
+    """`recoup up` in a folder of its own, ready; told to stop in the end."""
+    data = Path(tempfile.mkdtemp(prefix="rc-", dir="/tmp"))
+    port = free_port()
+    with (data / "output").open("wb") as output:
+        command = [sys.executable, "-m", "recoup", "up", "--data", str(data / "d"), "--port", str(port)]
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        wait_until_ready(f"http://127.0.0.1:{port}/health/ready", process, data)
+        facts = json.loads((data / "d/first-run.json").read_text())
+        names = Installation.__slots__
+        yield Installation(**{name: facts[name] for name in names})
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=30)
+        finally:
+            process.kill()
+            shutil.rmtree(data, ignore_errors=True)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], data: Path) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        except OSError as error:
+            assert process.poll() is None, (data / "output").read_text()
+            assert time.monotonic() < end, f"{error}: {(data / 'output').read_text()}"
+        time.sleep(0.1)
