@@ -5,6 +5,9 @@ import os
 from recoup.kit.service import Check, Service, Worker
 from recoup.kit.warehouse import Warehouse
 from recoup.messages.deps import Deps
+from recoup.services.intelligence.analytics import api as analytics_api
+from recoup.services.intelligence.analytics.actions import Analytics
+from recoup.services.intelligence.analytics.store import Store as AnalyticsStore
 from recoup.services.intelligence.settings import Settings
 from recoup.services.intelligence.warehouse.handlers import TARGETS, Loader
 from recoup.services.intelligence.warehouse.store import Store, migrate
@@ -20,11 +23,14 @@ def build(deps: Deps, settings: Settings) -> Service:
         os.nice(settings.niceness)
         await migrate(loading, deps.clock)
 
+    asking = Warehouse(deps.warehouse_url, threads=settings.query_threads)
+    analytics = Analytics(AnalyticsStore(asking), deps.stores)
     return Service(
         name="intelligence",
+        routers=[analytics_api.router(analytics)],
         reads=[target.topic for target in TARGETS.values()],
         workers=[Worker("load the warehouse", loader.run)],
         checks=[Check("warehouse", loading.ping), Check("log", deps.log.ping)],
         on_start=[start],
-        on_stop=[loading.close],
+        on_stop=[loading.close, asking.close],
     )
