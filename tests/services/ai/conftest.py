@@ -1,6 +1,6 @@
 """Builders for the ai service's tests: enriched rows, log records of them, and stores that need no platform."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +30,11 @@ from recoup.messages.stores import StoreConfigured, StoreDirectory, StoreSetting
 from recoup.services.ai.settings import Settings
 from recoup.services.ai.wiring import build as build_service
 
+OUTCOMES = pa.schema([
+    ("prediction_id", pa.string()), ("store_id", pa.string()), ("cart_id", pa.string()), ("cart_number", pa.int64()),
+    ("occurred_at", pa.timestamp("ms", "UTC")), ("features", pa.string()), ("outcome", pa.string()),
+    ("converted", pa.int8()), ("order_amount", pa.int64()),
+])  # fmt: skip
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 
@@ -48,10 +53,19 @@ def batch(*records: Record) -> Batch:
     return decoded(records, ENRICHED)
 
 
-class OneStore:
-    """Stands where the platform would: knows the settings of s1 and s2."""
+class Sisters:
+    """Stands where the platform and intelligence would: the settings of s1 and s2, and what became of their carts."""
 
-    addresses: dict[str, str] = {}
+    def __init__(self) -> None:
+        self.outcomes: dict[str, pa.Table] = {}
+
+    async def get_bytes(self, service: str, path: str, params: Mapping[str, str]) -> bytes:
+        assert (service, path) == ("intelligence", "/training/carts")
+        table = self.outcomes.get(params["store_id"], OUTCOMES.empty_table())
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        return sink.getvalue().to_pybytes()
 
     async def get(self, service: str, path: str, kind: type, params: object = None) -> object:
         store_id = path.rsplit("/", 1)[1]
@@ -71,8 +85,13 @@ async def valkey(valkey_url: str) -> AsyncIterator[Valkey]:
 
 
 @pytest.fixture
-async def deps(valkey: Valkey, valkey_url: str, database: str, tmp_path) -> AsyncIterator[Deps]:
-    seed, log, peers = new_seed(), open_log(valkey_url, 8, valkey_url), OneStore()
+def sisters() -> Sisters:
+    return Sisters()
+
+
+@pytest.fixture
+async def deps(valkey: Valkey, valkey_url: str, database: str, tmp_path, sisters: Sisters) -> AsyncIterator[Deps]:
+    seed, log, peers = new_seed(), open_log(valkey_url, 8, valkey_url), sisters
     clock = ManualClock(NOON + timedelta(hours=1))
     yield Deps(
         member="ai-0",
@@ -93,7 +112,7 @@ async def deps(valkey: Valkey, valkey_url: str, database: str, tmp_path) -> Asyn
 
 @pytest.fixture
 def build() -> SimpleNamespace:
-    return SimpleNamespace(row=row, record=record, batch=batch, noon=NOON)
+    return SimpleNamespace(row=row, record=record, batch=batch, noon=NOON, outcomes=OUTCOMES)
 
 
 @pytest.fixture

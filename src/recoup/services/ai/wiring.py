@@ -18,6 +18,10 @@ from recoup.services.ai.predictions.actions import Predictor
 from recoup.services.ai.predictions.handlers import Handlers
 from recoup.services.ai.predictions.store import Store as PredictionStore
 from recoup.services.ai.settings import Settings
+from recoup.services.ai.training import api as training_api
+from recoup.services.ai.training.actions import Limits, Training
+from recoup.services.ai.training.jobs import nightly
+from recoup.services.ai.training.store import Store as RunStore
 
 
 def build(deps: Deps, settings: Settings) -> Service:
@@ -29,15 +33,30 @@ def build(deps: Deps, settings: Settings) -> Service:
     predictor = Predictor(serving.live, deps.stores)
     predictions = PredictionStore(deps.valkey)
     handlers = Handlers(features, predictor, predictions, deps.publish)
+    training = Training(
+        RunStore(postgres, deps.member), registry, artifacts, serving, deps.peers, deps.clock, _limits(settings)
+    )
     return Service(
         name="ai",
         routers=(
             features_api.router(features, deps.clock),
             models_api.router(registry, serving, deps.clock),
+            training_api.router(training),
             predictions_api.router(predictor, predictions, features, deps.clock, settings.predict_batch),
         ),
         consumes=(Consumer(EVENTS_ENRICHED, on_batch=handlers.on_enriched, gather_seconds=settings.gather_seconds),),
         emits=(PREDICTION_RESULTS,),
         checks=(Check("postgresql", postgres.ping), Check("valkey", deps.valkey.ping)),
-        on_stop=(postgres.close,),
+        jobs=(nightly(training, settings.training_cron),),
+        on_start=(training.bury,),
+        on_stop=(postgres.close, training.stop),
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        min_rows=settings.training_min_rows,
+        min_positives=settings.training_min_positives,
+        max_rows=settings.training_max_rows,
+        seconds=settings.training_seconds,
     )

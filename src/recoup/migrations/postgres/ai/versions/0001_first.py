@@ -49,8 +49,11 @@ def upgrade() -> None:
             id uuid primary key,
             store_id text not null,
             status text not null check (status in ('running', 'finished', 'failed')),
+            member text not null,
+            by text not null,
             started_at timestamptz not null,
             finished_at timestamptz,
+            step text not null default '',
             result text not null default '',
             version text
         )

@@ -1,0 +1,1 @@
+"""What a training set is, how a model is measured, and when it may serve. Pure."""
