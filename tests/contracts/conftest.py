@@ -107,6 +107,9 @@ class Broker:
             "transaction.state.log.replication.factor": 1,
             "transaction.state.log.min.isr": 1,
             "transaction.state.log.num.partitions": 2,
+            # A broker that was killed may come back as soon as the controller has missed it.
+            "broker.heartbeat.interval.ms": 200,
+            "broker.session.timeout.ms": 1000,
             "group.initial.rebalance.delay.ms": 0,
             "group.min.session.timeout.ms": 500,
             "num.network.threads": 1,

@@ -4,17 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from random import Random
+from typing import NamedTuple, Protocol
 from uuid import uuid4
 
 import pytest
 
 from recoup.kit.errors import Unavailable
 from recoup.kit.log import valkey_streams
+from recoup.kit.log.kafka_journal import At, Mark, Step
 from recoup.kit.log.kafka_reader import KafkaReader
 from recoup.kit.log.open import open_log
 from recoup.kit.log.port import Fenced, Log, Outgoing, Reader, Record
-from recoup.kit.valkey import Pipeline, connect
+from recoup.kit.valkey import Pipeline, connect, settled
 
 PARTITIONS = 3
 PATIENCE_SECONDS = 30
@@ -364,6 +366,100 @@ async def _die(reader: Reader) -> None:
     """Stops all signs of life without leaving the group."""
     if isinstance(reader, KafkaReader):
         await reader._thread.do(reader.member._drop)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_through_crashes_anywhere_each_record_takes_effect_once(
+    log: Log, readers: Readers, topic: str, group: str, valkey_url: str, seed: int
+):
+    chance = Random(seed)
+    reader = readers.open(group, "a", topic)
+    async with asyncio.timeout(2 * PATIENCE_SECONDS):
+        for start in range(0, 60, 6):
+            await log.append(topic, numbered(6, start=start))
+            ends_badly = chance.choice(["before commit", *BREAKS, "not"])
+            reader = await _one_round(readers, reader, ends_badly, Names(topic, group))
+        while sum(lag.waiting for lag in await log.lag(group, topic)):
+            reader = await _one_round(readers, reader, "not", Names(topic, group))
+
+    follower = readers.open(f"{group}-out", "a", f"{topic}-out")
+    assert numbers(await take(follower, 60)) == list(range(60))
+    assert await nothing_waits(follower)
+    valkey = connect(valkey_url)
+    async with valkey:
+        assert await settled(valkey.hgetall(topic)) == {str(number).encode(): b"1" for number in range(60)}
+
+
+class Names(NamedTuple):
+    topic: str
+    group: str
+
+
+async def _one_round(readers: Readers, reader: Reader, ends_badly: str, names: Names) -> Reader:
+    """Reads, writes on and counts what there is; when that ends badly, the member is started again under its name."""
+    records = [*await reader.read(wait_seconds=0.3, limit=100)]
+    if ends_badly != "before commit" and records:
+        if ends_badly in BREAKS:
+            _break(reader, BREAKS[ends_badly])
+
+        def count(pipe: Pipeline) -> None:
+            for record in records:
+                pipe.hincrby(names.topic, record.value.decode(), 1)
+
+        await reader.commit(
+            reached(records),
+            {f"{names.topic}-out": [Outgoing(record.partition, record.value) for record in records]},
+            count,
+        )
+    if ends_badly == "not":
+        return reader
+    return readers.open(names.group, "a", names.topic)
+
+
+class Untold(KafkaReader):
+    """Dies after a step has happened, before Kafka is told."""
+
+    __slots__ = ()
+
+    async def _tell(self, step: Step, marks: dict[At, Mark]) -> None:
+        pass
+
+
+class Untidied(KafkaReader):
+    """Dies after Kafka was told, before that is noted."""
+
+    __slots__ = ()
+
+    async def _tell(self, step: Step, marks: dict[At, Mark]) -> None:
+        await self._thread.do(self.member.tell, step, marks)
+
+
+def _break(reader: Reader, kind: type[KafkaReader]) -> None:
+    """Makes a Kafka reader stop half-way through its next commit; on Valkey there is no such place."""
+    if isinstance(reader, KafkaReader):
+        reader.__class__ = kind
+
+
+BREAKS = {"untold": Untold, "untidied": Untidied}
+
+
+async def test_a_step_left_by_a_dead_member_is_told_once_though_two_take_over(
+    log: Log, readers: Readers, topic: str, group: str, short_leases: None
+):
+    await log.append(topic, numbered(9))
+    dead = readers.open(group, "a", topic)
+    records = await take(dead, 9)
+    _break(dead, Untold)
+    await dead.commit(reached(records), {f"{topic}-out": [Outgoing(0, b"once")]}, lambda _: None)
+    await _die(dead)
+
+    one, two = readers.open(group, "b", topic), readers.open(group, "c", topic)
+    await until(lambda: _shared(one, two))
+
+    follower = readers.open(f"{group}-out", "a", f"{topic}-out")
+    assert [record.value for record in await take(follower, 1)] == [b"once"]
+    assert await nothing_waits(follower)
+    assert sum(lag.waiting for lag in await log.lag(group, topic)) == 0
 
 
 async def test_lag_size_and_seek_tell_and_move_the_position(log: Log, readers: Readers, topic: str, group: str):
