@@ -45,9 +45,9 @@ class Stats(Struct, frozen=True, kw_only=True):
     dead: dict[str, int] = {}
 
     @property
-    def settled(self) -> bool:
-        """Whether each accepted event has met its fate."""
-        return self.unique + self.duplicates + sum(self.dead.values()) >= self.accepted
+    def processed(self) -> int:
+        """Events that have met their fate; `clock` events meet none."""
+        return self.unique + self.duplicates + sum(self.dead.values())
 
 
 class Amount(Struct, frozen=True, kw_only=True):

@@ -26,6 +26,8 @@ from recoup.messages.events import Event, EventType
 
 CLOCK_LEAD: Final = timedelta(hours=1)
 """How far past the last event the store's clock is moved, so that the last carts meet their fate too."""
+NEWS_SECONDS: Final = 20.0
+"""So long a changed setting may take to reach the collector."""
 SETTLING_SECONDS: Final = 120.0
 """So long nothing may move before we stop waiting."""
 QUIET_SECONDS: Final = 3.0
@@ -39,6 +41,8 @@ class Outcome:
 
     rows: int = 0
     sent: int = 0
+    taken: int = 0
+    """Those that were accepted."""
     repeated: int = 0
     """Rows whose content had come before, at the same time; the platform counts them as duplicates."""
     skipped: list[str] = field(default_factory=list)
@@ -65,7 +69,7 @@ async def run(options: argparse.Namespace) -> None:
     async with Client(options.url, options.key) as client:
         before = await take_clock(client, recording.start)
         outcome = await send(client, recording, names)
-        after = await settled(client) if options.wait else await client.stats()
+        after = await settled(client, before.processed + outcome.taken) if options.wait else await client.stats()
         _print_outcome(outcome, before, after)
         if options.wait:
             Console().print(figures(await counted(client)))
@@ -94,7 +98,7 @@ async def clock_taken(client: Client, at: datetime) -> None:
         try:
             await client.send([clock_event(at)])
         except Refused:
-            if stopwatch() - started > SETTLING_SECONDS:
+            if stopwatch() - started > NEWS_SECONDS:
                 raise
         else:
             return
@@ -107,6 +111,7 @@ async def send(client: Client, recording: Recording, names: Sequence[str]) -> Ou
         for batch in batches(recording, names, outcome):
             receipt = await client.send(batch)
             outcome.sent += len(batch)
+            outcome.taken += receipt.accepted
             outcome.skipped += [f"event {refusal.index}: {refusal.detail}" for refusal in receipt.refused]
             progress.show(outcome.sent, f"{batch[-1].occurred_at:%Y-%m-%d %H:%M}")
     if outcome.last is not None:
@@ -140,19 +145,19 @@ def batches(recording: Recording, names: Sequence[str], outcome: Outcome) -> Ite
 
 def clock_event(at: datetime) -> Event:
     """Tells the store that it is so late; says nothing of any shopper."""
-    return Event(event_id=derived_id("clock", at.isoformat()), type=EventType.CLOCK, occurred_at=at)
+    return Event(event_id=derived_id("clock", at.isoformat()), type=EventType.CLOCK, occurred_at=at, session_id="clock")
 
 
-async def settled(client: Client) -> Stats:
-    """Waits until every accepted event has been processed; raises Unavailable when nothing moves any more."""
+async def settled(client: Client, processed: int) -> Stats:
+    """Waits until so many events have been processed; raises Unavailable when nothing moves any more."""
     seen, moved_at = await client.stats(), stopwatch()
-    while not seen.settled:
+    while seen.processed < processed:
         await asyncio.sleep(0.2)
         stats = await client.stats()
         if stats != seen:
             seen, moved_at = stats, stopwatch()
         if stopwatch() - moved_at > SETTLING_SECONDS:
-            raise Unavailable(f"the pipeline stands still: {seen.accepted} events accepted, {seen.unique} processed")
+            raise Unavailable(f"the pipeline stands still at {seen.processed:,} of {processed:,} events")
     return seen
 
 

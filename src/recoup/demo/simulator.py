@@ -21,7 +21,7 @@ from recoup.demo.progress import Progress
 from recoup.demo.replay import clock_event, clock_taken, counted, settled
 from recoup.demo.summary import Summary
 from recoup.kit.clock import milliseconds, stopwatch
-from recoup.kit.errors import Conflict, Unavailable
+from recoup.kit.errors import Conflict, Refused, Unavailable
 from recoup.messages.events import Event
 
 STANDSTILL_SECONDS: Final = 60.0
@@ -57,7 +57,7 @@ async def run_demo(url: str, secret_key: str, options: Options, now: datetime) -
             if shopper.truth is Truth.RETURNS:
                 stage.plan(journeys.unasked_return(shopper))
         await play(stage, start, start + timedelta(days=options.days) + TAIL, options.step)
-        await settled(client)
+        await settled(client, stage.sent)
         return Summary(
             overview=await counted(client), shoppers=shoppers, moved=stage.moved, reached=frozenset(stage.reached)
         )
@@ -109,7 +109,9 @@ class Stage:
         """One step: everything that happens before `end`, the platform's share, and what people make of it."""
         events = self._due(end)
         for start in range(0, len(events), BATCH):
-            await self.client.send(events[start : start + BATCH])
+            receipt = await self.client.send(events[start : start + BATCH])
+            if receipt.refused:
+                raise Refused(f"the collector refused a simulated event: {receipt.refused[0].detail}")
         await self.client.send([clock_event(end)])
         self.sent += len(events)
         await caught_up(self.client, end)
