@@ -10,7 +10,6 @@ from msgspec import Struct
 
 from recoup.kit.ids import derived_id
 from recoup.kit.postgres import Postgres, Session
-from recoup.messages.facts import Outcome
 from recoup.messages.stores import Channel
 from recoup.services.interventions.announcements.store import announce
 from recoup.services.interventions.decisions.domain import Intervention
@@ -257,7 +256,8 @@ class Deliveries:
 class Listed(Intervention, frozen=True, kw_only=True):
     """A decision and how its delivery stands."""
 
-    status: Status | Outcome
+    status: Literal["pending", "offered", "delivered", "dead", "cancelled", "expired", "held_out", "skipped", "contact"]
+    """The delivery's; the outcome where there is none."""
     detail: str | None
     delivered_at: datetime | None
     attempts: int | None

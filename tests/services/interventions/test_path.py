@@ -1,0 +1,28 @@
+"""From a prediction to a delivered message and an order credited, on the real parts."""
+
+from datetime import timedelta
+
+from tests.services.interventions.world import NOON, SHOP, World, identified, order, row, scored
+
+from recoup.messages.facts import Outcome
+
+
+async def test_a_scored_cart_is_decided_delivered_and_its_order_credited(world: World):
+    await world.happen(identified(), row("cart_abandoned", cart_id="cart-1", cart_number=1, user_id="ann"))
+    await world.score(scored())
+    assert await world.deliver() == 1
+
+    decided, delivered = await world.told()
+    assert (decided.kind, decided.outcome, decided.channel, decided.person_id) == ("decided", Outcome.CONTACT, "email", "ann")
+    assert [answer.rule for answer in decided.rules] == [
+        "cart_open", "threshold", "reachable", "timing", "store_rules", "permission", "frequency", "holdout",
+    ]  # fmt: skip
+    assert (delivered.kind, delivered.channel) == ("delivered", "email")
+    (letter,) = await world.parts.outbox.letters(SHOP, None, 10)
+    assert letter.to == "ann@example.com"
+    assert "Green tea" in letter.text
+    assert "$49.99" in letter.html
+
+    await world.happen(order(at=NOON + timedelta(hours=2)))
+    (conversion,) = await world.credited()
+    assert (conversion.order_id, conversion.attributed, conversion.channel) == ("order-1", True, "email")
