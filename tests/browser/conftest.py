@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,10 +36,10 @@ class Installation:
     store_id: str
     secret_key: str
 
-    def post(self, path: str, body: object) -> None:
+    def send(self, method: str, path: str, body: object) -> None:
         headers = {"Authorization": f"Bearer {self.secret_key}", "Content-Type": "application/json"}
-        data = json.dumps(body).encode()
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, data, headers), timeout=20) as answer:
+        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), headers, method=method)
+        with urllib.request.urlopen(request, timeout=20) as answer:
             assert answer.status in {200, 202}
 
 
@@ -97,12 +96,15 @@ def free_port() -> int:
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes], data: Path) -> None:
     end = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                if answer.status == 200:
-                    return
-        except OSError as error:
-            assert process.poll() is None, (data / "output").read_text()
-            assert time.monotonic() < end, f"{error}: {(data / 'output').read_text()}"
+    while not answers(url):
+        assert process.poll() is None, (data / "output").read_text()
+        assert time.monotonic() < end, (data / "output").read_text()
         time.sleep(0.1)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False

@@ -34,20 +34,23 @@ export const badge = (tone, text) => h("span", { class: `badge ${tone}` }, h("sp
 export const empty = (title, advice, ...actions) =>
   h("div", { class: "empty" }, h("p", { class: "empty-title" }, title), h("p", { class: "empty-advice" }, advice), ...actions);
 
-/** A problem in the API's own words. */
-export const trouble = (problem, retry) =>
-  h(
+/** A problem in the API's own words; one inside Recoup with a sentence before them that says what that means. */
+export function trouble(problem, retry) {
+  const inside = problem.status >= 500;
+  return h(
     "div",
     { class: "trouble", role: "alert" },
     icon("alert"),
     h(
       "div",
       {},
-      h("p", {}, problem.message),
+      h("p", {}, inside ? "This part of Recoup can't answer right now; it is asked again by itself." : problem.message),
+      inside && h("p", { class: "fine" }, problem.message),
       problem.trace && h("p", { class: "fine" }, "Trace ", h("code", {}, problem.trace)),
     ),
-    retry && h("button", { type: "button", class: "button", on: { click: retry } }, "Try again"),
+    retry && h("button", { type: "button", class: "button small", on: { click: retry } }, "Try again"),
   );
+}
 
 export const skeleton = (lines = 3) =>
   h("div", { class: "skeleton", "aria-hidden": "true" }, Array.from({ length: lines }, () => h("span", {})));

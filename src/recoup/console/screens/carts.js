@@ -24,13 +24,17 @@ export const carts = {
     const columns = COLUMNS.map((stage) => column(stage, feeds[stage], state));
     const now = newest(columns.flatMap(({ cards }) => cards));
     const loaded = columns.every(({ feed }) => feed.data);
-    const broken = columns.find(({ feed }) => feed.problem && !feed.data);
+    const broken = columns.filter(({ feed }) => feed.problem && !feed.data);
     const phone = state.chosen ? state.stage : (columns.find(({ cards }) => cards.length > 0)?.stage ?? state.stage);
+    const content = () => {
+      if (broken.length === columns.length) return [trouble(broken[0].feed.problem, refresh)];
+      if (loaded && columns.every(({ known }) => known === 0)) return [none()];
+      return [board(columns, { phone, now, set, refresh, state })];
+    };
     return [
       heading("Carts", filters(state, set)),
-      broken && trouble(broken.feed.problem, refresh),
-      loaded && columns.every(({ known }) => known === 0) ? none() : board(columns, { phone, now, set, refresh, state }),
-    ].filter(Boolean);
+      ...content(),
+    ];
   },
 };
 
