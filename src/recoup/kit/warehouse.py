@@ -86,8 +86,9 @@ class Warehouse:
         await self.arrow("select 1 as one")
 
     async def close(self) -> None:
-        if self._client is not None:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._client.close)
+        client, self._client = self._client, None
+        if client is not None:
+            await asyncio.get_running_loop().run_in_executor(self._thread, client.close)
         self._thread.shutdown()
 
     async def _run(self, call: Callable[[Client], T]) -> T:

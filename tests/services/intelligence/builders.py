@@ -38,3 +38,8 @@ def record(partition: int, rows: Iterable[dict[str, object]], schema: pa.Schema 
 
 def raw_record(partition: int, rows: Iterable[dict[str, object]]) -> Outgoing:
     return record(partition, rows, RAW)
+
+
+def rows_of(events: Iterable[dict[str, object]]) -> pa.Table:
+    """What a loader reads of a record of these."""
+    return arrow.decode_slim(record(0, events).value)

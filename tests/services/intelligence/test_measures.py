@@ -19,7 +19,7 @@ from recoup.services.intelligence.warehouse.handlers import Loader
 async def store(engines: Engines, loader: Loader) -> Store:
     rows = [
         event(1, type="product_viewed", session_id="a"),
-        event(2, type="product_added", session_id="a", cart_id="a", cart_number=1, cart_change="opened", cart_value=500),
+        event(2, type="product_added", session_id="a", cart_id="a", cart_number=1, cart_change="opened"),
         event(3, type="order_completed", session_id="a", cart_id="a", order_id="o1", amount=500, currency="USD",
               cart_number=1, cart_change="converted", traffic_source="email"),
         event(4, type="order_completed", session_id="a", order_id="o1", amount=700, currency="USD"),

@@ -152,9 +152,9 @@ def without(table: pa.Table, clock: str, there: Mapping[Position, int]) -> pa.Ta
 def slices(parts: Sequence[Part], most_rows: int) -> list[list[Part]]:
     """Consecutive groups of at most `most_rows` rows, a record never cut in two."""
     groups: list[list[Part]] = []
-    rows = most_rows
+    rows = 0
     for part in parts:
-        if rows + part.size > most_rows:
+        if not groups or rows + part.size > most_rows:
             groups.append([])
             rows = 0
         groups[-1].append(part)
