@@ -1,7 +1,6 @@
 """`recoup demo`: its options, and the story once the platform is up. Starts and stops nothing."""
 
 import argparse
-from datetime import timedelta
 from typing import Final, Protocol
 
 from rich.console import Console
@@ -34,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def run(url: str, first_run: FirstRun, options: argparse.Namespace) -> Summary:
     """Plays the story and prints what came of it; raises Failure with a sentence when it cannot."""
-    story = Options(seed=options.seed, shoppers=options.shoppers, days=options.days, step=timedelta(hours=1))
+    story = Options(seed=options.seed, shoppers=options.shoppers, days=options.days)
     summary = await run_demo(url, first_run.secret_key, story, SystemClock().now())
     console = Console()
     console.print(table(summary))

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from recoup.demo.client import Amount, Overview
+from recoup.demo.client import Overview
 from recoup.kit.clock import stopwatch
 
 LINE_EVERY_SECONDS: Final = 5.0
@@ -52,14 +52,6 @@ class Progress:
 def money(amount: int, currency: str) -> str:
     """Minor units as a person reads them; the platform's own currencies have two digits here."""
     return f"{amount / 100:,.2f} {currency}"
-
-
-def interval(amount: Amount) -> str:
-    """An estimate with its interval, or without where there is none."""
-    if amount.low is None or amount.high is None:
-        return money(amount.amount, amount.currency)
-    between = f"{money(amount.low, amount.currency)} to {money(amount.high, amount.currency)}"
-    return f"{money(amount.amount, amount.currency)}  ({between})"
 
 
 def figures(overview: Overview) -> Table:

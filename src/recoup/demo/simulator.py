@@ -26,7 +26,11 @@ from recoup.messages.events import Event
 
 STANDSTILL_SECONDS: Final = 60.0
 """So long the platform may make no progress within a step before the demo gives up."""
-TAIL: Final = timedelta(days=3)
+STEP: Final = timedelta(hours=1)
+LONGEST_STEP: Final = timedelta(hours=4)
+WORTH_A_STEP: Final = 150
+"""Fewer events share a step with those of the next hour."""
+TAIL: Final = timedelta(days=2)
 """How long after the last arrival the story goes on: unasked returns and answers to messages take up to two days."""
 HOLDOUT: Final = 0.25
 """More than a shop would want: a demo of a few days needs a larger comparison group for an interval worth reading."""
@@ -42,7 +46,6 @@ class Options:
     seed: int = 7
     shoppers: int = 3_000
     days: int = 4
-    step: timedelta = timedelta(hours=1)
 
 
 async def run_demo(url: str, secret_key: str, options: Options, now: datetime) -> Summary:
@@ -56,7 +59,7 @@ async def run_demo(url: str, secret_key: str, options: Options, now: datetime) -
             stage.plan(journeys.visit(shopper))
             if shopper.truth is Truth.RETURNS:
                 stage.plan(journeys.unasked_return(shopper))
-        await play(stage, start, start + timedelta(days=options.days) + TAIL, options.step)
+        await play(stage, start, start + timedelta(days=options.days) + TAIL)
         await settled(client, stage.sent)
         return Summary(
             overview=await counted(client), shoppers=shoppers, moved=stage.moved, reached=frozenset(stage.reached)
@@ -73,14 +76,17 @@ async def open_shop(client: Client, url: str, start: datetime) -> None:
     await clock_taken(client, start)
 
 
-async def play(stage: "Stage", start: datetime, end: datetime, step: timedelta) -> None:
-    """Step by step from start to end of the story."""
+async def play(stage: "Stage", start: datetime, end: datetime) -> None:
+    """Step by step from start to end of the story, in longer steps where little happens."""
     at = start
-    with Progress("simulating", round((end - start) / step)) as progress:
+    with Progress("simulating, hours", round((end - start) / STEP)) as progress:
         while at < end:
-            at = min(at + step, end)
+            longest = min(at + LONGEST_STEP, end)
+            at += STEP
+            while at < longest and stage.planned_before(at) < WORTH_A_STEP:
+                at += STEP
             await stage.act_until(at)
-            progress.show(round((at - start) / step), f"{at:%a %H:%M}  {stage.sent:,} events, {stage.mails:,} messages")
+            progress.show(round((at - start) / STEP), f"{at:%a %H:%M}  {stage.sent:,} events, {stage.mails:,} messages")
 
 
 @dataclass(slots=True)
@@ -104,6 +110,10 @@ class Stage:
         for event in events:
             self._order += 1
             heapq.heappush(self._planned, (milliseconds(event.occurred_at), self._order, event))
+
+    def planned_before(self, end: datetime) -> int:
+        """How many events wait for that moment."""
+        return sum(at < milliseconds(end) for at, _, _ in self._planned)
 
     async def act_until(self, end: datetime) -> None:
         """One step: everything that happens before `end`, the platform's share, and what people make of it."""
@@ -160,7 +170,7 @@ async def caught_up(client: Client, at: datetime) -> None:
     """Waits until the platform has done all it does by itself up to a moment of event time."""
     seen, moved_at = await client.progress(), stopwatch()
     while seen.clock is None or seen.clock < milliseconds(at) or seen.outstanding or seen.pending:
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.04)
         progress = await client.progress()
         if progress != seen:
             seen, moved_at = progress, stopwatch()

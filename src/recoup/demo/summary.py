@@ -13,7 +13,7 @@ from rich.table import Table
 from recoup.demo.catalogue import CURRENCY
 from recoup.demo.client import Amount, Overview
 from recoup.demo.people import Shopper, Truth
-from recoup.demo.progress import interval, money
+from recoup.demo.progress import money
 
 
 class Verdict(Enum):
@@ -97,6 +97,10 @@ def table(summary: Summary) -> Table:
     found.add_row("revenue", money(seen.revenue.amount, seen.revenue.currency), money(truth.revenue, CURRENCY))
     recovered = seen.recovered_revenue
     found.add_row("recovered revenue", money(recovered.amount, recovered.currency), "")
-    estimate = interval(seen.incremental_revenue or Amount())
-    found.add_row("incremental revenue", estimate, money(truth.incremental, CURRENCY))
+    estimate = seen.incremental_revenue or Amount()
+    incremental = money(estimate.amount, estimate.currency)
+    found.add_row("incremental revenue", incremental, money(truth.incremental, CURRENCY))
+    if estimate.low is not None and estimate.high is not None:
+        found.add_row("  at least", money(estimate.low, estimate.currency), "")
+        found.add_row("  at most", money(estimate.high, estimate.currency), "")
     return found
