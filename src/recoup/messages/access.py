@@ -31,6 +31,7 @@ class Permission(StrEnum):
     TEAM_WRITE = "team:write"
     STORES_WRITE = "stores:write"
     MONITORING_READ = "monitoring:read"
+    MONITORING_WRITE = "monitoring:write"
     JOBS_READ = "jobs:read"
     JOBS_WRITE = "jobs:write"
     INTERNAL = "internal"
@@ -51,7 +52,8 @@ class Role(StrEnum):
 
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.OWNER: _PEOPLE,
-    Role.ANALYST: _READS - {Permission.KEYS_READ} | {Permission.MODELS_WRITE, Permission.JOBS_WRITE},
+    Role.ANALYST: _READS - {Permission.KEYS_READ}
+    | {Permission.MODELS_WRITE, Permission.JOBS_WRITE, Permission.MONITORING_WRITE},
     Role.VIEWER: _READS
     - {Permission.KEYS_READ, Permission.TEAM_READ, Permission.EXPORT_READ, Permission.SETTINGS_READ},
 }
