@@ -10,6 +10,7 @@ from granian.server.embed import Server
 from litestar import Litestar
 
 from recoup.kit.runner import Runner
+from recoup.kit.clock import stopwatch
 from recoup.kit.log.port import Log
 from recoup.kit.service import Service, Worker
 from recoup.kit.telemetry import logger
@@ -32,7 +33,7 @@ async def run(service: Service, app: Litestar, log_: Log, member: str, *, host: 
             asyncio.create_task(_guarded(worker, stopping), name=worker.name)
             for worker in _workers(service, log_, member)
         ]
-        stack.push_async_callback(_finish, tasks)
+        stack.push_async_callback(finish, tasks)
         server = Server(
             app, address=host, port=port, interface=Interfaces.ASGINL, log_enabled=False, websockets=True, backlog=1024
         )
@@ -61,10 +62,14 @@ async def _guarded(worker: Worker, stopping: asyncio.Event) -> None:
         raise
 
 
-async def _finish(tasks: Sequence["asyncio.Task[None]"]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks, timeout=DRAIN_SECONDS) if tasks else None
+async def finish(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    """Cancels tasks until they have ended: a client library may swallow one cancellation while it connects."""
+    started = stopwatch()
+    pending = {task for task in tasks if not task.done()}
+    while pending and stopwatch() - started < DRAIN_SECONDS:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.5)
 
 
 async def _close_door(server: Server, serving: "asyncio.Task[None]") -> None:

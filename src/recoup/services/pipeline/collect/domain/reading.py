@@ -142,7 +142,7 @@ def _code(what: str) -> str:
         return "missing_field"
     if "unknown field" in what:
         return "unknown_field"
-    if what.startswith("Invalid"):
+    if what.startswith("Invalid") or "timezone" in what:
         return "bad_format"
     if "length" in what or ">=" in what or "<=" in what:
         return "out_of_range"

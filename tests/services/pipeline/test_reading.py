@@ -1,0 +1,107 @@
+"""What bad input gets: its place and its rule, and its neighbours unharmed."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recoup.kit.errors import Invalid, TooLarge
+from recoup.services.pipeline.collect.domain.reading import Form, read
+
+from tests.services.pipeline.builders import NOON, event, limits
+
+BAD = {
+    "unknown field": ({"colour": "red"}, "unknown_field", "colour"),
+    "wrong type": ({"cart_id": 7}, "wrong_type", "cart_id"),
+    "wrong type inside": ({"items": [{"product_id": 5}]}, "wrong_type", "items[0].product_id"),
+    "unknown field inside": ({"context": {"shoe": "1"}}, "unknown_field", "context.shoe"),
+    "negative amount": ({"amount": -1}, "out_of_range", "amount"),
+    "empty id": ({"cart_id": ""}, "out_of_range", "cart_id"),
+    "long id": ({"cart_id": "x" * 129}, "out_of_range", "cart_id"),
+    "not a uuid": ({"event_id": "17"}, "bad_format", "event_id"),
+    "not a time": ({"occurred_at": "yesterday"}, "bad_format", "occurred_at"),
+    "a time without a zone": ({"occurred_at": "2026-06-01T12:00:00"}, "bad_format", "occurred_at"),
+    "far future": ({"occurred_at": "2026-06-03T12:00:00Z"}, "future_time", "occurred_at"),
+    "far past": ({"occurred_at": "2020-06-03T12:00:00Z"}, "too_old", "occurred_at"),
+    "unknown type": ({"type": "teleported"}, "unknown_type", "type"),
+    "our own type": ({"type": "cart_abandoned"}, "derived_type", "type"),
+    "the clock on the wall": ({"type": "clock"}, "wall_clock", "type"),
+    "foreign store": ({"store_id": "another"}, "foreign_store", "store_id"),
+    "too many items": ({"items": [{"product_id": "a"}] * 501}, "too_many_items", "items"),
+    "huge properties": ({"properties": {"a": "x" * 2_000}}, "bad_properties", "properties"),
+    "properties that are a list": ({"properties": [1]}, "bad_properties", "properties"),
+    "not a currency": ({"currency": "usd"}, "bad_currency", "currency"),
+    "nobody's": ({"anonymous_id": None}, "no_visitor", "anonymous_id"),
+}
+
+
+@pytest.mark.parametrize(("change", "code", "field"), BAD.values(), ids=BAD.keys())
+def test_a_bad_event_is_named_with_its_place_and_its_neighbours_are_kept(
+    change: dict[str, object], code: str, field: str
+) -> None:
+    body = msgspec.json.encode([event(), event(**change), event()])
+
+    reading = read(body, Form.ARRAY, limits())
+
+    assert list(reading.indexes) == [0, 2]
+    (refusal,) = reading.refusals
+    assert (refusal.problem.index, refusal.problem.code, refusal.problem.field) == (1, code, field)
+
+
+def test_an_id_given_to_two_different_events_is_refused_the_second_time() -> None:
+    first = event()
+
+    reading = read(msgspec.json.encode([first, first, {**first, "cart_id": "other"}]), Form.ARRAY, limits())
+
+    assert list(reading.indexes) == [0, 1]
+    assert [refusal.problem.code for refusal in reading.refusals] == ["conflicting_id"]
+
+
+def test_lines_are_read_one_by_one_when_one_of_them_is_not_json() -> None:
+    body = b"\n".join([msgspec.json.encode(event()), b"{oops", b"", msgspec.json.encode(event())])
+
+    reading = read(body, Form.LINES, limits())
+
+    assert list(reading.indexes) == [0, 2]
+    assert [refusal.problem.code for refusal in reading.refusals] == ["malformed_json"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"), [(b"{", "malformed_json"), (b"{}", "not_an_array"), (b'"\xff"', "malformed_json")]
+)
+def test_a_body_that_is_no_array_is_refused_as_a_whole(body: bytes, code: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        read(body, Form.ARRAY, limits())
+
+    assert caught.value.reason == code
+
+
+def test_too_many_events_are_refused_with_the_limit() -> None:
+    with pytest.raises(TooLarge, match="at most 2"):
+        read(msgspec.json.encode([event() for _ in range(3)]), Form.ARRAY, limits(events=2))
+
+
+def test_on_an_event_clock_no_event_is_too_old() -> None:
+    body = msgspec.json.encode([event(occurred_at="1999-01-01T00:00:00Z")])
+
+    assert not read(body, Form.ARRAY, limits(oldest=None)).refusals
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_whatever_make_reading_fail_in_another_way(body: bytes) -> None:
+    for form in Form:
+        try:
+            reading = read(body, form, limits())
+        except Invalid:
+            continue
+        assert len(reading.events) == len(reading.indexes)
+
+
+@given(st.lists(st.sampled_from(["good", "bad"]), max_size=20))
+def test_every_event_gets_exactly_one_verdict(kinds: list[str]) -> None:
+    events = [event() if kind == "good" else event(cart_id=1) for kind in kinds]
+
+    reading = read(msgspec.json.encode(events), Form.ARRAY, limits(newest=NOON))
+
+    refused = [refusal.problem.index for refusal in reading.refusals]
+    assert sorted([*reading.indexes, *(index for index in refused if index is not None)]) == list(range(len(events)))
