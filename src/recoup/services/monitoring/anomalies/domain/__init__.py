@@ -1,0 +1,1 @@
+"""What is counted, what is expected, and what an anomaly is. Pure."""
