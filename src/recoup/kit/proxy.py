@@ -27,7 +27,6 @@ _HANDSHAKE: Final = frozenset({
 })  # fmt: skip
 _AUTOMATIC: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _TRY_AGAIN_LATER: Final = 1013
-_GOING_AWAY: Final = 1001
 _NO_STATUS: Final = 1005
 _ABNORMAL: Final = 1006
 
@@ -52,10 +51,15 @@ class _Lost(Exception):
 
 
 class _Upload:
-    """A request body on its way, counted."""
+    """A request body on its way, counted.
 
-    def __init__(self, first: bytes, receive: Receive, limit: int) -> None:
+    It ends with the last declared byte, not with the server's word that nothing follows: whoever is behind may answer
+    between the two, and the connection would look as if it were still written to and could not be used again.
+    """
+
+    def __init__(self, first: bytes, declared: int | None, receive: Receive, limit: int) -> None:
         self._first = first
+        self._declared = declared
         self._receive = receive
         self._limit = limit
         self.failure: TooLarge | _Lost | None = None
@@ -64,7 +68,7 @@ class _Upload:
         size = len(self._first)
         yield self._first
         more = True
-        while more:
+        while more and size != self._declared:
             message = await self._receive()
             if message["type"] != "http.request":
                 self.failure = _Lost()
@@ -101,10 +105,11 @@ class Proxy:
         without: frozenset[bytes],
     ) -> None:
         """One request to `url`, with `headers` set and those named in `without` left out."""
-        await self._refuse_declared_size(scope, receive)
+        declared = await self._declared(scope, receive)
         message = cast("HTTPReceiveMessage", await receive())
-        first, more = message.get("body", b""), message.get("more_body", False)
-        upload = _Upload(first, receive, self._limits.body_bytes)
+        first = message.get("body", b"")
+        more = message.get("more_body", False) and len(first) != declared
+        upload = _Upload(first, declared, receive, self._limits.body_bytes)
         data = upload.chunks() if more else first or None
         sent = passed_on(scope["headers"], headers, without | _OURS)
         try:
@@ -151,11 +156,12 @@ class Proxy:
         finally:
             await upstream.close()
 
-    async def _refuse_declared_size(self, scope: HTTPScope, receive: Receive) -> None:
-        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if declared.isdigit() and int(declared) > self._limits.body_bytes:
+    async def _declared(self, scope: HTTPScope, receive: Receive) -> int | None:
+        declared = next((int(value) for name, value in scope["headers"] if name == b"content-length"), None)
+        if declared is not None and declared > self._limits.body_bytes:
             await _drain(receive, self._limits.drain_bytes)
             raise _too_large(self._limits.body_bytes)
+        return declared
 
 
 def passed_on(
@@ -215,40 +221,41 @@ async def _disconnected(receive: Receive) -> None:
 
 async def _pump(upstream: ClientWebSocketResponse, receive: Receive, send: Send) -> None:
     """Both directions until one ends; each waits for the other side to take what it was given."""
-    ways = (asyncio.create_task(_outward(upstream, receive)), asyncio.create_task(_homeward(upstream, send)))
-    done, waiting = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
+    outward = asyncio.create_task(_outward(upstream, receive))
+    homeward = asyncio.create_task(_homeward(upstream, send))
+    await asyncio.wait((outward, homeward), return_when=asyncio.FIRST_COMPLETED)
+    for task in (outward, homeward):
         task.cancel()
-    await asyncio.gather(*ways, return_exceptions=True)
-    for task in done:
-        task.result()
+    # Nobody may be receiving any more when we close: the server would wait for the one to do the other.
+    left, code = await asyncio.gather(outward, homeward, return_exceptions=True)
+    if isinstance(left, int):
+        await upstream.close(code=left)
+    else:
+        closing = code if isinstance(code, int) else _TRY_AGAIN_LATER
+        await send({"type": "websocket.close", "code": closing, "reason": ""})
 
 
-async def _outward(upstream: ClientWebSocketResponse, receive: Receive) -> None:
+async def _outward(upstream: ClientWebSocketResponse, receive: Receive) -> int:
+    """Until the client closes; with which code."""
     while True:
         message = await receive()
         if message["type"] != "websocket.receive":
-            code = cast("int", cast("Mapping[str, object]", message).get("code", _GOING_AWAY))
-            await upstream.close(code=_sendable(code))
-            return
+            return _sendable(cast("int | None", cast("Mapping[str, object]", message).get("code")))
         text = message.get("text")
-        try:
-            if text is not None:
-                await upstream.send_str(text)
-            else:
-                await upstream.send_bytes(message.get("bytes") or b"")
-        except (aiohttp.ClientError, ConnectionError):
-            return  # it closed; the other direction says how
+        if text is not None:
+            await upstream.send_str(text)
+        else:
+            await upstream.send_bytes(message.get("bytes") or b"")
 
 
-async def _homeward(upstream: ClientWebSocketResponse, send: Send) -> None:
+async def _homeward(upstream: ClientWebSocketResponse, send: Send) -> int:
+    """Until the server behind closes; with which code."""
     async for message in upstream:
         if message.type is WSMsgType.TEXT:
             await send({"type": "websocket.send", "text": cast("str", message.data), "bytes": None})
         elif message.type is WSMsgType.BINARY:
             await send({"type": "websocket.send", "bytes": cast("bytes", message.data), "text": None})
-    code = _TRY_AGAIN_LATER if upstream.close_code in {None, _ABNORMAL} else _sendable(upstream.close_code)
-    await send({"type": "websocket.close", "code": code, "reason": ""})
+    return _TRY_AGAIN_LATER if upstream.close_code in {None, _ABNORMAL} else _sendable(upstream.close_code)
 
 
 def _sendable(code: int | None) -> int:

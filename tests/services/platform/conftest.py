@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 from granian.constants import Interfaces
 from granian.server.embed import Server
+from yarl import URL
 
 from recoup.kit.clock import SystemClock
 from recoup.kit.config import Secret
@@ -118,7 +119,10 @@ class Platform:
     async def ask(self, method: str, path: str, *, key: str | None = None, **options) -> tuple[int, Any, Any]:
         """Status, headers and the JSON of the answer."""
         headers = {**({"Authorization": f"Bearer {key}"} if key else {}), **options.pop("headers", {})}
-        async with self.http.request(method, self.url + path, headers=headers, **options) as answer:
+        url = URL(self.url + path, encoded=True)
+        if "params" in options:
+            url = url.with_query(options.pop("params"))
+        async with self.http.request(method, url, headers=headers, **options) as answer:
             text = await answer.text()
             body = json.loads(text) if "json" in answer.headers.get("Content-Type", "") else text
             return answer.status, answer.headers, body

@@ -1,6 +1,22 @@
 """The door: where requests go, what comes in with them, what is kept out."""
 
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+
+import aiohttp
 import pytest
+from litestar import Router, get
+
+from recoup.kit.errors import Invalid
+from recoup.kit.http import HttpSettings, create_app
+
+BODY_LIMIT = 300_000  # as in conftest
+
+
+async def own_stamp(platform, key=None) -> str:
+    _, _, seen = await platform.ask("GET", "/api/carts", key=key or platform.first.secret_key)
+    return seen["headers"]["x-recoup-identity"]
 
 
 async def test_a_request_reaches_its_service_under_the_services_own_path(platform):
@@ -13,19 +29,14 @@ async def test_a_request_reaches_its_service_under_the_services_own_path(platfor
 
 
 async def test_services_are_told_who_asks_and_nobody_can_say_it_himself(platform):
-    forged = platform.deps.signer.sign(platform.verifier.verify(await own_stamp(platform)))
+    stronger = await own_stamp(platform)
     _, _, seen = await platform.ask(
-        "GET", "/api/carts", key=platform.first.publishable_key, headers={"X-Recoup-Identity": forged + "x"}
+        "GET", "/api/carts", key=platform.first.publishable_key, headers={"X-Recoup-Identity": stronger}
     )
     principal = platform.verifier.verify(seen["headers"]["x-recoup-identity"])
     assert principal.kind == "publishable_key"
     assert list(principal.stores) == [platform.first.store_id]
     assert not {"authorization", "x-api-key"} & set(seen["headers"])
-
-
-async def own_stamp(platform) -> str:
-    _, _, seen = await platform.ask("GET", "/api/carts", key=platform.first.secret_key)
-    return seen["headers"]["x-recoup-identity"]
 
 
 async def test_the_same_caller_comes_with_the_same_internal_token(platform):
@@ -39,3 +50,157 @@ async def test_without_a_good_key_nothing_passes(platform, key):
     assert status == 401
     assert headers["Content-Type"] == "application/problem+json"
     assert problem["code"] in {"unauthenticated", "key_invalid", "token_invalid"}
+
+
+@pytest.mark.parametrize("name", ["X-Api-Key", "Authorization"])
+async def test_a_key_is_taken_from_either_header(platform, name):
+    value = platform.first.secret_key if name == "X-Api-Key" else f"bearer {platform.first.secret_key}"
+    status, _, _ = await platform.ask("GET", "/api/carts", headers={name: value})
+    assert status == 200
+
+
+@pytest.mark.parametrize("path", ["/api/track/click/x", "/api/track/open/x.gif", "/api/unsubscribe/x"])
+async def test_links_from_a_mail_need_no_identity_and_carry_none(platform, path):
+    status, _, seen = await platform.ask("GET", path, headers={"X-Recoup-Identity": await own_stamp(platform)})
+    assert status == 200
+    assert "x-recoup-identity" not in seen["headers"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/internal/stores", "/api/%69nternal/stores", "/api/../internal/stores", "/x/../y"]
+)
+async def test_what_is_internal_is_nowhere_from_outside(platform, path):
+    status, _, _ = await platform.ask("GET", path, key=platform.first.secret_key)
+    assert status == 404
+
+
+async def test_internal_routes_take_our_services_only(platform):
+    ours = {"X-Recoup-Identity": platform.deps.peers.identity.token()}
+    status, _, stores = await platform.ask("GET", "/internal/stores", headers=ours)
+    assert (status, stores[0]["store_id"]) == (200, platform.first.store_id)
+    theirs = {"X-Recoup-Identity": await own_stamp(platform)}
+    assert (await platform.ask("GET", "/internal/stores", headers=theirs))[0] == 403
+    assert (await platform.ask("GET", "/internal/stores", key=platform.first.secret_key))[0] == 401
+
+
+async def test_a_request_keeps_its_id_and_its_trace(platform):
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    _, headers, seen = await platform.ask(
+        "GET", "/api/carts", key=platform.first.secret_key, headers={"X-Request-Id": "mine", "traceparent": trace}
+    )
+    assert headers["X-Request-Id"] == seen["headers"]["x-request-id"] == "mine"
+    assert seen["headers"]["traceparent"].split("-")[1] == trace.split("-")[1]
+
+
+async def test_the_address_of_the_client_is_ours_to_say(platform):
+    _, _, seen = await platform.ask(
+        "GET", "/api/carts", key=platform.first.secret_key, headers={"X-Forwarded-For": "6.6.6.6", "Forwarded": "x"}
+    )
+    assert seen["headers"]["x-forwarded-for"] == "127.0.0.1"
+    assert seen["headers"]["x-forwarded-host"] == platform.url.removeprefix("http://")
+    assert "forwarded" not in seen["headers"]
+
+
+async def many(size: int):
+    for _ in range(size // 50_000):
+        yield b"x" * 50_000
+
+
+@pytest.mark.parametrize("body", [b"x" * (BODY_LIMIT + 1), None], ids=["declared", "chunked"])
+async def test_too_long_a_body_is_refused_before_it_is_passed_on(platform, body):
+    status, headers, problem = await platform.ask(
+        "POST", "/api/events", key=platform.first.secret_key, data=body if body is not None else many(2_000_000)
+    )
+    assert (status, problem["code"]) == (413, "too_large")
+    assert headers["Content-Type"] == "application/problem+json"
+
+
+async def test_a_service_that_is_away_is_a_problem_to_try_again(platform):
+    platform.deps.peers.addresses["ai"] = "http://127.0.0.1:9"
+    status, headers, problem = await platform.ask("GET", "/api/predict/x", key=platform.first.secret_key)
+    assert (status, problem["code"], headers["Retry-After"]) == (503, "service_unavailable", "1")
+    assert headers["X-Request-Id"]
+
+
+async def test_answers_stream_through_as_they_are_made(platform):
+    half = asyncio.Event()
+
+    async def slowly(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        await half.wait()
+        await send({"type": "http.response.body", "body": b"second", "more_body": False})
+
+    platform.peer.app = slowly
+    key = {"X-Api-Key": platform.first.secret_key}
+    async with platform.http.get(platform.url + "/api/export/x", headers=key) as answer:
+        assert await answer.content.readany() == b"first"
+        half.set()
+        assert await answer.content.read() == b"second"
+
+
+async def test_a_client_that_leaves_stops_the_flow(platform):
+    sent = 0
+
+    async def endless(scope, receive, send):
+        nonlocal sent
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        with suppress(Exception):
+            for _ in range(3_000):
+                await send({"type": "http.response.body", "body": b"x" * 100_000, "more_body": True})
+                sent += 1
+
+    platform.peer.app = endless
+    key = {"X-Api-Key": platform.first.secret_key}
+    async with aiohttp.ClientSession() as leaving, leaving.get(platform.url + "/api/export/x", headers=key) as answer:
+        await answer.content.readany()
+        seen = sent
+        await asyncio.sleep(0.3)
+        assert sent < 500, "the service was not slowed down by a client that does not read"
+    assert seen < 500
+
+
+async def test_half_an_answer_is_not_passed_off_as_a_whole_one(platform):
+    async def breaks(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000")]})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        raise RuntimeError
+
+    platform.peer.app = breaks
+    key = {"X-Api-Key": platform.first.secret_key}
+    with pytest.raises(aiohttp.ClientError):
+        async with platform.http.get(platform.url + "/api/export/x", headers=key) as answer:
+            await answer.read()
+
+
+@pytest.mark.parametrize("path", ["/api/events", "/api/events/batch", "/api/track/x"])
+async def test_pages_of_any_shop_may_ask_what_browsers_may_ask(platform, path):
+    asking = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
+    status, headers, _ = await platform.ask("OPTIONS", path, headers=asking)
+    assert (status, headers["Access-Control-Allow-Origin"]) == (204, "*")
+    assert "x-api-key" in headers["Access-Control-Allow-Headers"]
+    status, headers, _ = await platform.ask("POST", path, headers={"Origin": "https://shop.example"})
+    assert (status, headers["Access-Control-Allow-Origin"]) == (401, "*")
+
+
+async def test_pages_of_other_sites_may_not_ask_the_rest(platform):
+    _, headers, _ = await platform.ask(
+        "GET", "/api/carts", key=platform.first.secret_key, headers={"Origin": "https://shop.example"}
+    )
+    assert "Access-Control-Allow-Origin" not in headers
+
+
+async def test_own_paths_answer_with_and_without_api(platform):
+    for path in ("/config", "/api/config"):
+        status, _, _ = await platform.ask("GET", path, key=platform.first.secret_key)
+        assert status == 200, path
+
+
+async def test_a_route_without_a_declared_permission_stops_the_start(platform):
+    @get("/open-by-mistake", sync_to_thread=False)
+    def mistake() -> str:
+        return ""
+
+    service = replace(platform.service, routers=[Router("/", route_handlers=[mistake])])
+    with pytest.raises(Invalid, match="open-by-mistake"):
+        create_app(service, HttpSettings(), platform.verifier.verify)

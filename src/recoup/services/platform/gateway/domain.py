@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Final, NamedTuple
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 PEERS: Final = {
     segment: peer
@@ -62,7 +62,7 @@ class Way(NamedTuple):
 
 def way(raw_path: str) -> Way | None:
     """The way of a path as it came over the wire; None where there is none from outside."""
-    if any(part in {".", ".."} for part in unquote_plus(raw_path).split("/")):
+    if any(part in {".", ".."} for part in unquote(raw_path).split("/")):
         return None
     if not raw_path.startswith("/api/"):
         return Way(_first(raw_path), None, raw_path)
@@ -116,4 +116,5 @@ def request_id(given: bytes) -> str | None:
 
 
 def _first(path: str) -> str:
-    return path[1:].partition("/")[0]
+    """The first segment as the service will read it; a percent sign hides nothing from us."""
+    return unquote(path)[1:].partition("/")[0]
