@@ -16,7 +16,11 @@ export class Problem extends Error {
   }
 }
 
-const UNREACHABLE = { status: 0, title: "No answer", detail: "Recoup does not answer. Is it running, and are you online?" };
+const UNREACHABLE = {
+  status: 0,
+  title: "No answer",
+  detail: "Recoup does not answer. Is it running, and are you online?",
+};
 
 let renewing = null;
 
@@ -63,7 +67,13 @@ async function request(method, address, { token: bearer, body, signal } = {}) {
   if (body !== undefined) headers["content-type"] = "application/json";
   let answer;
   try {
-    answer = await fetch(address, { method, headers, signal, cache: "no-store", body: body === undefined ? undefined : JSON.stringify(body) });
+    answer = await fetch(address, {
+      method,
+      headers,
+      signal,
+      cache: "no-store",
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(UNREACHABLE);
@@ -80,7 +90,9 @@ async function token() {
 
 /** One renewal at a time; when it is refused, the session is over and the login screen shows. */
 function renewed() {
-  renewing ??= renew().finally(() => { renewing = null; });
+  renewing ??= renew().finally(() => {
+    renewing = null;
+  });
   return renewing;
 }
 

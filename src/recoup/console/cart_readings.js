@@ -1,6 +1,6 @@
 // What answers about carts mean on the screen: cards of the board, and one cart's story as a list of moments. Pure.
 
-import { moment, money, percent, plural, words } from "./format.js";
+import { dateTime, moment, money, percent, plural, words } from "./format.js";
 
 const OUTCOMES = { contact: "Contact", held_out: "Held out", skipped: "Left alone" };
 
@@ -18,28 +18,36 @@ export const RULES = {
 
 export const outcomeName = (outcome) => OUTCOMES[outcome] ?? words(outcome);
 
-/** A cart of the board as its card shows it. */
-export function card(cart) {
-  const items = cart.items ?? [];
+const keyOf = (cartId, number) => `${cartId}#${number}`;
+
+/** A cart of the board as its card shows it; `pending` are the messages that still wait for their time. */
+export function card(cart, pending = new Map()) {
+  const key = keyOf(cart.cart_id, cart.number);
   return {
-    key: `${cart.cart_id}#${cart.number ?? 1}`,
+    key,
     cartId: cart.cart_id,
-    number: cart.number ?? 1,
+    number: cart.number,
     value: cart.value,
     currency: cart.currency,
-    items: { text: itemsText(items, cart.item_count), names: items.map(itemName) },
-    who: cart.user_id ?? cart.anonymous_id ?? cart.person_id ?? "",
-    at: moment(cart.last_activity_at) ?? 0,
-    probability: cart.probability ?? null,
-    ...nextStep(cart),
+    items: { text: itemsText(cart.items, cart.item_count), names: cart.items.map(itemName) },
+    who: cart.user_id ?? cart.anonymous_id ?? "",
+    at: moment(cart.last_activity_at),
+    probability: cart.probability,
+    ...nextStep(cart, pending.get(key)),
   };
 }
 
+/** Messages that wait for their time, by cart. */
+export const pendingByCart = (listed) => new Map(listed.map((each) => [keyOf(each.cart_id, each.cart_number), each]));
+
 /** What comes next for a cart, or why nothing does. */
-export function nextStep(cart) {
-  if (cart.next) return { next: cart.next, tone: cart.outcome ?? "" };
-  if (cart.outcome === "held_out") return { next: "Held out, to compare with", tone: "held_out" };
-  if (cart.outcome === "skipped") return { next: `Left alone: ${cart.why || "a rule said no"}`, tone: "skipped" };
+export function nextStep({ stage, outcome, why, next }, pending) {
+  if (stage === "recovered" || stage === "converted") return { next: "", tone: "" };
+  if (pending)
+    return { next: `${channelName(pending.channel, true)} due ${dateTime(pending.due_at)}`, tone: "contacted" };
+  if (next) return { next, tone: outcome === "contact" ? "contacted" : "" };
+  if (outcome === "held_out") return { next: "Held out, to compare with", tone: "held_out" };
+  if (outcome === "skipped") return { next: `Left alone: ${why || "a rule said no"}`, tone: "skipped" };
   return { next: "", tone: "" };
 }
 
@@ -55,7 +63,9 @@ export function itemsText(items, pieces = undefined) {
 export function matching(cards, text) {
   const wanted = text.trim().toLowerCase();
   if (!wanted) return cards;
-  return cards.filter(({ cartId, who, items }) => [cartId, who, ...items.names].some((word) => word.toLowerCase().includes(wanted)));
+  return cards.filter(({ cartId, who, items }) =>
+    [cartId, who, ...items.names].some((word) => word.toLowerCase().includes(wanted)),
+  );
 }
 
 const ORDERS = {
@@ -77,7 +87,7 @@ export function total(cards) {
 }
 
 /** One cart's story: everything that is known of it, as moments in their order. */
-export function story({ events = [], predictions = [], decisions = [], deliveries = [], conversions = [] }) {
+export function story({ events, predictions, decisions, deliveries, conversions }) {
   const moments = [
     ...events.map(eventMoment),
     ...predictions.map(predictionMoment),
@@ -101,24 +111,36 @@ const eventMoment = (event) => ({
   detail: eventDetail(event),
 });
 
-function eventDetail(event) {
-  const parts = [];
-  if (event.items?.length) parts.push(event.items.map((item) => `${item.quantity > 1 ? `${item.quantity} × ` : ""}${itemName(item)}`).join(", "));
-  if (event.amount) parts.push(money(event.amount, event.currency));
-  else if (event.cart_value) parts.push(`cart ${money(event.cart_value, event.currency)}`);
-  if (event.order_id) parts.push(`order ${event.order_id}`);
-  return parts.join(" · ");
+function eventDetail({
+  items,
+  amount,
+  currency,
+  cart_value: value,
+  cart_change: change,
+  cart_number: number,
+  order_id: order,
+  page_url: page,
+}) {
+  return [
+    change === "opened" && number > 1 && `begins cart no. ${number}`,
+    items.map((item) => `${item.quantity > 1 ? `${item.quantity} × ` : ""}${itemName(item)}`).join(", "),
+    amount ? money(amount, currency) : value > 0 && currency && `cart ${money(value, currency)}`,
+    order && `order ${order}`,
+    items.length === 0 && page,
+  ]
+    .filter(Boolean)
+    .join(" · ");
 }
 
 const predictionMoment = (prediction) => ({
   kind: "prediction",
-  key: `prediction-${prediction.id ?? prediction.occurred_at}`,
+  key: `prediction-${prediction.id}`,
   at: moment(prediction.occurred_at),
   title: `${percent(prediction.probability)} likely to buy`,
   probability: prediction.probability,
   confidence: prediction.confidence,
   action: prediction.action,
-  reasons: prediction.reasons ?? [],
+  reasons: prediction.reasons,
   model: prediction.model_version,
 });
 
@@ -129,37 +151,54 @@ const decisionMoment = (decision) => ({
   outcome: decision.outcome,
   title: `${outcomeName(decision.outcome)}${decision.channel && decision.outcome === "contact" ? ` by ${channelName(decision.channel)}` : ""}`,
   tone: { contact: "contacted", held_out: "held_out" }[decision.outcome] ?? "skipped",
-  rules: decision.rules ?? [],
+  rules: decision.rules,
   action: decision.action,
-  discount: decision.discount_percent ?? 0,
+  discount: decision.discount_percent,
   propensity: decision.propensity,
 });
 
 const DELIVERIES = {
-  delivered: "Message delivered", failed: "Delivery failed", cancelled: "Message cancelled", expired: "Message expired", seen: "Seen",
-  opened: "Opened", clicked: "Clicked", dismissed: "Dismissed", unsubscribed: "Unsubscribed",
+  delivered: "Message delivered",
+  failed: "Delivery failed",
+  cancelled: "Message cancelled",
+  expired: "Message expired",
+  seen: "Seen",
+  opened: "Opened",
+  clicked: "Clicked",
+  dismissed: "Dismissed",
+  unsubscribed: "Unsubscribed",
 };
 
 const deliveryMoment = (step) => ({
   kind: "delivery",
-  key: `delivery-${step.id ?? `${step.kind}-${step.occurred_at}`}`,
+  key: `delivery-${step.id}`,
   at: moment(step.occurred_at),
   step: step.kind,
   title: DELIVERIES[step.kind] ?? words(step.kind),
   tone: { failed: "bad", cancelled: "skipped", expired: "skipped" }[step.kind] ?? "contacted",
-  detail: [step.channel && `by ${channelName(step.channel)}`, step.detail, step.machine && "by a machine, so it does not count"].filter(Boolean).join(" · "),
+  detail: [
+    step.channel && `by ${channelName(step.channel)}`,
+    step.detail,
+    step.machine && "by a machine, so it does not count",
+  ]
+    .filter(Boolean)
+    .join(" · "),
 });
 
 const conversionMoment = (conversion) => ({
   kind: "conversion",
-  key: `conversion-${conversion.id ?? conversion.order_id}`,
+  key: `conversion-${conversion.id}`,
   at: moment(conversion.occurred_at),
   title: `Order over ${money(conversion.amount, conversion.currency)}`,
   tone: "recovered",
-  detail: conversion.attributed ? "Attributed: our message was the last touch before it." : "Not attributed: it would count without us.",
+  detail: conversion.attributed
+    ? "Attributed: our message was the last touch before it."
+    : "Not attributed: no message of ours was the last touch before it.",
 });
 
-export const channelName = (channel) => ({ websocket: "the shop's page", email: "e-mail" })[channel] ?? words(channel);
+const CHANNELS = { websocket: ["the shop's page", "Message on the shop's page"], email: ["e-mail", "E-mail"] };
+
+export const channelName = (channel, alone = false) => CHANNELS[channel]?.[alone ? 1 : 0] ?? words(channel);
 
 /** What a cart's last decision says to somebody in a hurry. */
 export function verdict(moments) {
@@ -167,10 +206,12 @@ export function verdict(moments) {
   if (!last) return null;
   const against = last.rules.filter(({ passed }) => !passed);
   if (last.outcome === "contact") return { ...last, says: `All ${last.rules.length} rules agreed.` };
-  if (last.outcome === "held_out") return { ...last, says: "Every rule agreed, but this person is left alone so that the effect can be measured." };
+  if (last.outcome === "held_out")
+    return { ...last, says: "Every rule agreed, but this person is left alone so that the effect can be measured." };
   const [first, ...others] = against;
   if (!first) return { ...last, says: "Nobody was contacted." };
-  const more = others.length ? ` So did ${others.map(({ rule }) => `“${RULES[rule] ?? words(rule)}”`).join(", ")}.` : "";
+  const more = others.length
+    ? ` So did ${others.map(({ rule }) => `“${RULES[rule] ?? words(rule)}”`).join(", ")}.`
+    : "";
   return { ...last, says: `“${RULES[first.rule] ?? words(first.rule)}” said no: ${first.detail}.${more}` };
 }
-

@@ -16,7 +16,9 @@ export function roundUp(value) {
 export function linePath(values, width, height) {
   const top = Math.max(...values, 1);
   const step = values.length > 1 ? width / (values.length - 1) : 0;
-  return values.map((value, index) => `${index ? "L" : "M"}${point(index * step)} ${point(height - (value / top) * height)}`).join("");
+  return values
+    .map((value, index) => `${index ? "L" : "M"}${point(index * step)} ${point(height - (value / top) * height)}`)
+    .join("");
 }
 
 const point = (value) => Math.round(value * 10) / 10;
@@ -39,17 +41,27 @@ export function bars(points, { label, axis }) {
   return h(
     "figure",
     { class: "bars", "aria-label": label },
-    h("div", { class: "bars-scale", "aria-hidden": "true" }, [top, top / 2, 0].map((value) => h("span", {}, axis(value)))),
+    h(
+      "div",
+      { class: "bars-scale", "aria-hidden": "true" },
+      [top, top / 2, 0].map((value) => h("span", {}, axis(value))),
+    ),
     h(
       "ol",
       { class: "bars-plot" },
       points.map(({ key, label: name, value, text }, index) =>
         h(
           "li",
-          { key, tabindex: 0, "aria-label": `${name}: ${text}`, style: { "--height": `${share(value, 0, top) * 100}%` } },
+          {
+            key,
+            tabindex: 0,
+            "aria-label": `${name}: ${text}`,
+            style: { "--height": `${share(value, 0, top) * 100}%` },
+          },
           h("span", { class: "bar" }),
           h("span", { class: "bar-tip", "aria-hidden": "true" }, h("b", {}, text), name),
-          named(index) && h("span", { class: `bar-name ${index % (2 * every) ? "minor" : ""}`, "aria-hidden": "true" }, name),
+          named(index) &&
+            h("span", { class: `bar-name ${index % (2 * every) ? "minor" : ""}`, "aria-hidden": "true" }, name),
         ),
       ),
     ),

@@ -15,7 +15,12 @@ const mounts = new WeakMap();
 export function h(tag, props, ...children) {
   const node = SVG_TAGS.has(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(props ?? {})) setProp(node, name, value);
-  node.append(...children.flat(Infinity).filter(isShown).map((child) => child?.nodeType ? child : String(child)));
+  node.append(
+    ...children
+      .flat(Infinity)
+      .filter(isShown)
+      .map((child) => (child?.nodeType ? child : String(child))),
+  );
   return node;
 }
 

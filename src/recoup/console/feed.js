@@ -5,7 +5,9 @@ const SLOWEST = 30_000;
 /** Follows `sources` ({name: {read, every}}); calls `changed(snapshot)` with {name: {data, problem, at}}. Returns stop and refresh. */
 export function follow(sources, changed) {
   const control = new AbortController();
-  const snapshot = Object.fromEntries(Object.keys(sources).map((name) => [name, { data: null, problem: null, at: null }]));
+  const snapshot = Object.fromEntries(
+    Object.keys(sources).map((name) => [name, { data: null, problem: null, at: null }]),
+  );
   const timers = {};
 
   async function ask(name, failures = 0) {

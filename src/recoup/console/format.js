@@ -33,7 +33,13 @@ export function bigMoney(minor, currency, options = {}) {
 /** Money with few digits, for axes and narrow columns: $12.3K. */
 export function shortMoney(minor, currency) {
   if (!known(minor) || !currency) return NOTHING;
-  const options = { style: "currency", currency, notation: "compact", maximumFractionDigits: 1, minimumFractionDigits: 0 };
+  const options = {
+    style: "currency",
+    currency,
+    notation: "compact",
+    maximumFractionDigits: 1,
+    minimumFractionDigits: 0,
+  };
   return new Intl.NumberFormat(LOCALE, options).format(minor / 10 ** minorDigits(currency));
 }
 
@@ -44,7 +50,11 @@ export const figure = (value, digits = 1) =>
 
 export const percent = (share, digits = 0) =>
   known(share)
-    ? new Intl.NumberFormat(LOCALE, { style: "percent", maximumFractionDigits: digits, minimumFractionDigits: digits }).format(share)
+    ? new Intl.NumberFormat(LOCALE, {
+        style: "percent",
+        maximumFractionDigits: digits,
+        minimumFractionDigits: digits,
+      }).format(share)
     : NOTHING;
 
 export const plural = (value, one, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`;
@@ -81,7 +91,8 @@ export function moment(value) {
 const dateFormat = (options) => new Intl.DateTimeFormat(LOCALE, options);
 const withMoment = (value, options) => (moment(value) === null ? NOTHING : dateFormat(options).format(moment(value)));
 
-export const time = (value) => withMoment(value, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+export const time = (value) =>
+  withMoment(value, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 export const shortTime = (value) => withMoment(value, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 export const day = (value) => withMoment(value, { weekday: "short", day: "numeric", month: "short" });
 export const shortDay = (value) => withMoment(value, { day: "numeric", month: "short", timeZone: "UTC" });
@@ -99,7 +110,9 @@ const CAPITALS = new Set(["ai", "api", "cpu", "csv", "dlq", "http", "id", "json"
 
 /** "cart_abandoned" as a person writes it. */
 export function words(name) {
-  const parts = String(name ?? "").split(/[_\s-]+/).filter(Boolean);
+  const parts = String(name ?? "")
+    .split(/[_\s-]+/)
+    .filter(Boolean);
   const text = parts.map((part) => (CAPITALS.has(part) ? part.toUpperCase() : part)).join(" ");
   return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -8,7 +8,23 @@ import { h } from "./dom.js";
 
 const SMALLEST = 160;
 const LEFT_OUT = new Set(["SCRIPT", "LINK", "META", "BASE", "IFRAME", "OBJECT", "EMBED", "FORM", "TITLE"]);
-const KEPT = new Set(["align", "valign", "width", "height", "bgcolor", "colspan", "rowspan", "cellpadding", "cellspacing", "border", "role", "lang", "dir", "class", "id"]);
+const KEPT = new Set([
+  "align",
+  "valign",
+  "width",
+  "height",
+  "bgcolor",
+  "colspan",
+  "rowspan",
+  "cellpadding",
+  "cellspacing",
+  "border",
+  "role",
+  "lang",
+  "dir",
+  "class",
+  "id",
+]);
 
 export const mailFrame = (mail) =>
   h("iframe", {
@@ -17,7 +33,9 @@ export const mailFrame = (mail) =>
     title: `The e-mail “${mail.subject}”`,
     sandbox: "allow-same-origin",
     srcdoc: "<!doctype html>",
-    mount: (frame) => { frame.onload = () => fill(frame, mail.html); },
+    mount: (frame) => {
+      frame.onload = () => fill(frame, mail.html);
+    },
   });
 
 function fill(frame, html) {
@@ -25,7 +43,9 @@ function fill(frame, html) {
   const source = new DOMParser().parseFromString(renamed(html), "text/html");
   target.body.replaceChildren(...copies(source.body, target));
   target.body.style.cssText = `margin:0;height:auto;min-height:0;${source.body.dataset.recoupStyle ?? ""}`;
-  target.adoptedStyleSheets = [...source.querySelectorAll("script[data-recoup-sheet]")].map((style) => sheet(frame.contentWindow, style.textContent));
+  target.adoptedStyleSheets = [...source.querySelectorAll("script[data-recoup-sheet]")].map((style) =>
+    sheet(frame.contentWindow, style.textContent),
+  );
   frame.style.height = `${Math.max(SMALLEST, target.body.scrollHeight + 2)}px`;
 }
 

@@ -50,12 +50,22 @@ function drawFrame(current) {
       "div",
       { class: "shell", key: "shell" },
       h("a", { class: "skip", href: "#main", on: { click: skip } }, "Skip to content"),
-      h("header", { class: "top" }, h("a", { class: "brand", href: "#/overview" }, mark(), h("span", {}, "Recoup")), tools()),
+      h(
+        "header",
+        { class: "top" },
+        h("a", { class: "brand", href: "#/overview" }, mark(), h("span", {}, "Recoup")),
+        tools(),
+      ),
       h(
         "nav",
         { class: "nav", "aria-label": "Screens" },
         NAV.map(({ path, name }) =>
-          h("a", { key: path, href: `#/${path}`, "aria-current": path === current ? "page" : null }, icon(path), h("span", {}, name)),
+          h(
+            "a",
+            { key: path, href: `#/${path}`, "aria-current": path === current ? "page" : null },
+            icon(path),
+            h("span", {}, name),
+          ),
         ),
       ),
       h("main", { id: "main", tabindex: -1, mount: () => {} }),
@@ -83,10 +93,20 @@ function tools() {
     h("p", { class: "who" }, h("span", {}, me?.email ?? ""), h("span", { class: "fine" }, role())),
     h(
       "button",
-      { type: "button", class: "icon-button", title: `Colours: ${chosen}`, "aria-label": `Colours: ${chosen}. Change`, on: { click: changeTheme } },
+      {
+        type: "button",
+        class: "icon-button",
+        title: `Colours: ${chosen}`,
+        "aria-label": `Colours: ${chosen}. Change`,
+        on: { click: changeTheme },
+      },
       icon(chosen === "system" ? "system_theme" : chosen),
     ),
-    h("button", { type: "button", class: "icon-button", title: "Log out", "aria-label": "Log out", on: { click: logout } }, icon("leave")),
+    h(
+      "button",
+      { type: "button", class: "icon-button", title: "Log out", "aria-label": "Log out", on: { click: logout } },
+      icon("leave"),
+    ),
   );
 }
 

@@ -19,20 +19,37 @@ export function panel({ title, note, id, class: name = "" }, ...content) {
   return h(
     "section",
     { class: `panel ${name}`, key: id, "aria-labelledby": heading },
-    h("header", { class: "panel-head" }, h("h2", { id: heading }, title), note && h("div", { class: "panel-note" }, note)),
+    h(
+      "header",
+      { class: "panel-head" },
+      h("h2", { id: heading }, title),
+      note && h("div", { class: "panel-note" }, note),
+    ),
     ...content,
   );
 }
 
 export const heading = (title, ...beside) =>
-  h("header", { class: "page-head", key: "head" }, h("h1", { tabindex: -1 }, title), h("div", { class: "page-tools" }, ...beside));
+  h(
+    "header",
+    { class: "page-head", key: "head" },
+    h("h1", { tabindex: -1 }, title),
+    h("div", { class: "page-tools" }, ...beside),
+  );
 
 /** A word with a colour and a shape, so that the colour is never the only sign. */
-export const badge = (tone, text) => h("span", { class: `badge ${tone}` }, h("span", { class: "badge-dot", "aria-hidden": "true" }), text);
+export const badge = (tone, text) =>
+  h("span", { class: `badge ${tone}` }, h("span", { class: "badge-dot", "aria-hidden": "true" }), text);
 
 /** What to do when there is nothing to see. */
 export const empty = (title, advice, ...actions) =>
-  h("div", { class: "empty" }, h("p", { class: "empty-title" }, title), h("p", { class: "empty-advice" }, advice), ...actions);
+  h(
+    "div",
+    { class: "empty" },
+    h("p", { class: "empty-title" }, title),
+    h("p", { class: "empty-advice" }, advice),
+    ...actions,
+  );
 
 /** A problem in the API's own words; one inside Recoup with a sentence before them that says what that means. */
 export function trouble(problem, retry) {
@@ -53,7 +70,11 @@ export function trouble(problem, retry) {
 }
 
 export const skeleton = (lines = 3) =>
-  h("div", { class: "skeleton", "aria-hidden": "true" }, Array.from({ length: lines }, () => h("span", {})));
+  h(
+    "div",
+    { class: "skeleton", "aria-hidden": "true" },
+    Array.from({ length: lines }, () => h("span", {})),
+  );
 
 /** Content of one feed: its view, or a skeleton, or its problem; old data stays under a notice when a reading fails. */
 export function from(feed, view, { lines = 3, retry } = {}) {
@@ -98,12 +119,24 @@ export const table = (caption, columns, rows) =>
       "table",
       {},
       h("caption", { class: "unseen" }, caption),
-      h("thead", {}, h("tr", {}, columns.map((column) => h("th", { scope: "col", class: cellClass(column) }, column.name)))),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          columns.map((column) => h("th", { scope: "col", class: cellClass(column) }, column.name)),
+        ),
+      ),
       h(
         "tbody",
         {},
         rows.map(({ key, cells }) =>
-          h("tr", { key }, cells.map((cell, index) => h("td", { class: cellClass(columns[index]) }, cell))),
+          h(
+            "tr",
+            { key },
+            cells.map((cell, index) => h("td", { class: cellClass(columns[index]) }, cell)),
+          ),
         ),
       ),
     ),

@@ -32,9 +32,12 @@ export function meaning({ known, unequal, low, high, contacted, heldOut }) {
     return "Compares people we meant to contact with people we deliberately leave alone. It appears once there are some of both.";
   }
   const groups = `${plural(contacted, "person", "people")} chosen for a message, ${count(heldOut)} deliberately left alone`;
-  if (unequal) return `Not to be trusted: the sizes of the two groups (${groups}) are too far from what chance gives. Look for people who are counted in the wrong one.`;
-  if (low > 0) return `What our messages brought in beyond what would have come anyway (${groups}). The whole interval lies above zero: the effect is real.`;
-  if (high < 0) return `With our messages less came in than without (${groups}). The whole interval lies below zero: stop and look at what is sent.`;
+  if (unequal)
+    return `Not to be trusted: the sizes of the two groups (${groups}) are too far from what chance gives. Look for people who are counted in the wrong one.`;
+  if (low > 0)
+    return `What our messages brought in beyond what would have come anyway (${groups}). The whole interval lies above zero: the effect is real.`;
+  if (high < 0)
+    return `With our messages less came in than without (${groups}). The whole interval lies below zero: stop and look at what is sent.`;
   return `The best estimate of what our messages added (${groups}). The interval includes zero, so it may still be chance; more carts will narrow it.`;
 }
 
@@ -52,10 +55,34 @@ export function funnel(data) {
   const alone = Math.max(0, data.abandoned - data.contacted - data.held_out);
   return [
     { key: "carts", name: "Carts", value: data.carts, share: part(data.carts) },
-    { key: "abandoned", name: "Abandoned", value: data.abandoned, share: part(data.abandoned), note: plural(data.converted, "other bought", "others bought") },
-    { key: "contacted", name: "Contacted", value: data.contacted, share: part(data.contacted), note: alone ? `${plural(alone, "was", "were")} not, for a reason` : null },
-    { key: "held_out", name: "Held out", value: data.held_out, share: part(data.held_out), note: "left alone, to compare with" },
-    { key: "recovered", name: "Recovered", value: data.recovered, share: part(data.recovered), note: "bought after all" },
+    {
+      key: "abandoned",
+      name: "Abandoned",
+      value: data.abandoned,
+      share: part(data.abandoned),
+      note: plural(data.converted, "other bought", "others bought"),
+    },
+    {
+      key: "contacted",
+      name: "Contacted",
+      value: data.contacted,
+      share: part(data.contacted),
+      note: alone ? `${plural(alone, "was", "were")} not, for a reason` : null,
+    },
+    {
+      key: "held_out",
+      name: "Held out",
+      value: data.held_out,
+      share: part(data.held_out),
+      note: "left alone, to compare with",
+    },
+    {
+      key: "recovered",
+      name: "Recovered",
+      value: data.recovered,
+      share: part(data.recovered),
+      note: "bought after all",
+    },
   ];
 }
 
@@ -82,5 +109,11 @@ export function byDay({ days, total }) {
 export function byChannel({ channels, total }) {
   const sorted = channels.toSorted((left, right) => right.amount - left.amount).slice(0, 6);
   const best = Math.max(sorted[0]?.amount ?? 0, 1);
-  return sorted.map(({ channel, orders, amount }) => ({ name: words(channel) || "Unknown", orders, amount, currency: total.currency, share: amount / best }));
+  return sorted.map(({ channel, orders, amount }) => ({
+    name: words(channel) || "Unknown",
+    orders,
+    amount,
+    currency: total.currency,
+    share: amount / best,
+  }));
 }

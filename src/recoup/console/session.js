@@ -17,7 +17,8 @@ export function saveSession(changes) {
   const before = current;
   current = { ...current, ...changes, notice: "" };
   const stores = current.me?.stores ?? [];
-  if (current.me && !stores.some((store) => store.store_id === current.store)) current.store = stores[0]?.store_id ?? null;
+  if (current.me && !stores.some((store) => store.store_id === current.store))
+    current.store = stores[0]?.store_id ?? null;
   sessionStorage.setItem(KEY, JSON.stringify(current));
   if (before.me !== current.me || before.store !== current.store) listeners.forEach((listener) => listener());
 }

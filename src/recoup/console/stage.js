@@ -32,7 +32,9 @@ function present(root, screen, params) {
     frame = 0;
     patch(root, [screen.view({ feeds, state, set, params, refresh: () => feed?.refresh() })].flat());
   };
-  const later = () => { frame ||= requestAnimationFrame(draw); };
+  const later = () => {
+    frame ||= requestAnimationFrame(draw);
+  };
   const start = () => {
     feed?.stop();
     feed = follow(screen.sources({ params, state }), (snapshot) => {
@@ -50,7 +52,9 @@ function present(root, screen, params) {
 
   document.title = `${screen.title} · Recoup`;
   root.replaceChildren();
-  feeds = Object.fromEntries(Object.keys(screen.sources({ params, state })).map((name) => [name, { data: null, problem: null }]));
+  feeds = Object.fromEntries(
+    Object.keys(screen.sources({ params, state })).map((name) => [name, { data: null, problem: null }]),
+  );
   draw();
   start();
   return () => {

@@ -1,6 +1,6 @@
 // What answers about the platform itself mean on the screen: health in a sentence, rows of tables. Pure.
 
-import { bytes, duration, percent, plural, words } from "./format.js";
+import { bytes, dateTime, duration, percent, plural, shortTime, words } from "./format.js";
 
 /** The rows of an answer, be it a page or a plain list. */
 export const listOf = (data) => (Array.isArray(data) ? data : (data?.items ?? []));
@@ -15,7 +15,11 @@ export function healthOf(services) {
   const down = services.filter((_, index) => tones[index] === "bad");
   const coming = services.filter((_, index) => tones[index] === "abandoned");
   if (down.length > 0) return { tone: "bad", says: `${down.map(({ service }) => words(service)).join(", ")} down` };
-  if (coming.length > 0) return { tone: "abandoned", says: `${coming.map(({ service, status }) => `${words(service)} ${status}`).join(", ")}` };
+  if (coming.length > 0)
+    return {
+      tone: "abandoned",
+      says: `${coming.map(({ service, status }) => `${words(service)} ${status}`).join(", ")}`,
+    };
   return { tone: "good", says: `All ${plural(services.length, "process", "processes")} ready` };
 }
 
@@ -41,16 +45,37 @@ export function stageRows({ processors, lag }) {
 }
 
 /** Reasons and how often, the most frequent first. */
-export const reasonRows = (reasons) => Object.entries(reasons ?? {}).filter(([, number]) => number > 0).sort((left, right) => right[1] - left[1]);
+export const reasonRows = (reasons) =>
+  Object.entries(reasons ?? {})
+    .filter(([, number]) => number > 0)
+    .sort((left, right) => right[1] - left[1]);
 
 /** What the machine gives and how much of it is in use. */
 export function resources({ machine }) {
   const memory = machine.memory_usage_bytes / machine.memory_total_bytes;
   return [
     { name: "Processor", share: machine.cpu_usage_percent / 100, text: percent(machine.cpu_usage_percent / 100) },
-    { name: "Memory", share: memory, text: `${bytes(machine.memory_usage_bytes)} of ${bytes(machine.memory_total_bytes)}` },
+    {
+      name: "Memory",
+      share: memory,
+      text: `${bytes(machine.memory_usage_bytes)} of ${bytes(machine.memory_total_bytes)}`,
+    },
     { name: "Disk", share: machine.disk_usage_percent / 100, text: percent(machine.disk_usage_percent / 100) },
   ];
+}
+
+const STATES = { handled: "handled", ignored: "ignored" };
+
+/** An anomaly as its row shows it: what it is about, how long, and why it counts as one. */
+export function anomalyRow({ id, kind, subject, status, started_at: from, ended_at: until, reasons, note }) {
+  const period = until ? `${dateTime(from)} to ${shortTime(until)}` : `since ${dateTime(from)}`;
+  return {
+    key: id,
+    title: kind === "unusual" || kind === "reported" ? words(subject) : `${words(kind)}: ${subject}`,
+    tone: status === "open" && !until ? "bad" : status === "open" ? "abandoned" : "skipped",
+    when: [period, STATES[status], note].filter(Boolean).join(" · "),
+    says: reasons,
+  };
 }
 
 const TONES = { succeeded: "good", failed: "bad", running: "contacted", queued: "contacted", skipped: "skipped" };
@@ -58,10 +83,19 @@ const TONES = { succeeded: "good", failed: "bad", running: "contacted", queued: 
 /** A job as its row shows it. */
 export function jobRow({ id, service, name, cron, paused, next_run: next, last_run: last }) {
   return {
-    id, service, name, cron, paused, next,
+    id,
+    service,
+    name,
+    cron,
+    paused,
+    next,
     state: last?.state,
     tone: TONES[last?.state] ?? "skipped",
     busy: last?.state === "running" || last?.state === "queued",
-    said: last ? [last.result ?? last.error, typeof last.duration_seconds === "number" && duration(last.duration_seconds * 1000)].filter(Boolean).join(" · ") : "",
+    said: last
+      ? [last.result ?? last.error, typeof last.duration_seconds === "number" && duration(last.duration_seconds * 1000)]
+          .filter(Boolean)
+          .join(" · ")
+      : "",
   };
 }

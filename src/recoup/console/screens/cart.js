@@ -7,8 +7,23 @@ import { icon } from "../icons.js";
 import { badge, from, heading, panel, skeleton, STAGES, terms, trouble } from "../parts.js";
 import { card, itemName, RULES, story, verdict } from "../cart_readings.js";
 
-const ICONS = { event: "dot", derived: "clock", prediction: "spark", decision: "fork", delivery: "send", conversion: "order" };
-const STEP_ICONS = { seen: "eye", opened: "eye", clicked: "check", dismissed: "cross", failed: "alert", cancelled: "cross", expired: "clock" };
+const ICONS = {
+  event: "dot",
+  derived: "clock",
+  prediction: "spark",
+  decision: "fork",
+  delivery: "send",
+  conversion: "order",
+};
+const STEP_ICONS = {
+  seen: "eye",
+  opened: "eye",
+  clicked: "check",
+  dismissed: "cross",
+  failed: "alert",
+  cancelled: "cross",
+  expired: "clock",
+};
 
 export const cart = {
   title: "Cart",
@@ -44,8 +59,19 @@ function aside(data) {
       ),
     panel(
       { id: "contents", title: "Contents", note: h("b", {}, money(value, currency)) },
-      h("ul", { class: "items" }, (data.items ?? []).map((item) => itemView(item, currency))),
-      terms([["Cart", h("code", {}, data.cart_id)], ["Shopper", who ? h("code", {}, who) : "unknown"], ...(number > 1 ? [["Under this id", `the ${number}th cart`]] : [])], "stacked"),
+      h(
+        "ul",
+        { class: "items" },
+        (data.items ?? []).map((item) => itemView(item, currency)),
+      ),
+      terms(
+        [
+          ["Cart", h("code", {}, data.cart_id)],
+          ["Shopper", who ? h("code", {}, who) : "unknown"],
+          ...(number > 1 ? [["Under this id", `the ${number}th cart`]] : []),
+        ],
+        "stacked",
+      ),
     ),
   );
 }
@@ -64,7 +90,11 @@ function timeline(feed) {
     from(feed, (data) => {
       const moments = story(data);
       if (moments.length === 0) return h("p", { class: "fine" }, "Nothing is known of this cart yet.");
-      return h("ol", { class: "timeline" }, moments.flatMap((each, index) => withDay(each, moments[index - 1])));
+      return h(
+        "ol",
+        { class: "timeline" },
+        moments.flatMap((each, index) => withDay(each, moments[index - 1])),
+      );
     }),
   );
 }
@@ -77,7 +107,12 @@ function withDay(each, before) {
     h(
       "div",
       { class: "moment-body" },
-      h("p", { class: "moment-title" }, h("b", {}, each.title), h("time", { class: "fine", datetime: new Date(each.at).toISOString() }, time(each.at))),
+      h(
+        "p",
+        { class: "moment-title" },
+        h("b", {}, each.title),
+        h("time", { class: "fine", datetime: new Date(each.at).toISOString() }, time(each.at)),
+      ),
       each.detail && h("p", { class: "moment-detail" }, each.detail),
       each.kind === "prediction" && prediction(each),
       each.kind === "decision" && decision(each),
@@ -89,8 +124,23 @@ function withDay(each, before) {
 
 const prediction = ({ probability, confidence, reasons, model, action }) => [
   h("span", { class: "meter", "aria-hidden": "true" }, h("span", { style: { width: percent(probability, 1) } })),
-  reasons.length > 0 && h("ul", { class: "reasons" }, reasons.map((reason) => h("li", {}, reason))),
-  h("p", { class: "fine" }, [action && `recommends ${words(action).toLowerCase()}`, confidence !== undefined && `${percent(confidence)} confident`, model && `model ${model}`].filter(Boolean).join(" · ")),
+  reasons.length > 0 &&
+    h(
+      "ul",
+      { class: "reasons" },
+      reasons.map((reason) => h("li", {}, reason)),
+    ),
+  h(
+    "p",
+    { class: "fine" },
+    [
+      action && `recommends ${words(action).toLowerCase()}`,
+      confidence !== undefined && `${percent(confidence)} confident`,
+      model && `model ${model}`,
+    ]
+      .filter(Boolean)
+      .join(" · "),
+  ),
 ];
 
 const decision = ({ rules, action, discount, outcome, propensity }) => [
@@ -101,7 +151,12 @@ const decision = ({ rules, action, discount, outcome, propensity }) => [
       h(
         "li",
         { key: rule, class: passed ? "passed" : "stopped" },
-        h("span", { class: "rule-mark" }, icon(passed ? "check" : "cross", 16), h("span", { class: "unseen" }, passed ? "Passed: " : "Stopped: ")),
+        h(
+          "span",
+          { class: "rule-mark" },
+          icon(passed ? "check" : "cross", 16),
+          h("span", { class: "unseen" }, passed ? "Passed: " : "Stopped: "),
+        ),
         h("span", { class: "rule-name" }, RULES[rule] ?? words(rule)),
         h("span", { class: "rule-detail" }, detail),
       ),
@@ -111,9 +166,14 @@ const decision = ({ rules, action, discount, outcome, propensity }) => [
     "p",
     { class: "fine" },
     [
-      outcome === "contact" && action && action !== "none" && `offers ${words(action).toLowerCase()}${discount ? ` of ${discount} %` : ""}`,
+      outcome === "contact" &&
+        action &&
+        action !== "none" &&
+        `offers ${words(action).toLowerCase()}${discount ? ` of ${discount} %` : ""}`,
       `${plural(rules.length, "rule")} asked`,
       propensity !== undefined && propensity < 1 && `this outcome had a chance of ${percent(propensity)}`,
-    ].filter(Boolean).join(" · "),
+    ]
+      .filter(Boolean)
+      .join(" · "),
   ),
 ];

@@ -5,23 +5,33 @@ import { bigMoney, count, duration, money, percent, shortId } from "../format.js
 import { h } from "../dom.js";
 import { icon } from "../icons.js";
 import { empty, from, heading, STAGES, trouble } from "../parts.js";
-import { card, matching, newest, sorted, total } from "../cart_readings.js";
+import { card, matching, newest, pendingByCart, sorted, total } from "../cart_readings.js";
 
 const COLUMNS = ["open", "abandoned", "contacted", "recovered", "converted"];
-const SORTS = [["recent", "Newest first"], ["value", "Highest value"], ["chance", "Likeliest to buy"]];
+const SORTS = [
+  ["recent", "Newest first"],
+  ["value", "Highest value"],
+  ["chance", "Likeliest to buy"],
+];
 const PAGE = 60;
 
 export const carts = {
   title: "Carts",
   state: { text: "", sort: "recent", stage: "abandoned", chosen: false },
 
-  sources: () =>
-    Object.fromEntries(
-      COLUMNS.map((stage) => [stage, { read: (signal) => read("/carts", { stage, limit: PAGE }, signal), every: 3000 }]),
+  sources: () => ({
+    pending: { read: (signal) => read("/interventions", { status: "pending", limit: 500 }, signal), every: 5000 },
+    ...Object.fromEntries(
+      COLUMNS.map((stage) => [
+        stage,
+        { read: (signal) => read("/carts", { stage, limit: PAGE }, signal), every: 3000 },
+      ]),
     ),
+  }),
 
   view({ feeds, state, set, refresh }) {
-    const columns = COLUMNS.map((stage) => column(stage, feeds[stage], state));
+    const pending = pendingByCart(feeds.pending.data?.items ?? []);
+    const columns = COLUMNS.map((stage) => column(stage, feeds[stage], { state, pending }));
     const now = newest(columns.flatMap(({ cards }) => cards));
     const loaded = columns.every(({ feed }) => feed.data);
     const broken = columns.filter(({ feed }) => feed.problem && !feed.data);
@@ -31,23 +41,29 @@ export const carts = {
       if (loaded && columns.every(({ known }) => known === 0)) return [none()];
       return [board(columns, { phone, now, set, refresh, state })];
     };
-    return [
-      heading("Carts", filters(state, set)),
-      ...content(),
-    ];
+    return [heading("Carts", filters(state, set)), ...content()];
   },
 };
 
-function column(stage, feed, state) {
-  const all = (feed.data?.items ?? []).map(card);
-  return { stage, feed, known: all.length, more: Boolean(feed.data?.next_cursor), cards: sorted(matching(all, state.text), state.sort) };
+function column(stage, feed, { state, pending }) {
+  const all = (feed.data?.items ?? []).map((cart) => card(cart, pending));
+  return {
+    stage,
+    feed,
+    known: all.length,
+    more: Boolean(feed.data?.next_cursor),
+    cards: sorted(matching(all, state.text), state.sort),
+  };
 }
 
 const none = () =>
   h(
     "div",
     { class: "panel", key: "none" },
-    empty("No carts yet", "A cart appears as soon as an event with a cart_id and items arrives, for instance product_added."),
+    empty(
+      "No carts yet",
+      "A cart appears as soon as an event with a cart_id and items arrives, for instance product_added.",
+    ),
   );
 
 const filters = (state, set) => [
@@ -56,7 +72,12 @@ const filters = (state, set) => [
     { class: "search", key: "search" },
     h("span", { class: "unseen" }, "Filter by cart, shopper or product"),
     icon("search", 18),
-    h("input", { type: "search", placeholder: "Cart, shopper, product", value: state.text, on: { input: (event) => set({ text: event.target.value }) } }),
+    h("input", {
+      type: "search",
+      placeholder: "Cart, shopper, product",
+      value: state.text,
+      on: { input: (event) => set({ text: event.target.value }) },
+    }),
   ),
   h(
     "label",
@@ -80,7 +101,13 @@ const board = (columns, { phone, now, set, refresh, state }) =>
       columns.map(({ stage, cards, more }) =>
         h(
           "button",
-          { type: "button", key: stage, class: stage, "aria-pressed": String(stage === phone), on: { click: () => set({ stage, chosen: true }) } },
+          {
+            type: "button",
+            key: stage,
+            class: stage,
+            "aria-pressed": String(stage === phone),
+            on: { click: () => set({ stage, chosen: true }) },
+          },
           STAGES[stage].name,
           h("span", { class: "fine" }, howMany(cards.length, more)),
         ),
@@ -98,15 +125,30 @@ const columnView = ({ stage, feed, cards, more }, { shown, now, refresh, filtere
     h(
       "header",
       { class: "column-head", title: STAGES[stage].says },
-      h("h2", { id: `column-${stage}` }, STAGES[stage].name, h("span", { class: "column-count" }, howMany(cards.length, more))),
-      h("p", { class: "fine" }, total(cards).map(({ value, currency }) => bigMoney(value, currency)).join(" · ") || "nothing"),
+      h(
+        "h2",
+        { id: `column-${stage}` },
+        STAGES[stage].name,
+        h("span", { class: "column-count" }, howMany(cards.length, more)),
+      ),
+      h(
+        "p",
+        { class: "fine" },
+        total(cards)
+          .map(({ value, currency }) => bigMoney(value, currency))
+          .join(" · ") || "nothing",
+      ),
     ),
     from(
       feed,
       () =>
         cards.length === 0
           ? h("p", { class: "column-empty" }, filtered ? "None matches." : STAGES[stage].says)
-          : h("ul", { class: "cards" }, cards.map((each) => h("li", { key: each.key }, cardView(each, now)))),
+          : h(
+              "ul",
+              { class: "cards" },
+              cards.map((each) => h("li", { key: each.key }, cardView(each, now))),
+            ),
       { lines: 4, retry: refresh },
     ),
     more && h("p", { class: "fine column-more" }, `The newest ${PAGE} are shown.`),
@@ -120,7 +162,11 @@ const cardView = ({ cartId, number, value, currency, items, who, at, probability
       "span",
       { class: "card-top" },
       h("span", { class: "card-value" }, money(value, currency)),
-      h("span", { class: "fine", title: "since its last event, on the store's clock" }, now - at < 60_000 ? "now" : duration(now - at)),
+      h(
+        "span",
+        { class: "fine", title: "since its last event, on the store's clock" },
+        now - at < 60_000 ? "now" : duration(now - at),
+      ),
     ),
     h("span", { class: "card-items" }, items.text),
     h(
@@ -128,8 +174,13 @@ const cardView = ({ cartId, number, value, currency, items, who, at, probability
       { class: "card-foot fine" },
       h("span", {}, shortId(who || cartId, 16), number > 1 ? ` · no. ${number}` : ""),
       probability !== null &&
-        h("span", { class: "chance", title: "predicted probability of an order" }, h("span", { class: "chance-bar", "aria-hidden": "true", style: { "--chance": String(probability) } }), h("span", { class: "unseen" }, "Chance to buy "), percent(probability)),
+        h(
+          "span",
+          { class: "chance", title: "predicted probability of an order" },
+          h("span", { class: "chance-bar", "aria-hidden": "true", style: { "--chance": String(probability) } }),
+          h("span", { class: "unseen" }, "Chance to buy "),
+          percent(probability),
+        ),
     ),
     next && h("span", { class: `card-next ${tone}` }, next),
   );
-

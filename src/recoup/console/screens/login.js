@@ -57,5 +57,12 @@ const field = ({ id, name, type, autocomplete }, problem) =>
     "div",
     { class: "field", key: id },
     h("label", { for: id }, name),
-    h("input", { id, name: id, type, autocomplete, required: true, "aria-describedby": problem ? "login-problem" : null }),
+    h("input", {
+      id,
+      name: id,
+      type,
+      autocomplete,
+      required: true,
+      "aria-describedby": problem ? "login-problem" : null,
+    }),
   );

@@ -21,8 +21,20 @@ export const outbox = {
         feeds.mails,
         () =>
           mails.length === 0
-            ? h("div", { class: "panel", key: "none" }, empty("No e-mail has been sent", "Until a mail server is set up, messages stay here and nothing leaves this machine. The first one appears when an abandoned cart passes every rule."))
-            : h("div", { class: `outbox ${params.mailId ? "reading" : ""}`, key: "outbox" }, list(mails, chosen), reader(chosen, state, set)),
+            ? h(
+                "div",
+                { class: "panel", key: "none" },
+                empty(
+                  "No e-mail has been sent",
+                  "Until a mail server is set up, messages stay here and nothing leaves this machine. The first one appears when an abandoned cart passes every rule.",
+                ),
+              )
+            : h(
+                "div",
+                { class: `outbox ${params.mailId ? "reading" : ""}`, key: "outbox" },
+                list(mails, chosen),
+                reader(chosen, state, set),
+              ),
         { lines: 6, retry: refresh },
       ),
     ].flat();
@@ -44,7 +56,16 @@ const list = (mails, chosen) => {
           h(
             "a",
             { href: `#/outbox/${encodeURIComponent(id)}`, "aria-current": id === chosen?.id ? "true" : null },
-            h("span", { class: "mail-top" }, h("b", {}, to), h("span", { class: "fine", title: dateTime(at) }, now - moment(at) < 60_000 ? dateTime(at) : ago(at, now))),
+            h(
+              "span",
+              { class: "mail-top" },
+              h("b", {}, to),
+              h(
+                "span",
+                { class: "fine", title: dateTime(at) },
+                now - moment(at) < 60_000 ? dateTime(at) : ago(at, now),
+              ),
+            ),
             h("span", { class: "mail-subject" }, subject),
           ),
         ),
@@ -54,11 +75,36 @@ const list = (mails, chosen) => {
 };
 
 function reader(mail, state, set) {
-  if (!mail) return h("div", { class: "panel reader", key: "gone" }, empty("This e-mail is not here any more", "Choose another one from the list."));
-  const forms = [["html", "Rendered"], ["text", "Text"], ["links", "Links"]];
+  if (!mail)
+    return h(
+      "div",
+      { class: "panel reader", key: "gone" },
+      empty("This e-mail is not here any more", "Choose another one from the list."),
+    );
+  const forms = [
+    ["html", "Rendered"],
+    ["text", "Text"],
+    ["links", "Links"],
+  ];
   return panel(
-    { id: "reader", title: mail.subject, class: "reader", note: choice("Form", forms, state.form, (form) => set({ form })) },
-    h("p", { class: "reader-head" }, h("a", { class: "only-phone", href: "#/outbox" }, "Back to the list"), h("span", {}, "To ", h("b", {}, mail.to)), h("a", { href: `#/carts/${encodeURIComponent(mail.cart_id)}` }, "Why it was sent"), h("span", { class: "fine", title: `on the store's clock; really ${dateTime(mail.sent_at)}` }, dateTime(mail.store_time))),
+    {
+      id: "reader",
+      title: mail.subject,
+      class: "reader",
+      note: choice("Form", forms, state.form, (form) => set({ form })),
+    },
+    h(
+      "p",
+      { class: "reader-head" },
+      h("a", { class: "only-phone", href: "#/outbox" }, "Back to the list"),
+      h("span", {}, "To ", h("b", {}, mail.to)),
+      h("a", { href: `#/carts/${encodeURIComponent(mail.cart_id)}` }, "Why it was sent"),
+      h(
+        "span",
+        { class: "fine", title: `on the store's clock; really ${dateTime(mail.sent_at)}` },
+        dateTime(mail.store_time),
+      ),
+    ),
     state.form === "html" && mailFrame(mail),
     state.form === "text" && h("pre", { class: "mail-text", key: "text", tabindex: 0 }, mail.text),
     state.form === "links" && links(mail.links ?? []),
@@ -71,5 +117,11 @@ const links = (found) =>
     { class: "links", key: "links" },
     h("p", { class: "fine" }, "Opening one counts as the shopper's own click."),
     found.length === 0 && h("p", {}, "This e-mail holds no links."),
-    h("ul", {}, found.map((link) => h("li", { key: link }, h("a", { href: link, target: "_blank", rel: "noopener noreferrer" }, link)))),
+    h(
+      "ul",
+      {},
+      found.map((link) =>
+        h("li", { key: link }, h("a", { href: link, target: "_blank", rel: "noopener noreferrer" }, link)),
+      ),
+    ),
   );

@@ -9,7 +9,12 @@ import { byChannel, byDay, funnel, incremental, meaning, perMinute, period, perP
 
 const LIVE = 2000;
 const SLOW = 10_000;
-const PERIODS = [["all", "All"], ["30", "30 days"], ["7", "7 days"], ["1", "24 hours"]];
+const PERIODS = [
+  ["all", "All"],
+  ["30", "30 days"],
+  ["7", "7 days"],
+  ["1", "24 hours"],
+];
 
 export const overview = {
   title: "Overview",
@@ -51,8 +56,24 @@ const firstSteps = () =>
       "ol",
       { class: "steps" },
       h("li", {}, h("b", {}, "Try it: "), "run ", h("code", {}, "recoup demo"), " for a shop with simulated shoppers."),
-      h("li", {}, h("b", {}, "Send one: "), "POST an event to ", h("code", {}, "/api/events"), " with the secret key from ", h("code", {}, "first-run.json"), "."),
-      h("li", {}, h("b", {}, "Connect the shop: "), "add ", h("code", {}, "recoup.js"), " with the publishable key to its pages."),
+      h(
+        "li",
+        {},
+        h("b", {}, "Send one: "),
+        "POST an event to ",
+        h("code", {}, "/api/events"),
+        " with the secret key from ",
+        h("code", {}, "first-run.json"),
+        ".",
+      ),
+      h(
+        "li",
+        {},
+        h("b", {}, "Connect the shop: "),
+        "add ",
+        h("code", {}, "recoup.js"),
+        " with the publishable key to its pages.",
+      ),
     ),
   );
 
@@ -60,23 +81,43 @@ const figures = (feeds, refresh) =>
   h(
     "div",
     { class: "overview", key: "figures" },
-    panel({ id: "headline", title: "Incremental revenue", class: "headline" }, from(feeds.overview, (data) => headline(data, feeds.live.data), { lines: 4, retry: refresh })),
-    panel({ id: "funnel", title: "From cart to order", class: "funnel-panel" }, from(feeds.overview, funnelView, { lines: 6, retry: refresh })),
-    panel({ id: "live", title: "Live", class: "live", note: h("span", { class: "pulse" }, "every 2 s") }, from(feeds.live, live, { retry: refresh })),
+    panel(
+      { id: "headline", title: "Incremental revenue", class: "headline" },
+      from(feeds.overview, (data) => headline(data, feeds.live.data), { lines: 4, retry: refresh }),
+    ),
+    panel(
+      { id: "funnel", title: "From cart to order", class: "funnel-panel" },
+      from(feeds.overview, funnelView, { lines: 6, retry: refresh }),
+    ),
+    panel(
+      { id: "live", title: "Live", class: "live", note: h("span", { class: "pulse" }, "every 2 s") },
+      from(feeds.live, live, { retry: refresh }),
+    ),
     panel({ id: "orders", title: "Orders", class: "orders" }, from(feeds.overview, orders, { retry: refresh })),
-    panel({ id: "channels", title: "Where buyers came from", class: "channels" }, from(feeds.revenue, channels, { retry: refresh })),
-    panel({ id: "revenue", title: "Revenue by day", class: "revenue" }, from(feeds.revenue, revenue, { lines: 5, retry: refresh })),
+    panel(
+      { id: "channels", title: "Where buyers came from", class: "channels" },
+      from(feeds.revenue, channels, { retry: refresh }),
+    ),
+    panel(
+      { id: "revenue", title: "Revenue by day", class: "revenue" },
+      from(feeds.revenue, revenue, { lines: 5, retry: refresh }),
+    ),
   );
 
 function headline(data, liveData) {
   const estimate = incremental(data);
-  const write = (value) => money(value, estimate.currency, { sign: true, whole: isBig(estimate.amount, estimate.currency) });
+  const write = (value) =>
+    money(value, estimate.currency, { sign: true, whole: isBig(estimate.amount, estimate.currency) });
   const amount = (found) => bigMoney(found?.amount, found?.currency);
   return [
     h(
       "div",
       { class: "headline-main", key: "main" },
-      h("p", { class: `huge ${estimate.known ? "" : "unknown"}`, title: money(estimate.amount, estimate.currency) }, estimate.known ? bigMoney(estimate.amount, estimate.currency) : "Not known yet"),
+      h(
+        "p",
+        { class: `huge ${estimate.known ? "" : "unknown"}`, title: money(estimate.amount, estimate.currency) },
+        estimate.known ? bigMoney(estimate.amount, estimate.currency) : "Not known yet",
+      ),
       estimate.known && interval(estimate, { write }),
       h("p", { class: "meaning" }, meaning(estimate)),
       estimate.known && h("p", { class: "fine" }, perPerson(estimate)),
@@ -85,7 +126,11 @@ function headline(data, liveData) {
       "div",
       { class: "headline-beside", key: "beside" },
       terms([
-        ["Recovered revenue", amount(data.recovered_revenue), "orders of abandoned carts, also those that would have come anyway"],
+        [
+          "Recovered revenue",
+          amount(data.recovered_revenue),
+          "orders of abandoned carts, also those that would have come anyway",
+        ],
         ["Attributed revenue", amount(data.attributed_revenue), "orders whose last touch was a message of ours"],
         ["Value at risk", amount(liveData?.value_at_risk), "in abandoned carts that can still come back"],
       ]),
@@ -109,7 +154,11 @@ function funnelView(data) {
             "span",
             { class: "funnel-track", "aria-hidden": "true" },
             (parts ?? [{ key, share: part }]).map((piece) =>
-              h("span", { key: piece.key, class: `funnel-bar ${piece.key}`, style: { width: `${piece.share * 100}%` } }),
+              h("span", {
+                key: piece.key,
+                class: `funnel-bar ${piece.key}`,
+                style: { width: `${piece.share * 100}%` },
+              }),
             ),
           ),
         ),
@@ -129,27 +178,52 @@ function live(data) {
   const { values, now, label } = perMinute(data);
   return [
     h("p", { class: "big" }, count(now), h("span", { class: "unit" }, "events / min")),
-    values.some(Boolean) ? sparkline(values, label) : h("p", { class: "fine" }, `Nothing has arrived in the last ${values.length} minutes.`),
-    terms([["Open carts", count(data.open_carts)], ["Abandoned, may come back", count(data.abandoned_waiting)], ["The store's time", dateTime(data.as_of)]], "inline"),
+    values.some(Boolean)
+      ? sparkline(values, label)
+      : h("p", { class: "fine" }, `Nothing has arrived in the last ${values.length} minutes.`),
+    terms(
+      [
+        ["Open carts", count(data.open_carts)],
+        ["Abandoned, may come back", count(data.abandoned_waiting)],
+        ["The store's time", dateTime(data.as_of)],
+      ],
+      "inline",
+    ),
   ];
 }
 
 const orders = (data) => [
-  terms([
-    ["Orders", count(data.orders)],
-    ["Revenue", bigMoney(data.revenue.amount, data.revenue.currency)],
-    ["Average order", data.orders ? money(Math.round(data.revenue.amount / data.orders), data.revenue.currency) : "–"],
-    ["Events", count(data.events)],
-  ], "grid"),
+  terms(
+    [
+      ["Orders", count(data.orders)],
+      ["Revenue", bigMoney(data.revenue.amount, data.revenue.currency)],
+      [
+        "Average order",
+        data.orders ? money(Math.round(data.revenue.amount / data.orders), data.revenue.currency) : "–",
+      ],
+      ["Events", count(data.events)],
+    ],
+    "grid",
+  ),
   data.other_currencies.length > 0 &&
-    h("p", { class: "fine" }, `Besides, in other currencies: ${data.other_currencies.map(({ amount, currency }) => money(amount, currency)).join(", ")}.`),
+    h(
+      "p",
+      { class: "fine" },
+      `Besides, in other currencies: ${data.other_currencies.map(({ amount, currency }) => money(amount, currency)).join(", ")}.`,
+    ),
 ];
 
 function revenue(data) {
   const days = byDay(data);
-  if (days.length === 0) return empty("No orders in this period", "Choose a longer period, or wait for the first order.");
+  if (days.length === 0)
+    return empty("No orders in this period", "Choose a longer period, or wait for the first order.");
   return bars(
-    days.map(({ day, orders: number, amount, currency }) => ({ key: day, label: shortDay(day), value: amount, text: `${money(amount, currency)} in ${plural(number, "order")}` })),
+    days.map(({ day, orders: number, amount, currency }) => ({
+      key: day,
+      label: shortDay(day),
+      value: amount,
+      text: `${money(amount, currency)} in ${plural(number, "order")}`,
+    })),
     { label: "Revenue by day", axis: (value) => shortMoney(value, data.total.currency) },
   );
 }
@@ -161,7 +235,13 @@ function channels(data) {
     "ul",
     { class: "meters" },
     found.map(({ name, amount, currency, share }) =>
-      h("li", { key: name }, h("span", {}, name), h("span", { class: "number" }, bigMoney(amount, currency)), h("span", { class: "meter", "aria-hidden": "true" }, h("span", { style: { width: `${share * 100}%` } }))),
+      h(
+        "li",
+        { key: name },
+        h("span", {}, name),
+        h("span", { class: "number" }, bigMoney(amount, currency)),
+        h("span", { class: "meter", "aria-hidden": "true" }, h("span", { style: { width: `${share * 100}%` } })),
+      ),
     ),
   );
 }

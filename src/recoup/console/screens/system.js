@@ -3,10 +3,12 @@
 import { read, send } from "../api.js";
 import { announce } from "../announce.js";
 import { h } from "../dom.js";
-import { ago, bytes, count, dateTime, duration, figure, percent, words } from "../format.js";
+import { ago, bytes, count, dateTime, duration, percent, words } from "../format.js";
 import { badge, empty, from, heading, panel, table, terms } from "../parts.js";
-import { healthOf, jobRow, listOf, reasonRows, resources, stageRows } from "../system_readings.js";
+import { anomalyRow, healthOf, jobRow, listOf, reasonRows, resources, stageRows } from "../system_readings.js";
 import { session, role } from "../session.js";
+
+const SHOWN = 12;
 
 export const system = {
   title: "System",
@@ -40,9 +42,15 @@ export const system = {
         h(
           "div",
           { class: "system-column" },
-          panel({ id: "pipeline", title: "Path of the events", note: h("span", { class: "pulse" }, "every 3 s") }, from(feeds.pipeline, pipeline, { lines: 5, retry: refresh })),
+          panel(
+            { id: "pipeline", title: "Path of the events", note: h("span", { class: "pulse" }, "every 3 s") },
+            from(feeds.pipeline, pipeline, { lines: 5, retry: refresh }),
+          ),
           panel({ id: "machine", title: "Infrastructure" }, from(feeds.machine, machine, { lines: 4, retry: refresh })),
-          panel({ id: "jobs", title: "Jobs" }, from(feeds.jobs, (data) => jobs(listOf(data), { state, set, refresh }), { lines: 4, retry: refresh })),
+          panel(
+            { id: "jobs", title: "Jobs" },
+            from(feeds.jobs, (data) => jobs(listOf(data), { state, set, refresh }), { lines: 4, retry: refresh }),
+          ),
         ),
       ),
     ];
@@ -52,13 +60,25 @@ export const system = {
 const services = (data) =>
   table(
     "Services",
-    [{ name: "Service" }, { name: "State" }, { name: "Latency", number: true }, { name: "Restarts", number: true }, { name: "Since", tight: true }],
+    [
+      { name: "Service" },
+      { name: "State" },
+      { name: "Latency", number: true },
+      { name: "Restarts", number: true },
+      { name: "Since", tight: true },
+    ],
     listOf(data).map((each) => {
       const { tone } = healthOf([each]);
       return {
         key: each.service,
         cells: [
-          h("span", {}, words(each.service), each.detail && h("span", { class: "fine block" }, each.detail), checks(each)),
+          h(
+            "span",
+            {},
+            words(each.service),
+            each.detail && h("span", { class: "fine block" }, each.detail),
+            checks(each),
+          ),
           badge(tone, words(each.status)),
           duration(each.latency_ms),
           count(each.restarts),
@@ -70,23 +90,39 @@ const services = (data) =>
 
 function checks({ checks: all }) {
   const failing = Object.entries(all ?? {}).filter(([, answer]) => answer !== "ok");
-  return failing.length > 0 && h("span", { class: "fine block bad-text" }, failing.map(([name, answer]) => `${name}: ${answer}`).join(", "));
+  return (
+    failing.length > 0 &&
+    h("span", { class: "fine block bad-text" }, failing.map(([name, answer]) => `${name}: ${answer}`).join(", "))
+  );
 }
 
 const pipeline = (data) => {
   const { stages, lag, delay } = stageRows(data);
   return [
-    terms([
-      ["Received to enriched", duration(delay.p50), `half of them; 99 % within ${duration(delay.p99)}`],
-      ...lag.map(({ name, waiting }) => ["Waiting", count(waiting), `records of ${name}`]),
-    ], "grid"),
+    terms(
+      [
+        ["Received to enriched", duration(delay.p50), `half of them; 99 % within ${duration(delay.p99)}`],
+        ...lag.map(({ name, waiting }) => ["Waiting", count(waiting), `records of ${name}`]),
+      ],
+      "grid",
+    ),
     stages.length > 0 &&
       table(
         "Stages",
-        [{ name: "Stage" }, { name: "Events", number: true }, { name: "Per second", number: true }, { name: "Per batch", number: true }],
+        [
+          { name: "Stage" },
+          { name: "Events", number: true },
+          { name: "Per second", number: true },
+          { name: "Per batch", number: true },
+        ],
         stages.map(({ name, events, rate, p50, p99 }) => ({
           key: name,
-          cells: [words(name), count(events), count(Math.round(rate)), h("span", { title: `99 %: ${duration(p99)}` }, duration(p50))],
+          cells: [
+            words(name),
+            count(events),
+            count(Math.round(rate)),
+            h("span", { title: `99 %: ${duration(p99)}` }, duration(p50)),
+          ],
         })),
       ),
   ];
@@ -96,20 +132,29 @@ function stats(data) {
   const refused = reasonRows(data.refused);
   const dead = reasonRows(data.dead);
   return [
-    terms([
-      ["Accepted", count(data.accepted)],
-      ["Unique", count(data.unique)],
-      ["Duplicates", count(data.duplicates), "sent again, harmless"],
-      ["Last event", dateTime(data.last_event_at)],
-    ], "grid"),
+    terms(
+      [
+        ["Accepted", count(data.accepted)],
+        ["Unique", count(data.unique)],
+        ["Duplicates", count(data.duplicates), "sent again, harmless"],
+        ["Last event", dateTime(data.last_event_at)],
+      ],
+      "grid",
+    ),
     refused.length + dead.length === 0
       ? h("p", { class: "fine" }, "Nothing has been refused, and no dead letters.")
       : table(
           "Refused events and dead letters",
           [{ name: "What went wrong" }, { name: "Where" }, { name: "Events", number: true }],
           [
-            ...refused.map(([reason, number]) => ({ key: `refused-${reason}`, cells: [words(reason), "refused at the door", count(number)] })),
-            ...dead.map(([reason, number]) => ({ key: `dead-${reason}`, cells: [words(reason), "dead letter", count(number)] })),
+            ...refused.map(([reason, number]) => ({
+              key: `refused-${reason}`,
+              cells: [words(reason), "refused at the door", count(number)],
+            })),
+            ...dead.map(([reason, number]) => ({
+              key: `dead-${reason}`,
+              cells: [words(reason), "dead letter", count(number)],
+            })),
           ],
         ),
   ];
@@ -127,7 +172,14 @@ const machine = (data) => [
         h("span", { class: "number" }, text),
         h(
           "span",
-          { class: `meter ${share > 0.9 ? "high" : ""}`, role: "meter", "aria-label": name, "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.round(share * 100) },
+          {
+            class: `meter ${share > 0.9 ? "high" : ""}`,
+            role: "meter",
+            "aria-label": name,
+            "aria-valuemin": 0,
+            "aria-valuemax": 100,
+            "aria-valuenow": Math.round(share * 100),
+          },
           h("span", { style: { width: percent(share, 1) } }),
         ),
       ),
@@ -138,7 +190,11 @@ const machine = (data) => [
     [{ name: "Process" }, { name: "Processor", number: true }, { name: "Memory", number: true }],
     data.processes.map((each) => ({
       key: each.service,
-      cells: [words(each.service), each.cpu_usage_percent === null ? "–" : percent(each.cpu_usage_percent / 100), bytes(each.memory_usage_bytes)],
+      cells: [
+        words(each.service),
+        each.cpu_usage_percent === null ? "–" : percent(each.cpu_usage_percent / 100),
+        bytes(each.memory_usage_bytes),
+      ],
     })),
   ),
 ];
@@ -149,14 +205,15 @@ function anomalies(data) {
   return h(
     "ul",
     { class: "anomalies" },
-    found.slice(0, 20).map((each) =>
-      h(
+    found.slice(0, SHOWN).map((each) => {
+      const { key, title, tone, says, when } = anomalyRow(each);
+      return h(
         "li",
-        { key: each.id ?? `${each.metric}-${each.detected_at}` },
-        h("p", {}, badge(each.severity === "critical" ? "bad" : "abandoned", words(each.metric)), h("span", { class: "fine" }, dateTime(each.detected_at ?? each.at))),
-        h("p", {}, each.detail ?? each.reason ?? `${figure(each.value)} instead of about ${figure(each.expected)}`),
-      ),
-    ),
+        { key },
+        h("p", {}, badge(tone, title), h("span", { class: "fine" }, when)),
+        says.map((reason) => h("p", { class: "fine" }, reason)),
+      );
+    }),
   );
 }
 
@@ -176,7 +233,11 @@ function jobs(all, { state, set, refresh }) {
   };
   return [
     state.problem && h("p", { class: "stale", role: "alert" }, state.problem),
-    h("ul", { class: "jobs" }, all.map(jobRow).map((job) => jobView(job, mayRun && { run, starting: Boolean(state.running[job.id]) }))),
+    h(
+      "ul",
+      { class: "jobs" },
+      all.map(jobRow).map((job) => jobView(job, mayRun && { run, starting: Boolean(state.running[job.id]) })),
+    ),
   ];
 }
 
@@ -187,14 +248,34 @@ const jobView = (job, may) =>
     h(
       "div",
       {},
-      h("p", {}, h("b", {}, words(job.name)), " ", job.state ? badge(job.tone, words(job.state)) : h("span", { class: "fine" }, "never run")),
-      h("p", { class: "fine" }, [words(job.service), h("code", { title: "minute hour day month weekday, in UTC" }, job.cron), job.paused ? "paused" : `next ${dateTime(job.next)}`].flatMap((part, index) => (index ? [" · ", part] : [part]))),
+      h(
+        "p",
+        {},
+        h("b", {}, words(job.name)),
+        " ",
+        job.state ? badge(job.tone, words(job.state)) : h("span", { class: "fine" }, "never run"),
+      ),
+      h(
+        "p",
+        { class: "fine" },
+        [
+          words(job.service),
+          h("code", { title: "minute hour day month weekday, in UTC" }, job.cron),
+          job.paused ? "paused" : `next ${dateTime(job.next)}`,
+        ].flatMap((part, index) => (index ? [" · ", part] : [part])),
+      ),
       job.said && h("p", { class: "fine" }, job.said),
     ),
     may &&
       h(
         "button",
-        { type: "button", class: "button small", disabled: may.starting || job.busy, "aria-label": `Run ${words(job.name)} now`, on: { click: () => may.run(job) } },
+        {
+          type: "button",
+          class: "button small",
+          disabled: may.starting || job.busy,
+          "aria-label": `Run ${words(job.name)} now`,
+          on: { click: () => may.run(job) },
+        },
         job.busy ? "Running" : "Run now",
       ),
   );
