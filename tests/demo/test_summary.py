@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from recoup.demo.client import Amount, Mail, Overview
+from recoup.demo.client import Estimate, Mail, Overview
 from recoup.demo.people import Truth, draw
 from recoup.demo.summary import Summary, Verdict, revenue
 
@@ -15,25 +15,25 @@ MOVED = [shopper for shopper in CROWD if shopper.truth is Truth.PERSUADABLE][:20
 TRUE = revenue(MOVED)
 
 
-def summary(estimate: Amount | None) -> Summary:
+def summary(estimate: Estimate) -> Summary:
     return Summary(overview=Overview(incremental_revenue=estimate), shoppers=CROWD, reached=frozenset(), moved=MOVED)
 
 
 @pytest.mark.parametrize(
     ("estimate", "verdict"),
     [
-        (Amount(amount=TRUE, low=TRUE - 1, high=TRUE + 1), Verdict.HOLDS),
-        (Amount(amount=TRUE, low=TRUE + 1, high=TRUE + 2), Verdict.MISSES),
-        (Amount(amount=TRUE), Verdict.OPEN),
-        (None, Verdict.OPEN),
+        (Estimate(amount=TRUE, low=TRUE - 1, high=TRUE + 1), Verdict.HOLDS),
+        (Estimate(amount=TRUE, low=TRUE + 1, high=TRUE + 2), Verdict.MISSES),
+        (Estimate(amount=TRUE), Verdict.OPEN),
+        (Estimate(), Verdict.OPEN),
     ],
 )
-def test_an_estimate_is_held_against_the_truth(estimate: Amount | None, verdict: Verdict):
+def test_an_estimate_is_held_against_the_truth(estimate: Estimate, verdict: Verdict):
     assert summary(estimate).verdict is verdict
 
 
 def test_the_true_effect_is_what_the_moved_have_paid_and_no_more():
-    truth = summary(None).truth
+    truth = summary(Estimate()).truth
     returns = [shopper for shopper in CROWD if shopper.truth is Truth.RETURNS]
     assert truth.incremental == TRUE
     assert truth.recovered == len(returns) + len(MOVED)

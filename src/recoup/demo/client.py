@@ -51,9 +51,16 @@ class Stats(Struct, frozen=True, kw_only=True):
 
 
 class Amount(Struct, frozen=True, kw_only=True):
-    """Money in minor units; with `low` and `high` where it is an estimate."""
+    """Money in minor units."""
 
     amount: int = 0
+    currency: str = "USD"
+
+
+class Estimate(Struct, frozen=True, kw_only=True):
+    """Money in minor units that is only known within an interval; all null where there is nothing to compare."""
+
+    amount: int | None = None
     currency: str = "USD"
     low: int | None = None
     high: int | None = None
@@ -74,7 +81,7 @@ class Overview(Struct, frozen=True, kw_only=True):
     contacted: int = 0
     held_out: int = 0
     recovered_revenue: Amount = Amount()
-    incremental_revenue: Amount | None = None
+    incremental_revenue: Estimate = Estimate()
 
 
 class Progress(Struct, frozen=True, kw_only=True):

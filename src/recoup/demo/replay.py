@@ -31,7 +31,7 @@ NEWS_SECONDS: Final = 20.0
 SETTLING_SECONDS: Final = 120.0
 """So long nothing may move before we stop waiting."""
 QUIET_SECONDS: Final = 3.0
-"""An overview that has not moved for so long counts everything."""
+"""An overview that counts every event and has not moved for so long counts what follows from them too."""
 MOST_EXAMPLES: Final = 5
 
 
@@ -72,7 +72,7 @@ async def run(options: argparse.Namespace) -> None:
         after = await settled(client, before.processed + outcome.taken) if options.wait else await client.stats()
         _print_outcome(outcome, before, after)
         if options.wait:
-            Console().print(figures(await counted(client)))
+            Console().print(figures(await counted(client, after.unique)))
 
 
 async def take_clock(client: Client, first: datetime) -> Stats:
@@ -161,14 +161,16 @@ async def settled(client: Client, processed: int) -> Stats:
     return seen
 
 
-async def counted(client: Client) -> Overview:
-    """Waits until everything has reached the overview, that is, until it has not moved for a while."""
+async def counted(client: Client, events: int) -> Overview:
+    """Waits until the overview counts so many events and has come to rest; raises Unavailable when it never does."""
     seen, moved_at = await client.overview(), stopwatch()
-    while stopwatch() - moved_at < QUIET_SECONDS:
+    while seen.events < events or stopwatch() - moved_at < QUIET_SECONDS:
         await asyncio.sleep(0.2)
         overview = await client.overview()
         if overview != seen:
             seen, moved_at = overview, stopwatch()
+        if stopwatch() - moved_at > SETTLING_SECONDS:
+            raise Unavailable(f"the overview stands still at {seen.events:,} of {events:,} events")
     return seen
 
 

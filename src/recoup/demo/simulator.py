@@ -60,10 +60,9 @@ async def run_demo(url: str, secret_key: str, options: Options, now: datetime) -
             if shopper.truth is Truth.RETURNS:
                 stage.plan(journeys.unasked_return(shopper))
         await play(stage, start, start + timedelta(days=options.days) + TAIL)
-        await settled(client, stage.sent)
-        return Summary(
-            overview=await counted(client), shoppers=shoppers, moved=stage.moved, reached=frozenset(stage.reached)
-        )
+        stats = await settled(client, stage.sent)
+        overview = await counted(client, stats.unique)
+        return Summary(overview=overview, shoppers=shoppers, moved=stage.moved, reached=frozenset(stage.reached))
 
 
 async def open_shop(client: Client, url: str, start: datetime) -> None:

@@ -11,7 +11,7 @@ from enum import Enum
 from rich.table import Table
 
 from recoup.demo.catalogue import CURRENCY
-from recoup.demo.client import Amount, Overview
+from recoup.demo.client import Overview
 from recoup.demo.people import Shopper, Truth
 from recoup.demo.progress import money
 
@@ -53,7 +53,7 @@ class Summary:
     @property
     def verdict(self) -> Verdict:
         estimate = self.overview.incremental_revenue
-        if estimate is None or estimate.low is None or estimate.high is None:
+        if estimate.low is None or estimate.high is None:
             return Verdict.OPEN
         return Verdict.HOLDS if estimate.low <= self.truth.incremental <= estimate.high else Verdict.MISSES
 
@@ -97,10 +97,11 @@ def table(summary: Summary) -> Table:
     found.add_row("revenue", money(seen.revenue.amount, seen.revenue.currency), money(truth.revenue, CURRENCY))
     recovered = seen.recovered_revenue
     found.add_row("recovered revenue", money(recovered.amount, recovered.currency), "")
-    estimate = seen.incremental_revenue or Amount()
-    incremental = money(estimate.amount, estimate.currency)
-    found.add_row("incremental revenue", incremental, money(truth.incremental, CURRENCY))
-    if estimate.low is not None and estimate.high is not None:
-        found.add_row("  at least", money(estimate.low, estimate.currency), "")
-        found.add_row("  at most", money(estimate.high, estimate.currency), "")
+    estimate = seen.incremental_revenue
+    for name, amount, true in (
+        ("incremental revenue", estimate.amount, money(truth.incremental, CURRENCY)),
+        ("  at least", estimate.low, ""),
+        ("  at most", estimate.high, ""),
+    ):
+        found.add_row(name, "unknown" if amount is None else money(amount, estimate.currency), true)
     return found
