@@ -1,0 +1,1 @@
+"""Benches: one file a promise; `python -m bench` runs them."""

@@ -1,0 +1,114 @@
+"""A whole platform on a temporary folder, started as a user would and stopped again, with its processes' costs."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import msgspec
+import psutil
+
+from recoup.kit.supervisor import read_statuses
+
+
+class Keys(msgspec.Struct):
+    """What `first-run.json` says."""
+
+    url: str
+    store_id: str
+    secret_key: str
+
+
+@dataclass
+class House:
+    """A running platform."""
+
+    folder: Path
+    port: int
+    keys: Keys
+    ready_seconds: float
+    process: "subprocess.Popen[bytes]"
+
+    def get(self, path: str, **params: str) -> dict[str, object]:
+        """GETs from the public API with the store's secret key."""
+        answer = httpx.get(
+            f"http://127.0.0.1:{self.port}{path}", params=params, headers={"X-Api-Key": self.keys.secret_key}, timeout=30
+        )
+        answer.raise_for_status()
+        return msgspec.json.decode(answer.content, type=dict[str, object])
+
+    def processes(self) -> dict[str, list[psutil.Process]]:
+        """Each part's processes, by name."""
+        found: dict[str, list[psutil.Process]] = {"supervisor": [psutil.Process(self.process.pid)]}
+        for status in read_statuses(self.folder):
+            if status.pid is not None:
+                process = psutil.Process(status.pid)
+                found[status.name] = [process, *process.children(recursive=True)]
+        return found
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Processor time each part has used so far."""
+        return {name: sum(map(_cpu, processes)) for name, processes in self.processes().items()}
+
+    def resident_mb(self) -> dict[str, float]:
+        """Resident memory of each part in MB; for PostgreSQL the shared part is counted once (PSS)."""
+        return {name: sum(map(_memory, processes)) / 1e6 for name, processes in self.processes().items()}
+
+
+def _cpu(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return times.user + times.system
+
+
+def _memory(process: psutil.Process) -> int:
+    try:
+        return process.memory_full_info().pss if process.name() == "postgres" else process.memory_info().rss
+    except psutil.NoSuchProcess:
+        return 0
+
+
+@contextmanager
+def house(**environ: str) -> Iterator[House]:
+    """Starts `recoup up` on an empty folder, waits until it is ready, and stops it by SIGTERM."""
+    folder = Path(tempfile.mkdtemp(prefix="rc-", dir="/tmp"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "recoup", "up", "--data", str(folder), "--port", str(port)],
+        env={**os.environ, **environ}, stdout=subprocess.DEVNULL,
+    )
+    try:
+        _wait_until_ready(port, process)
+        ready = time.perf_counter() - started
+        keys = msgspec.json.decode((folder / "first-run.json").read_bytes(), type=Keys)
+        yield House(folder, port, keys, ready, process)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(15)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_until_ready(port: int, process: "subprocess.Popen[bytes]", patience: float = 120) -> None:
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/health/ready", timeout=5).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.1)
+    raise SystemExit("the platform did not get ready")

@@ -1,0 +1,108 @@
+"""The event path: from HTTP batches of 500, through the public port, to rows that can be queried.
+
+    python -m bench path                     60 s at full speed, then half speed, then the baselines
+    BENCH_SECONDS=10 python -m bench path    the same, shorter
+
+Everything runs on this machine, the load generator included. Promise: 50,000 events/s sustained, flat memory;
+acknowledgement p99 under 10 ms and received-to-enriched p99 under 100 ms at half of that.
+
+Baselines of the same run: decoding the same bytes with msgspec on one core and doing nothing else; and a collector as
+one would write it first (FastAPI, pydantic, one redis command an event) that only stores.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+
+import msgspec
+
+from bench.lib.baselines import decode_rate, naive_collector_rate
+from bench.lib.house import House, house
+from bench.lib.load import Report
+
+SECONDS = float(os.environ.get("BENCH_SECONDS", "60"))
+TARGET = 50_000
+
+
+def load(port: int, key: str, *, seconds: float, rate: float | None, connections: int = 4) -> tuple[Report, float]:
+    """Runs the generator in a process of its own; its report and the processor seconds it used."""
+    command = [sys.executable, "-m", "bench.lib.load", "--port", str(port), "--key", key, "--seconds", str(seconds)]
+    command += ["--connections", str(connections), *([] if rate is None else ["--rate", str(rate)])]
+    before = os.times()
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+    after = os.times()
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    return msgspec.json.decode(output, type=Report), used
+
+
+def wait_until_queryable(running: House, events: int, patience: float = 120) -> float:
+    """Seconds until the overview counts every acknowledged event."""
+    started = time.perf_counter()
+    while time.perf_counter() - started < patience:
+        counted = running.get("/api/analytics/overview")["events"]
+        if isinstance(counted, int) and counted >= events:
+            return time.perf_counter() - started
+        time.sleep(0.05)
+    raise SystemExit(f"only {counted} of {events} events can be queried after {patience:g} s")
+
+
+def full_speed(running: House) -> float:
+    """Prints what the path takes; events/s from the first byte sent to the last row queryable."""
+    memory, cpu = running.resident_mb(), running.cpu_seconds()
+    report, generator = load(running.port, running.keys.secret_key, seconds=SECONDS, rate=None)
+    lag = wait_until_queryable(running, report.acknowledged)
+    rate = report.acknowledged / (report.seconds + lag)
+    print(f"sustained           {rate:10,.0f} events/s for {report.seconds:.0f} s, {report.acknowledged:,} events")
+    print(f"  of the promise    {rate / TARGET:10.2f} × 50,000")
+    print(f"  last row after    {lag:10.2f} s;  429/503 answers {report.slowed}, refused {report.refused}")
+    print(f"  acknowledgement   {report.p50_ms:10.1f} ms p50, {report.p99_ms:.1f} ms p99 (saturated)")
+    print_costs(running, cpu, report.acknowledged, generator)
+    print_memory(memory, running.resident_mb())
+    return rate
+
+
+def half_speed(running: House, before: int) -> None:
+    """Prints the latencies at half the promised rate."""
+    report, _ = load(running.port, running.keys.secret_key, seconds=SECONDS / 2, rate=TARGET / 2)
+    status = msgspec.convert(running.get("/api/pipeline/status")["processors"], list[dict[str, object]])
+    wait_until_queryable(running, before + report.acknowledged)
+    print(f"at {TARGET / 2:,.0f} events/s (reached {report.acknowledged / report.seconds:,.0f})")
+    print(f"  acknowledgement   {report.p50_ms:10.1f} ms p50, {report.p99_ms:.1f} ms p99 (promise 10)")
+    print(
+        f"  to enriched       {status[0]['delay_p50_ms']:10.1f} ms p50, {status[0]['delay_p99_ms']:.1f} ms p99"
+        " of each batch's oldest event (promise 100)"
+    )
+
+
+def print_costs(running: House, before: Mapping[str, float], events: int, generator: float) -> None:
+    """Processor seconds a million events, which is microseconds an event."""
+    after = running.cpu_seconds()
+    print("  cpu s/million     ", end="")
+    spent = {name: (after[name] - before.get(name, 0)) * 1e6 / events for name in after}
+    spent["generator"] = generator * 1e6 / events
+    print(", ".join(f"{name} {seconds:.1f}" for name, seconds in sorted(spent.items(), key=lambda pair: -pair[1])))
+
+
+def print_memory(before: Mapping[str, float], after: Mapping[str, float]) -> None:
+    """Resident memory at rest and after the load."""
+    print(f"  memory            {sum(before.values()):10,.0f} MB at rest, {sum(after.values()):,.0f} MB after: ", end="")
+    print(", ".join(f"{name} {before.get(name, 0):.0f}→{after[name]:.0f}" for name in after))
+
+
+def main() -> None:
+    decoded = decode_rate()
+    naive = naive_collector_rate(min(SECONDS, 10))
+    with house() as running:
+        print(f"ready after         {running.ready_seconds:10.1f} s")
+        rate = full_speed(running)
+        counted = running.get("/api/analytics/overview")["events"]
+        assert isinstance(counted, int)
+        half_speed(running, counted)
+    print(f"baseline: msgspec decodes {decoded:,.0f} events/s on one core; the whole path is {rate / decoded:.2f} of that")
+    print(f"baseline: FastAPI + pydantic + redis, only storing, {naive:,.0f} events/s; the whole path is {rate / naive:.1f} ×")
+
+
+if __name__ == "__main__":
+    main()
