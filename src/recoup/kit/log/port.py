@@ -6,7 +6,7 @@ together: the group's progress, the records written on and the state changes, or
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 from zlib import crc32
 
 from msgspec import Struct
@@ -83,6 +83,7 @@ class Reader(Protocol):
         ...
 
 
+@runtime_checkable  # so that Litestar can hand one to a route
 class Log(Protocol):
     """The log of one installation."""
 
