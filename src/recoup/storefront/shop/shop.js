@@ -218,7 +218,12 @@ async function letTimePass() {
   const answer = await fetch("/api/events", {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-Api-Key": key },
-    body: JSON.stringify({ event_id: crypto.randomUUID(), type: "clock", occurred_at: new Date(Date.now() + ahead).toISOString() }),
+    body: JSON.stringify({
+      event_id: crypto.randomUUID(),
+      type: "clock",
+      occurred_at: new Date(Date.now() + ahead).toISOString(),
+      session_id: "clock",
+    }),
   });
   if (answer.ok) kept.write("ahead", ahead);
   note.textContent = answer.ok
