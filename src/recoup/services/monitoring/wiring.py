@@ -32,6 +32,7 @@ def build(deps: Deps, settings: Settings) -> Service:
     handlers = Handlers(figures, deps.publish, deps.clock, settings.cart_value_limit, settings.adds_a_minute_limit)
     detector = Detector(
         store=figures,
+        stores=deps.stores,
         clock=deps.clock,
         partitions=deps.log.partitions,
         every=timedelta(seconds=settings.look_seconds),

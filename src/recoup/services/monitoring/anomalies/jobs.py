@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from recoup.kit.clock import Clock
-from recoup.kit.errors import Unavailable
+from recoup.kit.errors import Failure, Unavailable
 from recoup.kit.metrics import Counter
 from recoup.kit.telemetry import logger
+from recoup.messages.stores import StoreDirectory
 from recoup.services.monitoring.anomalies.domain.anomaly import Anomaly, follow
 from recoup.services.monitoring.anomalies.domain.counts import JUDGED
 from recoup.services.monitoring.anomalies.domain.detector import (
@@ -35,6 +36,7 @@ class Detector:
     """`partitions`: in how many a store's own clock must have been heard to count; `late`: how long ours waits."""
 
     store: Store
+    stores: StoreDirectory
     clock: Clock
     partitions: int
     every: timedelta
@@ -58,7 +60,7 @@ class Detector:
 
     async def judge(self, watched: Watched) -> bool:
         """Judges what is over of one store; True when there is more."""
-        over = self._over(watched)
+        over = await self._over(watched)
         if over is None:
             return False
         # What is older than all that can be compared with is not worth judging.
@@ -78,11 +80,17 @@ class Detector:
         count = await self.store.forget(self.keep, now - _KEEP_IDS)
         return f"forgot {count} figures older than {self.keep.days} days of their store"
 
-    def _over(self, watched: Watched) -> datetime | None:
+    async def _over(self, watched: Watched) -> datetime | None:
         """The moment all before which has happened, by the store's clock; None while that is not known."""
-        if watched.clock is None:
+        try:
+            settings = await self.stores.settings(watched.store_id)
+        except Failure as error:
+            log.info("clock unknown", store_id=watched.store_id, why=error.detail)
+            return None
+        if settings.clock == "wall":
             return floor(self.clock.now() - self.late)
-        return floor(watched.clock) if watched.partitions >= self.partitions else None
+        heard = watched.clock if watched.partitions >= self.partitions else None
+        return None if heard is None else floor(heard)
 
     async def _judge(self, judging: Judging, watched: Watched, buckets: list[datetime]) -> None:
         figures = await judging.figures(sorted(needed_past(buckets)))

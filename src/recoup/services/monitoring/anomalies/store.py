@@ -32,9 +32,9 @@ _PROLONG = """update anomalies set last_seen_at = $2, ended_at = $3, seen = $4, 
 
 
 class Watched(Struct, frozen=True):
-    """A store whose figures are known: since when, until when they were judged, and how far its own clock came.
+    """A store whose figures are known: since when, and until when they were judged.
 
-    `clock` is None for a store on our clock; `partitions` says in how many its own has been heard.
+    `clock` is how far its own clock came in every partition where it was heard; in how many, `partitions` says.
     """
 
     store_id: str
