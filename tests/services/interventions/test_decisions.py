@@ -6,10 +6,10 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from tests.services.interventions.world import NOON, OPEN, SHOP, World, identified, opened, order, row, scored
 
 from recoup.messages.facts import Action, Outcome, RiskSignal
 from recoup.messages.stores import StoreSettings
-from tests.services.interventions.world import NOON, OPEN, SHOP, World, identified, opened, order, row, scored
 
 MINUTE = timedelta(minutes=1)
 

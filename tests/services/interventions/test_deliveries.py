@@ -1,16 +1,16 @@
 """Deliveries: asked again when their time comes, cancelled by a purchase, never lost, never looping."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from email import message_from_bytes, policy
 
 import msgspec
+from tests.services.interventions.world import NOON, OPEN, SHOP, World, identified, opened, order, row, scored
 
 from recoup.kit.config import Secret
 from recoup.services.interventions.settings import Settings
-from tests.services.interventions.world import NOON, OPEN, SHOP, World, identified, opened, order, row, scored
 
 HOUR = timedelta(hours=1)
 LATER = msgspec.structs.replace(OPEN, clock="event", delay_minutes=60)
@@ -61,7 +61,7 @@ async def test_consent_taken_back_meanwhile_is_respected(world: World):
 async def test_a_cancelled_message_gives_its_slot_back(world: World):
     await waiting(world)
     await world.happen(order(at=NOON + HOUR / 2))
-    await world.score(scored("cart-2", at=NOON + HOUR))
+    await world.score(scored("cart-2", at=NOON + 3 * HOUR / 2))
     assert [event.outcome for event in await world.told() if event.cart_id == "cart-2"] == ["contact"]
 
 
@@ -136,7 +136,7 @@ class MailServer:
 
 
 @asynccontextmanager
-async def mail_server() -> AsyncIterator[tuple[MailServer, str]]:
+async def mail_server() -> AsyncGenerator[tuple[MailServer, str]]:
     kept = MailServer()
     server = await asyncio.start_server(kept.talk, "127.0.0.1", 0)
     try:
@@ -146,14 +146,17 @@ async def mail_server() -> AsyncIterator[tuple[MailServer, str]]:
 
 
 async def test_mail_goes_to_a_mail_server_with_all_its_headers(database: str, valkey_url: str, world: World):
-    async with mail_server() as (kept, url), opened(database, valkey_url, own=Settings(smtp_url=Secret(url))) as mailing:
+    async with (
+        mail_server() as (kept, url),
+        opened(database, valkey_url, own=Settings(smtp_url=Secret(url))) as mailing,
+    ):
         await mailing.happen(identified())
         await mailing.score(scored())
         assert await mailing.deliver() == 1
         message = message_from_bytes(kept.taken[0], policy=policy.default)
         identity = (await mailing.told())[0].intervention_id
         assert message["Message-ID"] == f"<{identity}@example.com>"
-        assert (message["To"], message["From"]) == ("ann@example.com", '"Tea & Co" <shop@example.com>')
+        assert (message["To"], message["From"]) == ("ann@example.com", "Tea & Co <shop@example.com>")
         assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
         assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
         assert "Green tea" in message.get_body(("plain",)).get_content()
@@ -161,7 +164,10 @@ async def test_mail_goes_to_a_mail_server_with_all_its_headers(database: str, va
 
 
 async def test_a_busy_mail_server_is_tried_again_and_a_refusal_is_final(database: str, valkey_url: str, world: World):
-    async with mail_server() as (kept, url), opened(database, valkey_url, own=Settings(smtp_url=Secret(url))) as mailing:
+    async with (
+        mail_server() as (kept, url),
+        opened(database, valkey_url, own=Settings(smtp_url=Secret(url))) as mailing,
+    ):
         await mailing.happen(identified(), identified("bob"))
         kept.answers = ["450 later", "250 fine", "550 no such user"]
         await mailing.score(scored())

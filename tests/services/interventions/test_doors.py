@@ -1,31 +1,33 @@
 """The service's doors: lists, links, unsubscribing, preferences, and the shopper's socket."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
 from httpx import ASGITransport, AsyncClient
+from tests.services.interventions.world import NOON, SEED, SHOP, World, identified, scored
 
 from recoup.kit.http import HttpSettings, create_app
 from recoup.kit.tokens import Signer, Verifier
 from recoup.messages.access import PUBLISHABLE_KEY, SECRET_KEY, Permission, Principal
 from recoup.services.interventions.settings import Settings
-from recoup.services.interventions.tracking.domain import Link, key_from, signed
+from recoup.services.interventions.tracking.domain import Link, signed
 from recoup.services.interventions.wiring import build
-from tests.services.interventions.world import NOON, SEED, SHOP, World, identified, scored
 
 FORGED = "AAAA" + "x" * 60
 
 
-def caller(world: World, store_id: str = SHOP, permissions: frozenset[Permission] = SECRET_KEY | PUBLISHABLE_KEY) -> dict[str, str]:
+def caller(
+    world: World, store_id: str = SHOP, permissions: frozenset[Permission] = SECRET_KEY | PUBLISHABLE_KEY
+) -> dict[str, str]:
     who = Principal(subject="key", kind="secret_key", stores={store_id: sorted(permissions)})
     return {"X-Recoup-Identity": Signer(SEED, world.clock, timedelta(minutes=5)).sign(who)}
 
 
 @pytest.fixture
-async def client(world: World) -> AsyncIterator[AsyncClient]:
+async def client(world: World) -> AsyncGenerator[AsyncClient]:
     app = create_app(build(world.deps, Settings()), HttpSettings(), Verifier(SEED, Principal, world.clock).verify)
     async with AsyncClient(transport=ASGITransport(app), base_url="http://recoup.test", headers=caller(world)) as made:
         yield made
@@ -76,7 +78,15 @@ async def test_a_click_leads_where_the_link_says_and_a_forged_one_nowhere(world:
     assert (answer.status_code, answer.headers["location"]) == (302, "https://shop.example/cart?cart=cart-1")
     forged = await client.get(f"/track/click/{FORGED}", follow_redirects=False)
     assert (forged.status_code, forged.headers["content-type"]) == (404, "application/problem+json")
-    stolen = signed(b"another key", Link("clicked", SHOP, world.parts.tracking.opened(path.rpartition("/")[2]).intervention_id, "https://evil.example"))
+    stolen = signed(
+        b"another key",
+        Link(
+            "clicked",
+            SHOP,
+            world.parts.tracking.opened(path.rpartition("/")[2]).intervention_id,
+            "https://evil.example",
+        ),
+    )
     assert (await client.get(f"/track/click/{stolen}", follow_redirects=False)).status_code == 404
 
     world.clock.advance(timedelta(seconds=5))
@@ -109,7 +119,9 @@ async def test_only_the_post_unsubscribes_and_then_for_good(world: World, client
     assert "ann@example.com" in page.text
     await world.score(scored("later", at=NOON + timedelta(hours=2)))
     assert next(a for a in (await world.told())[-1].rules if a.rule == "permission").passed
-    one_click = await client.post(path, content="List-Unsubscribe=One-Click", headers={"Content-Type": "application/x-www-form-urlencoded"})
+    one_click = await client.post(
+        path, content="List-Unsubscribe=One-Click", headers={"Content-Type": "application/x-www-form-urlencoded"}
+    )
     assert one_click.status_code == 200
     assert (await client.post(path)).status_code == 200
     await world.score(scored("much-later", at=NOON + timedelta(days=2)))
@@ -123,7 +135,9 @@ async def test_only_the_post_unsubscribes_and_then_for_good(world: World, client
 
 async def test_preferences_are_kept_and_asked(world: World, client: AsyncClient):
     assert (await client.get("/preferences/ann")).json()["opted_out"] is False
-    kept = await client.put("/preferences/ann", json={"channels": ["websocket"], "quiet_from": "20:00", "quiet_until": "09:00"})
+    kept = await client.put(
+        "/preferences/ann", json={"channels": ["websocket"], "quiet_from": "20:00", "quiet_until": "09:00"}
+    )
     assert kept.status_code == 200
     assert (await client.get("/preferences/ann")).json()["channels"] == ["websocket"]
     await world.happen(identified())

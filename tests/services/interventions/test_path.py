@@ -13,7 +13,12 @@ async def test_a_scored_cart_is_decided_delivered_and_its_order_credited(world: 
     assert await world.deliver() == 1
 
     decided, delivered = await world.told()
-    assert (decided.kind, decided.outcome, decided.channel, decided.person_id) == ("decided", Outcome.CONTACT, "email", "ann")
+    assert (decided.kind, decided.outcome, decided.channel, decided.person_id) == (
+        "decided",
+        Outcome.CONTACT,
+        "email",
+        "ann",
+    )
     assert [answer.rule for answer in decided.rules] == [
         "cart_open", "threshold", "reachable", "timing", "store_rules", "permission", "frequency", "holdout",
     ]  # fmt: skip

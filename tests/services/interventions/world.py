@@ -1,6 +1,6 @@
-"""Builders, and the service's real parts on real engines with a clock that stands still. Each states only what a test is about."""
+"""Builders that state only what a test is about, and the service's real parts with a clock that stands still."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ import pyarrow as pa
 from recoup.kit.clock import ManualClock
 from recoup.kit.ids import derived_id
 from recoup.kit.log.arrow import encode
-from recoup.kit.log.port import Outgoing, Record, partition_of
+from recoup.kit.log.port import Record, partition_of
 from recoup.kit.log.valkey_streams import ValkeyLog
 from recoup.kit.migrate import migrate
 from recoup.kit.peers import Peers, TokenSource
@@ -38,7 +38,7 @@ def scored(cart_id: str = "cart-1", *, user_id: str | None = "ann", at: datetime
     """A prediction for an abandoned cart that everything speaks for."""
     cart = Cart(
         cart_id=cart_id, number=1, value=4_999, currency="USD", user_id=user_id,
-        anonymous_id=fields.pop("anonymous_id", None), items=fields.pop("items", [Item("tea-1", 1, 4_999, name="Green tea")]),
+        anonymous_id=fields.pop("anonymous_id", None), items=[Item("tea-1", 1, 4_999, name="Green tea")],
     )  # fmt: skip
     made = CartScored(
         id=str(derived_id("prediction", cart_id)), store_id=SHOP, occurred_at=at, cart=cart, probability=0.6,
@@ -61,7 +61,9 @@ def row(kind: str, at: datetime = NOON, **fields: Any) -> dict[str, Any]:
     }
 
 
-def identified(user_id: str = "ann", at: datetime = NOON, anonymous_id: str | None = None, **traits: Any) -> dict[str, Any]:
+def identified(
+    user_id: str = "ann", at: datetime = NOON, anonymous_id: str | None = None, **traits: Any
+) -> dict[str, Any]:
     """Somebody said who they are."""
     known = {"email": f"{user_id}@example.com", "name": user_id.title(), "consent": True}
     return row("user_identified", at, user_id=user_id, anonymous_id=anonymous_id, properties={**known, **traits})
@@ -69,7 +71,9 @@ def identified(user_id: str = "ann", at: datetime = NOON, anonymous_id: str | No
 
 def order(order_id: str = "order-1", at: datetime = NOON, **fields: Any) -> dict[str, Any]:
     """Somebody bought."""
-    return row("order_completed", at, order_id=order_id, **{"user_id": "ann", "amount": 4_999, "currency": "USD", **fields})
+    return row(
+        "order_completed", at, order_id=order_id, **{"user_id": "ann", "amount": 4_999, "currency": "USD", **fields}
+    )
 
 
 def records(rows: Sequence[dict[str, Any]], partition: int | None = None) -> list[Record]:
@@ -159,7 +163,7 @@ def dependencies(postgres_url: str, valkey_url: str, clock: ManualClock) -> Deps
 @asynccontextmanager
 async def opened(
     postgres_url: str, valkey_url: str, settings: StoreSettings = OPEN, own: Settings | None = None
-) -> AsyncIterator[World]:
+) -> AsyncGenerator[World]:
     """One process of the service, at noon."""
     clock = ManualClock(NOON)
     deps = dependencies(postgres_url, valkey_url, clock)

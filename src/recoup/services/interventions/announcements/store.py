@@ -37,7 +37,7 @@ async def announce(session: Session, messages: Sequence[Announcement]) -> None:
     ]
     bodies = [msgspec.json.encode(message).decode() for message in messages]
     await session.execute(
-        "insert into announcements (topic, message) select t, m::text::jsonb from unnest($1::text[], $2::text[]) as r (t, m)",
+        "insert into announcements (topic, message) select t, m::jsonb from unnest($1::text[], $2::text[]) r (t, m)",
         names,
         bodies,
     )

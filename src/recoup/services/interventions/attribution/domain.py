@@ -1,5 +1,6 @@
-"""Credit for an order. Pure. Says who was last touched by what; never claims that the message caused the order: that is
-what the holdout is for.
+"""Credit for an order. Pure.
+
+Says who was last touched by what; never claims that the message caused the order: that is what the holdout is for.
 """
 
 from collections.abc import Sequence

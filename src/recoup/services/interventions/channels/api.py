@@ -1,7 +1,8 @@
 """The shopper's socket, and the local outbox."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -37,6 +38,15 @@ class Mailbox(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Switchboard:
+    """What a socket's handler needs."""
+
+    hub: Hub
+    mailbox: Mailbox
+    clock: Clock
+
+
 class Ack(Struct, frozen=True):
     """What a page answers."""
 
@@ -45,24 +55,18 @@ class Ack(Struct, frozen=True):
 
 
 @websocket("/ws/user/{user_id:str}", opt={"permission": Permission.INTERVENTIONS_RECEIVE})
-async def shopper(
-    user_id: FromPath[str],
-    socket: Socket,
-    hub: NamedDependency[Hub],
-    mailbox: NamedDependency[Mailbox],
-    clock: NamedDependency[Clock],
-) -> None:
-    """One shopper's messages: `?last_id=` (or `?after=`) says which was the last one received; each is to be acknowledged."""
+async def shopper(user_id: FromPath[str], socket: Socket, switchboard: NamedDependency[Switchboard]) -> None:
+    """One shopper's messages, each to be acknowledged; `?last_id=` (or `?after=`) names the last one received."""
     store_id = caller_of(socket).tenant(socket.query_params.get("store_id"), Permission.INTERVENTIONS_RECEIVE)
     await socket.accept()
-    connection = Connection()
+    connection, hub, mailbox = Connection(), switchboard.hub, switchboard.mailbox
     hub.enter(store_id, user_id, connection)
     try:
         await hub.sockets.enter(store_id, [user_id])
         last_id = socket.query_params.get("last_id") or socket.query_params.get("after")
         await _resume(mailbox, store_id, user_id, connection, last_id)
         await _until_first(
-            _write(socket, hub, store_id, user_id, connection, clock), _read(socket, mailbox, store_id, connection)
+            _write(socket, switchboard, (store_id, user_id), connection), _read(socket, mailbox, store_id, connection)
         )
     finally:
         if hub.leave(store_id, user_id, connection):
@@ -78,14 +82,14 @@ async def _resume(mailbox: Mailbox, store_id: str, user_id: str, connection: Con
             connection.put(message_id, text)
 
 
-async def _write(socket: Socket, hub: Hub, store_id: str, user_id: str, connection: Connection, clock: Clock) -> None:
+async def _write(socket: Socket, switchboard: Switchboard, who: tuple[str, str], connection: Connection) -> None:
     while True:
         try:
             async with asyncio.timeout(HEARTBEAT_SECONDS):
                 entry = await connection.queue.get()
         except TimeoutError:
-            await socket.send_text(heartbeat(clock.now()))
-            await hub.sockets.enter(store_id, [user_id])
+            await socket.send_text(heartbeat(switchboard.clock.now()))
+            await switchboard.hub.sockets.enter(who[0], [who[1]])
             continue
         if entry is None:
             return await socket.close(code=1013, reason="too slow")
@@ -136,14 +140,13 @@ async def read_outbox(
 
 def router(hub: Hub, mailbox: Mailbox, outbox: Outbox, clock: Clock) -> Router:
     """All routes of this feature."""
-    given = {"hub": hub, "mailbox": mailbox, "outbox": outbox, "clock": clock}
+    switchboard = Switchboard(hub, mailbox, clock)
     return Router(
         "/",
         route_handlers=[shopper, read_outbox],
-        dependencies={name: Provide(_giving(value), sync_to_thread=False) for name, value in given.items()},
+        dependencies={
+            "switchboard": Provide(lambda: switchboard, sync_to_thread=False),
+            "outbox": Provide(lambda: outbox, sync_to_thread=False),
+        },
         tags=["channels"],
     )
-
-
-def _giving(value: object) -> Callable[[], object]:
-    return lambda: value

@@ -1,4 +1,4 @@
-"""E-mail: handed to a mail server where one is set, else laid into the local outbox, so that nothing leaves the machine."""
+"""E-mail: handed to a mail server where one is set, else kept in the outbox, so that nothing leaves the machine."""
 
 from dataclasses import dataclass
 from email.message import EmailMessage

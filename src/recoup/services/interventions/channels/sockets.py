@@ -1,4 +1,4 @@
-"""The sockets this process holds: who is connected, what goes to them. Keeps nothing that a lost connection would lose."""
+"""The sockets this process holds: who is here, what goes to them. Keeps nothing that a lost connection would lose."""
 
 import asyncio
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""The outbox in PostgreSQL; who has a page open, and frames on their way to the process that holds the socket, in Valkey."""
+"""The outbox in PostgreSQL; in Valkey who has a page open, and frames on their way to whoever holds the socket."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,13 +65,14 @@ class Outbox:
         """Lays a mail down; the same intervention's again changes nothing."""
         await self.postgres.execute(
             """
-            insert into outbox (id, store_id, intervention_id, person_id, cart_id, recipient, sender, subject, body, html,
-                headers, links, sent_at, store_time)
+            insert into outbox (id, store_id, intervention_id, person_id, cart_id, recipient, sender, subject, body,
+                html, headers, links, sent_at, store_time)
             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) on conflict (id) do nothing
             """,
             derived_id("mail", str(parcel.intervention_id)), store_id, parcel.intervention_id, parcel.person_id,
             parcel.cart.cart_id, parcel.address, f"{parcel.shop} <{parcel.sender}>", mail.subject, mail.text, mail.html,
-            headers, [parcel.links[name] for name in ("cart", "shop", "unsubscribe")], parcel.sent_at, parcel.store_time,
+            headers, [parcel.links[name] for name in ("cart", "shop", "unsubscribe")], parcel.sent_at,
+            parcel.store_time,
         )  # fmt: skip
 
     async def letters(self, store_id: str, before: tuple[datetime, UUID] | None, limit: int) -> list[Letter]:
@@ -80,7 +81,8 @@ class Outbox:
         return await self.postgres.rows(
             Letter,
             """
-            select id, intervention_id, person_id, cart_id, recipient as to, sender, subject, body as text, html, headers,
+            select id, intervention_id, person_id, cart_id, recipient as to, sender, subject, body as text, html,
+                headers,
                 links, sent_at, store_time
             from outbox where store_id = $1 and ($2::timestamptz is null or (sent_at, id) < ($2, $3::uuid))
             order by sent_at desc, id desc limit $4
@@ -127,7 +129,7 @@ class Sockets:
         if not ids:
             return [False for _ in people]
         now = milliseconds(self.clock.now())
-        scores = cast("list[float | None]", await settled(self.valkey.zmscore(SOCKETS.key(store_id=store_id), ids)))
+        scores = await settled(self.valkey.zmscore(SOCKETS.key(store_id=store_id), ids))
         here = {each for each, until in zip(ids, scores, strict=True) if until is not None and until > now}
         return [not here.isdisjoint(linked) for linked in people]
 

@@ -141,7 +141,7 @@ def plan(case: Case) -> Plan:
 
 
 def allowed_from(person: Person, settings: StoreSettings, moment: datetime) -> datetime:
-    """The first moment, from the given one on, at which an e-mail may leave: outside the person's and the store's quiet hours."""
+    """The first moment from the given one on at which an e-mail may leave: outside quiet hours."""
     zone = zone_of(person.wishes.timezone, person.timezone, settings.timezone)
     quiet_from = person.wishes.quiet_from or settings.quiet_from
     quiet_until = person.wishes.quiet_until or settings.quiet_until
@@ -159,28 +159,35 @@ def _offer(case: Case) -> tuple[Action, int]:
     return action, percent
 
 
-def _answer(rule: str, passed: bool, detail: str) -> RuleAnswer:  # noqa: FBT001 - reads as a sentence
+def _answer(rule: str, *, passed: bool, detail: str) -> RuleAnswer:
     return RuleAnswer(rule=rule, passed=passed, detail=detail)
+
+
+def _yes(rule: str, detail: str) -> RuleAnswer:
+    return _answer(rule, passed=True, detail=detail)
+
+
+def _no(rule: str, detail: str) -> RuleAnswer:
+    return _answer(rule, passed=False, detail=detail)
 
 
 def _still_open(case: Case, _: Plan) -> RuleAnswer:
     since = case.scored.occurred_at - timedelta(minutes=case.settings.idle_minutes)
     if case.bought_at is not None and case.bought_at >= since:
-        return _answer("cart_open", False, f"ordered at {case.bought_at:%Y-%m-%d %H:%M} UTC")
-    return _answer("cart_open", True, "nothing ordered since")
+        return _no("cart_open", f"ordered at {case.bought_at:%Y-%m-%d %H:%M} UTC")
+    return _yes("cart_open", "nothing ordered since")
 
 
 def _threshold(case: Case, _: Plan) -> RuleAnswer:
     probability, threshold = case.scored.probability, case.settings.threshold
     passed = probability > threshold
-    return _answer(
-        "threshold", passed, f"probability {probability:.3f} is {'above' if passed else 'not above'} {threshold:g}"
-    )
+    word = "above" if passed else "not above"
+    return _answer("threshold", passed=passed, detail=f"probability {probability:.3f} is {word} {threshold:g}")
 
 
 def _reachability(case: Case, planned: Plan) -> RuleAnswer:
     if planned.channel is not None:
-        return _answer("reachable", True, f"by {planned.channel}")
+        return _yes("reachable", f"by {planned.channel}")
     person = case.person
     page = "the shop's page is not open"
     if person.email is None:
@@ -189,36 +196,34 @@ def _reachability(case: Case, planned: Plan) -> RuleAnswer:
         mail = "consent to e-mail is not known"
     else:
         mail = "e-mail is not among the chosen channels"
-    return _answer("reachable", False, f"{page}, {mail}")
+    return _no("reachable", f"{page}, {mail}")
 
 
 def _timing(case: Case, planned: Plan) -> RuleAnswer:
     if planned.due_at >= planned.expires_at:
-        return _answer(
-            "timing", False, f"could only leave at {planned.due_at:%Y-%m-%d %H:%M} UTC, when it is no longer of use"
-        )
+        return _no("timing", f"could only leave at {planned.due_at:%Y-%m-%d %H:%M} UTC, when it is no longer of use")
     if planned.due_at <= case.now:
-        return _answer("timing", True, "now")
-    return _answer("timing", True, f"at {planned.due_at:%Y-%m-%d %H:%M} UTC, after the delay and outside quiet hours")
+        return _yes("timing", "now")
+    return _yes("timing", f"at {planned.due_at:%Y-%m-%d %H:%M} UTC, after the delay and outside quiet hours")
 
 
 def _store_rules(case: Case, _: Plan) -> RuleAnswer:
     cart, settings = case.scored.cart, case.settings
     if cart.value < settings.min_cart_value:
-        return _answer("store_rules", False, f"cart value {cart.value} is below {settings.min_cart_value}")
+        return _no("store_rules", f"cart value {cart.value} is below {settings.min_cart_value}")
     excluded = sorted({item.product_id for item in cart.items} & set(settings.excluded_products))
     if excluded:
-        return _answer("store_rules", False, f"holds excluded product {excluded[0]}")
+        return _no("store_rules", f"holds excluded product {excluded[0]}")
     asked = case.scored.discount_percent
     if case.scored.action is Action.DISCOUNT and asked > settings.discount_percent:
-        return _answer("store_rules", True, f"discount of {asked} % held to {settings.discount_percent} %")
-    return _answer("store_rules", True, "value, products and discount are within the store's limits")
+        return _yes("store_rules", f"discount of {asked} % held to {settings.discount_percent} %")
+    return _yes("store_rules", "value, products and discount are within the store's limits")
 
 
 def _permission(case: Case, _: Plan) -> RuleAnswer:
     found = marketing(case.person)
     risk = f"; no discount: {case.person.risk}" if case.person.risk else ""
-    return _answer("permission", found.allowed, found.detail + risk)
+    return _answer("permission", passed=found.allowed, detail=found.detail + risk)
 
 
 RULES: tuple[Callable[[Case, Plan], RuleAnswer], ...] = (
@@ -250,8 +255,8 @@ def conclude(case: Case, planned: Plan, answers: Sequence[RuleAnswer], slot: Slo
     chance = f"{1 - share:.0%} who may be contacted" if not held_out else f"{share:.0%} who are left alone"
     rules = [
         *answers,
-        _answer("frequency", slot.free, slot.detail),
-        _answer("holdout", not held_out, f"among the {chance}"),
+        _answer("frequency", passed=slot.free, detail=slot.detail),
+        _answer("holdout", passed=not held_out, detail=f"among the {chance}"),
     ]
     if not all(answer.passed for answer in rules[:-1]):
         return Decision(outcome=Outcome.SKIPPED, plan=planned, rules=rules, propensity=1.0)

@@ -103,14 +103,14 @@ class Handlers:
         )
         return [
             Case(
-                scored=each, settings=settings, person=person, now=moment, present=is_present, bought_at=bought_at,
+                scored=each, settings=settings, person=person, now=moment, present=here, bought_at=bought_at,
                 assigned_as=next((arms[one] for one in person.linked if one in arms), person.person_id),
             )
-            for each, person, moment, is_present, bought_at in zip(scored, people, moments, present, bought, strict=True)
+            for each, person, moment, here, bought_at in zip(scored, people, moments, present, bought, strict=True)
         ]  # fmt: skip
 
     async def _decisions(self, store_id: str, ids: Sequence[UUID], cases: Sequence[Case]) -> list[Decision]:
-        """Asks the rules, then takes a slot for whoever passes them all: held out or not, so that both arms are alike."""
+        """Asks the rules, then takes a slot for whoever passes them, held out or not, so that both arms are alike."""
         plans = [domain.plan(case) for case in cases]
         answers = [domain.ask(case, planned) for case, planned in zip(cases, plans, strict=True)]
         slots = await self.slots.ask(

@@ -1,4 +1,4 @@
-"""Brings decided messages to people: rows claimed with a lease, asked again when their time comes, sent, retried, ended.
+"""Brings decided messages to people: rows claimed with a lease, asked again when due, sent, retried, ended.
 
 Consumes: nothing. Emits: intervention-events (`delivered, failed, cancelled, expired`). Owns: table `deliveries`.
 """

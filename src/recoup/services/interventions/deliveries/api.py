@@ -39,7 +39,7 @@ async def read_interventions(
     limit: FromQuery[Limit] = DEFAULT_LIMIT,
     cursor: FromQuery[str | None] = None,
 ) -> Page[Listed]:
-    """Decisions with their rules and how their deliveries stand, newest first; `status` is a delivery's or an outcome."""
+    """Decisions with their rules and deliveries, newest first; `status` is a delivery's, or an outcome."""
     rows = await deliveries.listed(store_id, status, place(cursor), limit)
     last = rows[-1] if len(rows) == limit else None
     return Page(rows, cursor_after(last.recorded_at.isoformat(), str(last.id)) if last else None)

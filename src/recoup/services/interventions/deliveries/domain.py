@@ -84,7 +84,12 @@ def ask_again(question: Question) -> Send | Wait | Stop:
     channel = _channel(question)
     if channel is None:
         return Stop("cancelled", "cannot be reached any more")
-    start = allowed_from(person, question.settings, now) if channel == "email" else now
+    return _at_its_time(question, channel)
+
+
+def _at_its_time(question: Question, channel: Channel) -> Send | Wait | Stop:
+    now = question.now
+    start = allowed_from(question.person, question.settings, now) if channel == "email" else now
     if start >= question.delivery.expires_at:
         return Stop("expired", "quiet hours end too late")
     return Send(channel) if start <= now else Wait(start)

@@ -120,7 +120,8 @@ class Courier:
         return [
             Question(
                 delivery=each, intervention=interventions[each.intervention_id], person=person, settings=settings,
-                now=each.due_at if each.clock == "event" else wall, present=here, bought_at=bought_at, returned_at=back_at,
+                now=each.due_at if each.clock == "event" else wall, present=here, bought_at=bought_at,
+                returned_at=back_at,
             )
             for each, person, here, bought_at, back_at in zip(batch, people, present, bought, returned, strict=True)
         ]  # fmt: skip
@@ -128,7 +129,7 @@ class Courier:
     async def _with_slots(
         self, store_id: str, questions: Sequence[Question], answers: Sequence[Send | Wait | Stop]
     ) -> list[Send | Wait | Stop]:
-        """Each first sending takes its slot for the moment it really leaves; without one the message expires, for good."""
+        """A first sending takes its slot for the moment it really leaves; without one the message expires for good."""
         sending = [
             place
             for place, answer in enumerate(answers)

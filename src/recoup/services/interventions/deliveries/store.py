@@ -112,14 +112,17 @@ class Deliveries:
         over = result.status not in {"pending", "offered"}
         written = await session.execute(
             """
-            update deliveries set status = $4, channel = coalesce($5, channel), detail = $6, frame = coalesce($7, frame),
+            update deliveries set status = $4, channel = coalesce($5, channel), detail = $6, frame = coalesce($7,
+                frame),
                 due_at = coalesce($8, due_at), next_try_at = coalesce($9, next_try_at), failures = failures + $10,
-                lease_until = null, offered_at = case when $4 = 'offered' then coalesce(offered_at, $11) else offered_at end,
+                lease_until = null, offered_at = case when $4 = 'offered' then coalesce(offered_at,
+                $11) else offered_at end,
                 delivered_at = case when $4 = 'delivered' then $12::timestamptz end,
                 finished_at = case when $13 then $11::timestamptz end
             where store_id = $1 and intervention_id = $2 and fence = $3 and status in ('pending', 'offered')
             """,
-            store_id, result.delivery.intervention_id, result.delivery.fence, result.status, result.channel, result.detail,
+            store_id, result.delivery.intervention_id, result.delivery.fence, result.status, result.channel,
+            result.detail,
             result.frame, result.due_at, result.next_try_at, int(result.failed), wall, result.at, over,
         )  # fmt: skip
         return written > 0
@@ -147,7 +150,8 @@ class Deliveries:
                 update deliveries set status = 'cancelled', finished_at = $4, lease_until = null
                 where store_id = $1 and {_OPEN} and (person_id = any($2) or cart_id = any($3))
                   and (lease_until is null or lease_until < $4)
-                returning intervention_id, store_id, person_id, status, clock, due_at, expires_at, attempts, failures, fence
+                returning intervention_id, store_id, person_id, status, clock, due_at, expires_at, attempts,
+                    failures, fence
                 """,  # noqa: S608 - our own condition
                 store_id,
                 list(people),
@@ -187,7 +191,8 @@ class Deliveries:
                 update deliveries set status = $3, detail = $4, finished_at = $5, lease_until = null,
                     delivered_at = case when $3 = 'delivered' then $6::timestamptz end
                 where store_id = $1 and intervention_id = $2 and {_OPEN}
-                returning intervention_id, store_id, person_id, status, clock, due_at, expires_at, attempts, failures, fence
+                returning intervention_id, store_id, person_id, status, clock, due_at, expires_at, attempts,
+                    failures, fence
                 """,  # noqa: S608 - our own condition
                 store_id,
                 intervention.id,
@@ -238,7 +243,8 @@ class Deliveries:
         return await self.postgres.rows(
             Listed,
             f"""
-            select {COLUMNS}, i.recorded_at, coalesce(d.status, i.outcome) as status, d.detail, d.delivered_at, d.attempts,
+            select {COLUMNS}, i.recorded_at, coalesce(d.status, i.outcome) as status, d.detail, d.delivered_at,
+                d.attempts,
                 coalesce(d.channel, i.channel) as delivery_channel
             from interventions i left join deliveries d on d.intervention_id = i.id
             where i.store_id = $1 and ($2::text is null or coalesce(d.status, i.outcome) = $2 or i.outcome = $2)

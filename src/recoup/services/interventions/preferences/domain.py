@@ -1,4 +1,4 @@
-"""A person as decisions see them, and what can be learned of one from an event's properties. Trusts no property to be well-formed."""
+"""A person as decisions see them, and what an event's properties say of one. Trusts no property to be well-formed."""
 
 import re
 from collections.abc import Sequence

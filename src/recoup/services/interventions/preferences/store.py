@@ -42,8 +42,10 @@ class People:
             await self._link(session, store_id, [each for each in seen if each.user_id and each.anonymous_id])
             await session.execute_many(
                 """
-                insert into people (store_id, person_id, email, phone, name, locale, timezone, consent, consent_at, updated_at)
-                values ($1, $2, $3, $4, $5, $6, $7, $8, case when $8::bool is null then null else $9::timestamptz end, $9)
+                insert into people (store_id, person_id, email, phone, name, locale, timezone, consent, consent_at,
+                    updated_at)
+                values ($1, $2, $3, $4, $5, $6, $7, $8,
+                    case when $8::bool is null then null else $9::timestamptz end, $9)
                 on conflict (store_id, person_id) do update set
                     email = coalesce(excluded.email, people.email), phone = coalesce(excluded.phone, people.phone),
                     name = coalesce(excluded.name, people.name), locale = coalesce(excluded.locale, people.locale),
@@ -54,8 +56,17 @@ class People:
                     updated_at = greatest(people.updated_at, excluded.updated_at)
                 """,
                 [
-                    (store_id, each.person_id, each.traits.email, each.traits.phone, each.traits.name)
-                    + (each.locale, each.timezone, each.traits.consent, each.at)
+                    (
+                        store_id,
+                        each.person_id,
+                        each.traits.email,
+                        each.traits.phone,
+                        each.traits.name,
+                        each.locale,
+                        each.timezone,
+                        each.traits.consent,
+                        each.at,
+                    )
                     for each in sorted(seen, key=lambda each: each.at)
                     if each.person_id
                 ],
@@ -70,7 +81,8 @@ class People:
             """
             insert into identities (store_id, anonymous_id, user_id, linked_at)
             select $1, * from unnest($2::text[], $3::text[], $4::timestamptz[])
-            on conflict (store_id, anonymous_id) do update set user_id = excluded.user_id, linked_at = excluded.linked_at
+            on conflict (store_id, anonymous_id) do update set
+                user_id = excluded.user_id, linked_at = excluded.linked_at
             where identities.linked_at <= excluded.linked_at
             """,
             store_id,
@@ -206,7 +218,10 @@ class People:
     async def find_wishes(self, store_id: str, user_id: str) -> Wishes | None:
         return await self.postgres.find(
             Wishes,
-            "select channels, quiet_from, quiet_until, timezone, opted_out from preferences where store_id = $1 and user_id = $2",
+            """
+            select channels, quiet_from, quiet_until, timezone, opted_out from preferences
+            where store_id = $1 and user_id = $2
+            """,
             store_id,
             user_id,
         )
@@ -216,7 +231,8 @@ class People:
         async with self.postgres.transaction() as session:
             await session.execute(
                 """
-                insert into preferences (store_id, user_id, channels, quiet_from, quiet_until, timezone, opted_out, updated_at)
+                insert into preferences (store_id, user_id, channels, quiet_from, quiet_until, timezone, opted_out,
+                    updated_at)
                 values ($1, $2, $3, $4, $5, $6, $7, $8)
                 on conflict (store_id, user_id) do update set
                     channels = excluded.channels, quiet_from = excluded.quiet_from, quiet_until = excluded.quiet_until,

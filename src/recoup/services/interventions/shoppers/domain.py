@@ -1,4 +1,4 @@
-"""Picks from a batch of events the few that matter here. Pure; in columns where there are many, in rows where there are few."""
+"""Picks from a batch of events the few that matter here. Pure; in columns while there are many, in rows when few."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -130,7 +130,8 @@ def ordered(rows: Iterable[Row], currency: str) -> list[tuple[Order, Row]]:
         order_id = row["order_id"] or str(row["event_id"])
         amount = row["amount"] if row["amount"] is not None else row["cart_value"] or 0
         order = Order(
-            store_id=row["store_id"], order_id=order_id, person_id=row["user_id"] or visitor(row), cart_id=row["cart_id"],
+            store_id=row["store_id"], order_id=order_id, person_id=row["user_id"] or visitor(row),
+            cart_id=row["cart_id"],
             amount=amount, currency=row["currency"] or currency, ordered_at=row["occurred_at"],
         )  # fmt: skip
         found.setdefault(order_id, (order, row))

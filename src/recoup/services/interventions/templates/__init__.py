@@ -2,7 +2,8 @@
 
 Consumes: nothing. Emits: nothing. Owns: the files in `builtin/`.
 
-Variables of every template: `shop` (name), `name` (the shopper's, may be empty), `items` (`name, quantity, price, total`),
-`more` (how many items are not listed), `total`, `action` (reminder, urgency, discount), `percent`, `coupon`, `links`
+Variables of every template: `shop` (name), `name` (the shopper's, may be empty), `items` (`name, quantity, price,
+total`), `more` (how many items are not listed), `total`, `action` (reminder, urgency, discount), `percent`,
+`coupon`, `links`
 (`cart, shop, unsubscribe, open`), `locale`.
 """

@@ -66,6 +66,10 @@ class Notice(Struct, frozen=True, kw_only=True):
     button: str
 
 
+def _is_html(name: str | None) -> bool:
+    return name is not None and name.endswith(".html")
+
+
 def money(amount: int, currency: str) -> str:
     """As people write it: $1,999.00, ¥1,999, CHF 19.99."""
     value: Decimal = major_units(amount, currency)
@@ -97,7 +101,7 @@ class Templates:
     def __post_init__(self) -> None:
         environment = ImmutableSandboxedEnvironment(
             loader=DictLoader(self.sources),
-            autoescape=lambda name: name is not None and name.endswith(".html"),
+            autoescape=_is_html,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,

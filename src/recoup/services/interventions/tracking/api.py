@@ -75,7 +75,8 @@ async def ask_unsubscribe(token: FromPath[str], tracking: NamedDependency[Tracki
     await tracking.follow(link, "visited", "unsubscribe", _agent(request))
     shop = (await tracking.stores.settings(link.store_id)).name
     words = (
-        f"<h1>No more reminders?</h1><p>{escape(link.address)} will get no more messages like this from {escape(shop)}.</p>"
+        "<h1>No more reminders?</h1>"
+        f"<p>{escape(link.address)} will get no more messages like this from {escape(shop)}.</p>"
         '<form method="post"><button>Unsubscribe</button></form>'
     )
     return _page("Unsubscribe", words)
@@ -92,7 +93,8 @@ async def unsubscribe(token: FromPath[str], tracking: NamedDependency[Tracking],
 def _page(title: str, words: str) -> Response[str]:
     html = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title><style>body{{font:17px/1.6 system-ui,sans-serif;background:#f3f1ec;color:#1f2a2e;"
+        f"<title>{escape(title)}</title><style>"
+        "body{font:17px/1.6 system-ui,sans-serif;background:#f3f1ec;color:#1f2a2e;"
         "display:grid;place-items:center;min-height:90vh;margin:0;padding:1.5rem}main{background:#fff;padding:2.5rem;"
         "border-radius:14px;max-width:26rem}h1{margin:0 0 .5rem;font-size:1.5rem}button{font:inherit;font-weight:600;"
         "color:#fff;background:#14594a;border:0;border-radius:10px;padding:.8rem 1.6rem;cursor:pointer}"

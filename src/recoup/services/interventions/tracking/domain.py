@@ -1,7 +1,8 @@
 """Signed links, and telling machines from people. Pure: the key comes in as an argument.
 
-A link's token carries the store, the intervention, what following it means and where it leads, under an HMAC-SHA256: a
-link that was not made here leads nowhere. Tokens don't expire, since an unsubscription must work for as long as the mail
+A link's token carries the store, the intervention, what following it means and where it leads, under an HMAC-SHA256:
+a link that was not made here leads nowhere. Tokens don't expire,
+since an unsubscription must work for as long as the mail
 exists.
 """
 

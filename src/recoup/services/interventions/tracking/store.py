@@ -9,9 +9,13 @@ from recoup.kit.postgres import Postgres, Session
 from recoup.services.interventions.announcements.store import announce
 from recoup.services.interventions.tracking.domain import Touch, by_machine, event
 
-_COLUMNS = "id, store_id, intervention_id, person_id, cart_id, cart_number, kind, channel, target, at, received_at, user_agent, machine"
+_COLUMNS = """
+    id, store_id, intervention_id, person_id, cart_id, cart_number, kind, channel, target, at, received_at, user_agent,
+    machine
+"""
 _INSERT = """
-    insert into touches (id, store_id, intervention_id, person_id, cart_id, cart_number, kind, channel, target, at, received_at,
+    insert into touches (id, store_id, intervention_id, person_id, cart_id, cart_number, kind, channel, target, at,
+        received_at,
         user_agent, machine)
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) on conflict (id) do nothing
 """
@@ -22,8 +26,21 @@ async def note(session: Session, touches: Sequence[Touch]) -> None:
     await session.execute_many(
         _INSERT,
         [
-            (each.id, each.store_id, each.intervention_id, each.person_id, each.cart_id, each.cart_number, each.kind)
-            + (each.channel, each.target, each.at, each.received_at, each.user_agent, each.machine)
+            (
+                each.id,
+                each.store_id,
+                each.intervention_id,
+                each.person_id,
+                each.cart_id,
+                each.cart_number,
+                each.kind,
+                each.channel,
+                each.target,
+                each.at,
+                each.received_at,
+                each.user_agent,
+                each.machine,
+            )
             for each in touches
         ],
     )

@@ -69,8 +69,9 @@ class Interventions:
         return await session.find(
             UUID,
             """
-            insert into interventions (id, store_id, cart_id, cart_number, trigger, person_id, assigned_as, outcome, channel,
-                action, discount_percent, coupon, rules, propensity, probability, model_version, reasons, cart, clock,
+            insert into interventions (id, store_id, cart_id, cart_number, trigger, person_id, assigned_as, outcome,
+                channel, action, discount_percent, coupon, rules, propensity, probability, model_version, reasons,
+                cart, clock,
                 decided_at, due_at, expires_at)
             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
             on conflict do nothing returning id
@@ -96,8 +97,8 @@ class Interventions:
     async def _schedule(session: Session, store_id: str, interventions: Sequence[Intervention]) -> None:
         await session.execute_many(
             """
-            insert into deliveries (intervention_id, store_id, person_id, cart_id, status, clock, channel, due_at, next_try_at,
-                expires_at)
+            insert into deliveries (intervention_id, store_id, person_id, cart_id, status, clock, channel, due_at,
+                next_try_at, expires_at)
             values ($1, $2, $3, $4, 'pending', $5, $6, $7, '-infinity', $8)
             """,
             [
@@ -159,7 +160,8 @@ class Interventions:
         rows = await self.postgres.rows(
             _Place,
             """
-            update carts set returned_at = r.at from unnest($1::text[], $2::text[], $3::timestamptz[]) as r (store_id, cart_id, at)
+            update carts set returned_at = r.at
+            from unnest($1::text[], $2::text[], $3::timestamptz[]) as r (store_id, cart_id, at)
             where carts.store_id = r.store_id and carts.cart_id = r.cart_id and carts.returned_at is null
               and carts.abandoned_at < r.at
             returning carts.store_id, carts.cart_id
@@ -174,7 +176,10 @@ class Interventions:
         """When each cart (id, number) was added to after it had been abandoned, in order."""
         rows = await self.postgres.rows(
             _Returned,
-            "select cart_id, cart_number, returned_at from carts where store_id = $1 and cart_id = any($2) and returned_at is not null",
+            """
+            select cart_id, cart_number, returned_at from carts
+            where store_id = $1 and cart_id = any($2) and returned_at is not null
+            """,
             store_id,
             [cart_id for cart_id, _ in carts],
         )

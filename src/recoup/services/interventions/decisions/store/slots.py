@@ -1,7 +1,8 @@
 """The contact counters: when each person was or will be contacted, in Valkey, asked and taken in one step.
 
-One script call answers a whole batch. A person's slots are counted over all ids they are known by; the same intervention
-asking again keeps its slot; and since a later message may be decided before an earlier one leaves, the busiest window
+One script call answers a whole batch. A person's slots are counted over all ids they are known by; the same
+intervention asking again keeps its slot; and since a later message may be decided before an earlier one leaves,
+the busiest window
 around the wanted moment counts, whichever side of it the others lie on.
 """
 
@@ -20,6 +21,8 @@ from recoup.messages.stores import StoreSettings
 from recoup.services.interventions.decisions.domain import Slot
 
 KEPT = timedelta(days=8)
+# The longest window, and a week for decisions that come out of their order.
+COUNTED = timedelta(days=15)
 WINDOWS = (("hour", timedelta(hours=1)), ("day", timedelta(days=1)), ("week", timedelta(days=7)))
 
 _SCRIPT = """
@@ -28,7 +31,8 @@ local function number(value) return string.format('%.0f', value) end
 local function others(ask, reach)
   local times = {}
   for _, key in ipairs(ask.keys) do
-    local found = redis.call('ZRANGEBYSCORE', KEYS[key], '(' .. number(ask.at - reach), '(' .. number(ask.at + reach), 'WITHSCORES')
+    local from, to = '(' .. number(ask.at - reach), '(' .. number(ask.at + reach)
+    local found = redis.call('ZRANGEBYSCORE', KEYS[key], from, to, 'WITHSCORES')
     for i = 1, #found, 2 do
       if found[i] ~= ask.member then times[#times + 1] = tonumber(found[i + 1]) end
     end
@@ -124,7 +128,7 @@ def _ask(store_id: str, wanted: Wanted, keys: dict[str, int]) -> dict[str, objec
         "member": wanted.member,
         "at": milliseconds(wanted.at),
         "take": wanted.take,
-        "kept": _ms(KEPT),
+        "kept": _ms(COUNTED),
         "lifetime": _ms(KEPT + ahead),
         "limits": [[_ms(window), limit] for (_, window), limit in zip(WINDOWS, _limits(wanted.settings), strict=True)],
     }
