@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 from rich.console import Console
@@ -48,18 +47,6 @@ class Outcome:
     skipped: list[str] = field(default_factory=list)
     """Rows that are no events, each with the reason."""
     last: datetime | None = None
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `recoup replay`."""
-    parser.add_argument("file", type=Path, help="the recording, a CSV file")
-    parser.add_argument("--format", choices=("rees46",), required=True, help="how the file is to be read")
-    parser.add_argument("--url", default="http://127.0.0.1:8080", help="where Recoup runs (%(default)s)")
-    parser.add_argument("--key", required=True, help="a secret key of the store that takes the events")
-    parser.add_argument(
-        "--wait", action=argparse.BooleanOptionalAction, default=True,
-        help="wait until the overview counts every event, and print it",
-    )  # fmt: skip
 
 
 async def run(options: argparse.Namespace) -> None:

@@ -43,9 +43,9 @@ THRESHOLD: Final = 0.05
 class Options:
     """How much happens."""
 
-    seed: int = 7
-    shoppers: int = 3_000
-    days: int = 4
+    seed: int
+    shoppers: int
+    days: int
 
 
 async def run_demo(url: str, secret_key: str, options: Options, now: datetime) -> Summary:
