@@ -1,7 +1,8 @@
 """The Valkey client: one pool a process, binary answers, and failures as `Unavailable`. Knows no key of anyone's."""
 
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TypeVar, cast
 
 from redis.asyncio import Connection, Redis, UnixDomainSocketConnection
@@ -13,7 +14,7 @@ from redis.typing import EncodableT
 
 from recoup.kit.errors import Unavailable
 
-__all__ = ["Pipeline", "Valkey", "connect", "settled", "translated"]
+__all__ = ["Pipeline", "Valkey", "connect", "set_many", "settled", "translated"]
 
 Valkey = Redis
 T = TypeVar("T")
@@ -45,6 +46,25 @@ class _Connection(_PacksInC, Connection):
 
 class _UnixConnection(_PacksInC, UnixDomainSocketConnection):
     pass
+
+
+async def set_many(client: Valkey, pairs: Sequence[tuple[str, bytes]], lifetime: timedelta) -> None:
+    """Sets keys, each for the same time, all at once. MSETEX costs the server a third of what a script does."""
+    if not pairs:
+        return
+    words = [word for pair in pairs for word in pair]
+    milliseconds = round(lifetime.total_seconds() * 1000)
+    try:
+        await settled(client.execute_command("MSETEX", len(pairs), *words, "PX", milliseconds))
+    except ResponseError as error:
+        if "unknown command" not in str(error):
+            raise
+        keys, values = words[::2], words[1::2]
+        await settled(client.eval(_SET_MANY, len(keys), *keys, str(milliseconds), *values))
+
+
+_SET_MANY = "for at = 1, #KEYS do redis.call('SET', KEYS[at], ARGV[at + 1], 'PX', ARGV[1]) end"
+"""For servers before Valkey 9.1 and Redis 8.4."""
 
 
 async def settled(answer: Awaitable[T] | T) -> T:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from recoup.kit.clock import ManualClock, SystemClock
+from recoup.kit.config import new_secret
 from recoup.kit.errors import Missing
 from recoup.kit.http import HttpSettings, create_app
 from recoup.kit.log import arrow
@@ -21,7 +22,7 @@ from recoup.kit.migrate import migrate
 from recoup.kit.peers import IDENTITY_HEADER
 from recoup.kit.runner import Publisher, decoded
 from recoup.kit.service import Batch, Service
-from recoup.kit.tokens import Signer, Verifier, new_seed
+from recoup.kit.tokens import Signer, Verifier
 from recoup.kit.valkey import Valkey, connect
 from recoup.messages.access import GRANTS, Principal, Role
 from recoup.messages.deps import Deps
@@ -91,7 +92,7 @@ def sisters() -> Sisters:
 
 @pytest.fixture
 async def deps(valkey: Valkey, valkey_url: str, database: str, tmp_path, sisters: Sisters) -> AsyncIterator[Deps]:
-    seed, log, peers = new_seed(), open_log(valkey_url, 8, valkey_url), sisters
+    seed, log, peers = new_secret(), open_log(valkey_url, 8, valkey_url), sisters
     clock = ManualClock(NOON + timedelta(hours=1))
     yield Deps(
         member="ai-0",

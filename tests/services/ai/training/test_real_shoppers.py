@@ -17,7 +17,9 @@ SHARED = os.environ.get("RECOUP_SHARED", "")
 FILE = Path(SHARED) / "online_shoppers_intention" / "online_shoppers_intention.csv.gz"
 if not FILE.exists():
     FILE = Path(SHARED) / "data" / "online_shoppers_intention" / "online_shoppers_intention.csv.gz"
-pytestmark = pytest.mark.skipif(not SHARED or not FILE.exists(), reason="RECOUP_SHARED has no online_shoppers_intention")
+pytestmark = pytest.mark.skipif(
+    not SHARED or not FILE.exists(), reason="RECOUP_SHARED has no online_shoppers_intention"
+)
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "June", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 VISITORS = ["New_Visitor", "Other", "Returning_Visitor"]
 

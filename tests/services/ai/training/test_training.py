@@ -12,7 +12,9 @@ from scipy.special import expit
 from recoup.services.ai.models.domain import Prior
 
 
-def carts(build, count: int, *, seed: int = 1, leak: bool = False, truth: float = 1.0, contacted: float = 0.5) -> pa.Table:
+def carts(
+    build, count: int, *, seed: int = 1, leak: bool = False, truth: float = 1.0, contacted: float = 0.5
+) -> pa.Table:
     """Carts whose outcome depends on checkout depth, earlier orders and being contacted, by a law we know."""
     chance = np.random.default_rng(seed)
     depth, orders, pages = chance.integers(0, 5, count), chance.poisson(1, count), chance.poisson(6, count)
@@ -21,7 +23,11 @@ def carts(build, count: int, *, seed: int = 1, leak: bool = False, truth: float 
     bought = chance.random(count) < p
     rows = []
     for place in range(count):
-        features = {"checkout_depth": float(depth[place]), "orders_before": float(orders[place]), "pages": float(pages[place])}
+        features = {
+            "checkout_depth": float(depth[place]),
+            "orders_before": float(orders[place]),
+            "pages": float(pages[place]),
+        }
         if leak:
             features["days_since_last_order"] = 0.01 if bought[place] else None
         rows.append({
@@ -109,7 +115,11 @@ async def test_going_back_takes_one_call_and_the_history_keeps_both(client, buil
     again = await client.post(f"/models/{first}/rollback")
     assert again.json()["serving"] == first
     history = (await client.get("/models")).json()["history"]
-    assert [(entry["version"], entry["by"]) for entry in history] == [(first, "owner"), ("prior", "owner"), (first, "owner")]
+    assert [(entry["version"], entry["by"]) for entry in history] == [
+        (first, "owner"),
+        ("prior", "owner"),
+        (first, "owner"),
+    ]
 
 
 async def test_the_nightly_job_says_what_came_of_each_store(service, build, sisters):

@@ -20,8 +20,8 @@ from recoup.messages.facts import Cart
 from recoup.services.ai.features.domain.advance import Abandonment, advance
 from recoup.services.ai.features.domain.definitions import Observed, PastOrder, compute
 from recoup.services.ai.features.domain.findings import Abandoned, Looked
-from recoup.services.ai.features.domain.rows import CART, SESSION, Reading, Subject, read
-from recoup.services.ai.features.domain.state import Shopper, States, Visit, visit
+from recoup.services.ai.features.domain.rows import Reading, cart_key, read, session_key
+from recoup.services.ai.features.domain.state import Shopper, States, Visit, shopper, visit
 from recoup.services.ai.features.store import Store
 
 
@@ -29,9 +29,9 @@ from recoup.services.ai.features.store import Store
 class Advanced:
     """Records as a batch leaves them, not yet saved, and the abandonments that were new in it."""
 
-    subjects: Sequence[Subject]
+    keys: Sequence[str]
     states: States
-    shoppers: Sequence[Shopper]
+    shoppers: Sequence[str]
     abandoned: Sequence[Abandoned]
 
 
@@ -44,19 +44,19 @@ class Features:
     async def advance(self, batch: Batch) -> Advanced:
         """Takes a batch in, in memory; orders are remembered at once, since adding them twice is harmless."""
         reading = read(batch.tables, [(record.partition, record.offset) for record in batch.records])
-        states, before = await self.store.records(reading.subjects)
+        states, before = await self.store.records(reading.keys)
         await self.store.add_orders(reading.orders())
         shoppers = reading.shoppers(before)
         found = advance(states, reading.rows)
-        advanced = Advanced(reading.subjects, states, shoppers, ())
+        advanced = Advanced(reading.keys, states, shoppers, ())
         if not found:
             return advanced
         carts = await self._complete(reading, advanced, found)
-        return Advanced(reading.subjects, states, shoppers, carts)
+        return Advanced(reading.keys, states, shoppers, carts)
 
     async def save(self, advanced: Advanced) -> None:
         """Keeps the records; from here on the batch's rows are known to be taken in."""
-        await self.store.save(advanced.subjects, advanced.states, advanced.shoppers)
+        await self.store.save(advanced.keys, advanced.states, advanced.shoppers)
 
     async def look(self, store_id: str, cart_id: str, now: datetime) -> Looked:
         """A cart's features now; raises Missing for a cart nobody mentioned lately."""
@@ -67,45 +67,45 @@ class Features:
 
     async def find(self, store_id: str, cart_id: str, now: datetime) -> Looked | None:
         """The same, None where nothing is known. On a store's own clock that runs ahead of ours, as of the last event."""
-        states, (shopper,) = await self.store.records([Subject(CART, store_id, cart_id)])
-        cart = visit(states[0])
+        states, (kept,) = await self.store.records([cart_key(store_id, cart_id)])
+        cart, who = visit(states[0]), shopper(kept)
         if cart.offset < 0:
             return None
         at = max(milliseconds(now), cart.last_at, cart.abandoned_at)
-        (observed,) = await self._observe([(store_id, shopper, cart, at)], {})
-        return Looked(cart_id=cart_id, person_id=shopper.person_id, computed_at=moment(at), features=compute(observed))
+        (observed,) = await self._observe([(store_id, who, cart, at)], {})
+        return Looked(cart_id=cart_id, person_id=who.person_id, computed_at=moment(at), features=compute(observed))
 
     async def changed_at(self, store_id: str, cart_id: str) -> datetime | None:
         """When the shopper last did something with a cart; None where nothing is known."""
-        states, _ = await self.store.records([Subject(CART, store_id, cart_id)])
+        states, _ = await self.store.records([cart_key(store_id, cart_id)])
         last_at = int(states["last_at"][0])
         return moment(last_at) if last_at else None
 
     async def _complete(self, reading: Reading, advanced: Advanced, found: Sequence[Abandonment]) -> list[Abandoned]:
         places = np.asarray([one.row for one in found])
         rows = reading.table.take(pa.array(places)).to_pylist()
-        places_of = {subject: place for place, subject in enumerate(advanced.subjects) if subject.kind == SESSION}
-        fresh = {subject: advanced.states[place] for subject, place in places_of.items()}
         owners = reading.rows.subject[places].tolist()
         wanted = [
             (
                 str(row["store_id"]),
-                _shopper_of(row, advanced.shoppers[owner]),
+                _shopper_of(row, shopper(advanced.shoppers[owner])),
                 one.cart,
                 milliseconds(row["occurred_at"]),
             )
             for row, owner, one in zip(rows, owners, found, strict=True)
         ]
+        sessions = {session_key(store_id, who.session_id) for store_id, who, _, _ in wanted}
+        fresh = {key: advanced.states[place] for place, key in enumerate(advanced.keys) if key in sessions}
         observed = await self._observe(wanted, fresh)
         return [_abandoned(row, one[1], seen) for row, one, seen in zip(rows, wanted, observed, strict=True)]
 
     async def _observe(
-        self, wanted: Sequence[tuple[str, Shopper, Visit, int]], fresh: dict[Subject, np.void]
+        self, wanted: Sequence[tuple[str, Shopper, Visit, int]], fresh: dict[str, np.void]
     ) -> list[Observed]:
         """What is known of each cart at its moment: its own record, its session's, its person's orders."""
-        orders = await self.store.orders([(store_id, shopper.person_id, at) for store_id, shopper, _, at in wanted])
-        sessions = [Subject(SESSION, store_id, shopper.session_id) for store_id, shopper, _, _ in wanted]
-        elsewhere = [subject for subject in sessions if subject not in fresh]
+        orders = await self.store.orders([(store_id, who.person_id, at) for store_id, who, _, at in wanted])
+        sessions = [session_key(store_id, who.session_id) for store_id, who, _, _ in wanted]
+        elsewhere = [key for key in sessions if key not in fresh]
         stored, _ = await self.store.records(elsewhere)
         known = fresh | dict(zip(elsewhere, stored, strict=True))
         return [
@@ -113,9 +113,9 @@ class Features:
                 now=at,
                 cart=cart,
                 session=_begun(visit(known[session])),
-                orders=_history(shopper, history),
+                orders=_history(who, history),
             )  # fmt: skip
-            for (_, shopper, cart, at), session, history in zip(wanted, sessions, orders, strict=True)
+            for (_, who, cart, at), session, history in zip(wanted, sessions, orders, strict=True)
         ]
 
 
@@ -123,22 +123,25 @@ def _begun(session: Visit) -> Visit | None:
     return session if session.first_at else None
 
 
-def _history(shopper: Shopper, orders: Sequence[PastOrder]) -> Sequence[PastOrder] | None:
-    return orders if shopper.person_id else None
+def _history(who: Shopper, orders: Sequence[PastOrder]) -> Sequence[PastOrder] | None:
+    return orders if who.person_id else None
 
 
 def _shopper_of(row: dict[str, object], known: Shopper) -> Shopper:
     """As the row says, or else as the cart's earlier rows did."""
-    person = row["user_id"] or known.person_id or row["anonymous_id"] or ""
-    return Shopper(str(person), str(row["session_id"] or known.session_id))
+    return Shopper(
+        str(row["user_id"] or known.user_id),
+        str(row["anonymous_id"] or known.anonymous_id),
+        str(row["session_id"] or known.session_id),
+    )
 
 
-def _abandoned(row: dict[str, object], shopper: Shopper, seen: Observed) -> Abandoned:
+def _abandoned(row: dict[str, object], who: Shopper, seen: Observed) -> Abandoned:
     items = [{name: value for name, value in item.items() if value is not None} for item in _items(row)]
     cart = {
         "cart_id": row["cart_id"], "number": row["cart_number"] or 1, "value": row["cart_value"] or 0,
-        "currency": row["currency"] or "USD", "items": items, "user_id": row["user_id"],
-        "anonymous_id": row["anonymous_id"], "session_id": shopper.session_id or None,
+        "currency": row["currency"] or "USD", "items": items, "user_id": who.user_id or None,
+        "anonymous_id": who.anonymous_id or None, "session_id": who.session_id or None,
     }  # fmt: skip
     return Abandoned(
         event_id=str(UUID(bytes=row["event_id"])), store_id=str(row["store_id"]), occurred_at=moment(seen.now),

@@ -6,22 +6,21 @@ repeated write changes nothing. Orders are members of a sorted set by time: addi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, cast
 
-from recoup.kit.valkey import Valkey, settled
+from recoup.kit.valkey import Valkey, set_many, settled
 from recoup.messages.keys import CART_FEATURES, SESSION_FEATURES, USER_FEATURES, KeyPattern
 from recoup.services.ai.features.domain.definitions import PastOrder
-from recoup.services.ai.features.domain.rows import CART, Order, Subject
-from recoup.services.ai.features.domain.state import Shopper, States, pack, unpack
+from recoup.services.ai.features.domain.rows import Order
+from recoup.services.ai.features.domain.state import States, pack, unpack
 
 ORDERS_KEPT: Final = 256
 """Of each person, the newest."""
 _CHUNK: Final = 4_000
 """Records a command, so that no command holds the server for long."""
+_SESSION_PREFIX: Final = SESSION_FEATURES.pattern.partition("{")[0]
 
-_SAVE = """
-for place = 1, #KEYS do redis.call('SET', KEYS[place], ARGV[place + 1], 'PX', ARGV[1]) end
-"""
 _ADD_ORDERS = """
 for place = 1, #KEYS do
   redis.call('ZADD', KEYS[place], ARGV[2 * place + 1], ARGV[2 * place + 2])
@@ -38,27 +37,26 @@ return found
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Online state by subject; a subject names its store first."""
+    """Online state. The keys of records name their store first; they come from `cart_key` and `session_key`."""
 
     valkey: Valkey
 
-    async def records(self, subjects: Sequence[Subject]) -> tuple[States, list[Shopper]]:
-        """The records of these subjects, blank where there is none."""
+    async def records(self, keys: Sequence[str]) -> tuple[States, list[str]]:
+        """The records of these keys and who is behind each; blank where there is none."""
         packed: list[bytes | None] = []
-        for start in range(0, len(subjects), _CHUNK):
-            keys = [_key(subject) for subject in subjects[start : start + _CHUNK]]
-            packed += cast("list[bytes | None]", await settled(self.valkey.mget(keys)))
+        for start in range(0, len(keys), _CHUNK):
+            answer = await settled(self.valkey.mget(keys[start : start + _CHUNK]))
+            packed += cast("list[bytes | None]", answer)
         return unpack(packed)
 
-    async def save(self, subjects: Sequence[Subject], states: States, shoppers: Sequence[Shopper]) -> None:
-        """Replaces the records of these subjects."""
+    async def save(self, keys: Sequence[str], states: States, shoppers: Sequence[str]) -> None:
+        """Replaces the records of these keys."""
         packed = pack(states, shoppers)
-        for pattern, kind in ((CART_FEATURES, True), (SESSION_FEATURES, False)):
-            places = [place for place, subject in enumerate(subjects) if (subject.kind == CART) is kind]
-            for start in range(0, len(places), _CHUNK):
-                part = places[start : start + _CHUNK]
-                keys, values = [_key(subjects[place]) for place in part], [packed[place] for place in part]
-                await settled(self.valkey.eval(_SAVE, len(keys), *keys, _lifetime(pattern), *values))
+        of_session = [key.startswith(_SESSION_PREFIX) for key in keys]
+        for pattern, kind in ((CART_FEATURES, False), (SESSION_FEATURES, True)):
+            pairs = [(key, one) for key, one, session in zip(keys, packed, of_session, strict=True) if session is kind]
+            for start in range(0, len(pairs), _CHUNK):
+                await set_many(self.valkey, pairs[start : start + _CHUNK], pattern.lifetime or timedelta())
 
     async def add_orders(self, orders: Sequence[Order]) -> None:
         """Remembers orders; one that is known already stays as it is."""
@@ -80,12 +78,6 @@ class Store:
         until = [str(at) for _, _, at in wanted]
         answer = await settled(self.valkey.eval(_ORDERS, len(keys), *keys, *until))
         return [_orders(cast("list[bytes]", found)) for found in cast("list[list[bytes]]", answer)]
-
-
-def _key(subject: Subject) -> str:
-    if subject.kind == CART:
-        return CART_FEATURES.key(store_id=subject.store_id, cart_id=subject.id)
-    return SESSION_FEATURES.key(store_id=subject.store_id, session_id=subject.id)
 
 
 def _lifetime(pattern: KeyPattern) -> str:

@@ -123,7 +123,10 @@ class Training:
         plan = Plan(held=list(data.held), budget_seconds=self.limits.seconds / 4)
         fitted = await fit_apart(data, answers, plan, tell, limit=self.limits.seconds)
         model = await self._registered(store_id, data, fitted, champion.version, by)
-        return f"{model.version} {'serves now' if model.status is Status.LIVE else 'was refused'}: {model.verdict}", model.version
+        return (
+            f"{model.version} {'serves now' if model.status is Status.LIVE else 'was refused'}: {model.verdict}",
+            model.version,
+        )
 
     async def _registered(self, store_id: str, data: Dataset, fitted: Fitted, champion: str, by: str) -> Model:
         now = self.clock.now()
@@ -160,4 +163,3 @@ def _known(row: dict[str, float]) -> dict[str, float | None]:
 def _version(now: datetime) -> str:
     """Sorts by time and never repeats."""
     return f"{now:%Y%m%dT%H%M%S}-{str(new_id())[-8:]}"
-

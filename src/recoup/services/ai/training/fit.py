@@ -11,6 +11,7 @@ choice among a few shapes of trees, the number of trees, and the calibration, no
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Final, NamedTuple, cast
 
 import msgspec
@@ -31,7 +32,13 @@ TEST_SHARE: Final = 0.2
 FOLDS: Final = 5
 MOST_TREES: Final = 600
 PATIENCE: Final = 40
-_COMMON: Final = {"objective": "binary", "verbosity": -1, "bagging_freq": 1, "deterministic": True, "force_row_wise": True}
+_COMMON: Final = {
+    "objective": "binary",
+    "verbosity": -1,
+    "bagging_freq": 1,
+    "deterministic": True,
+    "force_row_wise": True,
+}
 SHAPES: Final[tuple[dict[str, float | int | bool], ...]] = (
     {"learning_rate": 0.03, "num_leaves": 15, "min_data_in_leaf": 40, "feature_fraction": 0.6, "bagging_fraction": 0.8, "lambda_l2": 5.0},
     {"learning_rate": 0.03, "num_leaves": 7, "min_data_in_leaf": 30, "feature_fraction": 0.5, "bagging_fraction": 0.7, "lambda_l2": 5.0},
@@ -162,7 +169,9 @@ def _train(data: Dataset, shape: dict[str, float | int | bool], plan: Plan, tree
 
     parameters = {**_COMMON, **shape, "seed": plan.seed, "num_threads": plan.threads}
     parameters["min_data_in_leaf"] = min(int(shape["min_data_in_leaf"]), max(5, len(data.bought) // 50))
-    training = lightgbm.Dataset(data.values.astype(np.float64), data.bought.astype(np.int8), feature_name=list(data.names))
+    training = lightgbm.Dataset(
+        data.values.astype(np.float64), data.bought.astype(np.int8), feature_name=list(data.names)
+    )
     if stop_on is None:
         return lightgbm.train(parameters, training, num_boost_round=trees)
     watched = training.create_valid(stop_on.values.astype(np.float64), stop_on.bought.astype(np.int8))
@@ -186,6 +195,8 @@ def _confidence(past: Dataset) -> float:
 
 
 def main(folder: Path) -> None:
+    # LightGBM loads these where it finds them, and we use neither of its doors to them: it is ready three seconds sooner.
+    sys.modules.update(dict.fromkeys(("sklearn", "pandas", "matplotlib"), cast("ModuleType", None)))
     plan = msgspec.json.decode((folder / "plan.json").read_bytes(), type=Plan)
     with pa.ipc.open_file(str(folder / "data.arrow")) as reader:
         table = reader.read_all()

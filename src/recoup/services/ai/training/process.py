@@ -18,7 +18,12 @@ from recoup.services.ai.training.fit import Fitted, Plan, Report
 
 
 async def fit_apart(
-    data: Dataset, champion: npt.NDArray[np.float64], plan: Plan, tell: Callable[[str], Awaitable[None]], *, limit: float
+    data: Dataset,
+    champion: npt.NDArray[np.float64],
+    plan: Plan,
+    tell: Callable[[str], Awaitable[None]],
+    *,
+    limit: float,
 ) -> Fitted:
     """What `fit` gives; raises Unavailable when it takes too long or dies."""
     with tempfile.TemporaryDirectory(prefix="recoup-fit-") as name:

@@ -58,7 +58,9 @@ class Store:
             "update training_runs set step = $3 where store_id = $1 and id = $2", store_id, run_id, step
         )
 
-    async def end(self, store_id: str, run_id: UUID, status: str, result: str, *, at: datetime, version: str | None) -> None:
+    async def end(
+        self, store_id: str, run_id: UUID, status: str, result: str, *, at: datetime, version: str | None
+    ) -> None:
         await self.postgres.execute(
             "update training_runs set status = $3, result = $4, version = $5, finished_at = $6"
             " where store_id = $1 and id = $2",
@@ -68,7 +70,10 @@ class Store:
     async def run(self, store_id: str, run_id: UUID) -> Run:
         """Raises Missing for no such run."""
         found = await self.postgres.find(
-            Run, f"select {_COLUMNS} from training_runs where store_id = $1 and id = $2", store_id, run_id  # noqa: S608
+            Run,
+            f"select {_COLUMNS} from training_runs where store_id = $1 and id = $2",
+            store_id,
+            run_id,  # noqa: S608
         )
         if found is None:
             raise Missing(f"no training {run_id}")

@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recoup.messages.events import CartChange, EventType
+from recoup.messages.keys import CART_FEATURES, SESSION_FEATURES
 from recoup.services.ai.features.domain.advance import DEVICES, OTHER_TYPE, SOURCES, TYPES, Ints, Places, Rows
 from recoup.services.ai.features.domain.definitions import PastOrder
-from recoup.services.ai.features.domain.state import UNKNOWN, Shopper
+from recoup.services.ai.features.domain.state import SEPARATOR, UNKNOWN, Shopper, newer
 
 COLUMNS: Final = (
     "event_id", "type", "store_id", "cart_id", "user_id", "anonymous_id", "session_id", "occurred_at", "items", "amount",
@@ -36,16 +37,18 @@ _ALIASES: Final = {
 }  # fmt: skip
 
 
-class Subject(NamedTuple):
-    """Whose record a row advances: a cart's, or that of a session before there is a cart."""
-
-    kind: str
-    store_id: str
-    id: str
+_CART_PREFIX: Final = CART_FEATURES.pattern.partition(":")[0]
+_SESSION_PREFIX: Final = SESSION_FEATURES.pattern.partition(":")[0]
 
 
-CART: Final = "cart"
-SESSION: Final = "session"
+def cart_key(store_id: str, cart_id: str) -> str:
+    """The key of a cart's record."""
+    return CART_FEATURES.key(store_id=store_id, cart_id=cart_id)
+
+
+def session_key(store_id: str, session_id: str) -> str:
+    """The key of the record of a session's rows without a cart."""
+    return SESSION_FEATURES.key(store_id=store_id, session_id=session_id)
 
 
 class Order(NamedTuple):
@@ -63,16 +66,13 @@ class Reading:
 
     table: pa.Table
     rows: Rows
-    subjects: list[Subject]
+    keys: list[str]
 
-    def shoppers(self, before: Sequence[Shopper]) -> list[Shopper]:
-        """Who is behind each record now: the newest user id, else who it was, else the newest anonymous id."""
-        count = len(self.subjects)
-        users, visitors, sessions = (self._newest(name, count) for name in ("user_id", "anonymous_id", "session_id"))
-        return [
-            Shopper(user or was.person_id or visitor or "", session or was.session_id)
-            for was, user, visitor, session in zip(before, users, visitors, sessions, strict=True)
-        ]
+    def shoppers(self, before: Sequence[str]) -> list[str]:
+        """Who is behind each record now."""
+        parts = [self._newest(name) for name in Shopper._fields]
+        said = cast("list[str]", pc.binary_join_element_wise(*parts, SEPARATOR).to_pylist())
+        return [was if was == now else newer(was, now) for was, now in zip(before, said, strict=True)]
 
     def orders(self) -> list[Order]:
         """The orders in the batch, once for each id their shopper is known by."""
@@ -90,13 +90,13 @@ class Reading:
             ]
         return found
 
-    def _newest(self, name: str, count: int) -> list[str | None]:
+    def _newest(self, name: str) -> pa.Array:
+        """Of each record's rows, what the last one says that says anything; empty where none does."""
         column = _column(self.table, name)
         valid = np.flatnonzero(_numpy(pc.is_valid(column)))
-        newest = np.full(count, -1, np.int64)
+        newest = np.full(len(self.keys), -1, np.int64)
         newest[self.rows.subject[valid]] = valid  # of repeated places the last assignment stays
-        places = pa.array(newest, mask=newest < 0)
-        return cast("list[str | None]", column.take(places).to_pylist())
+        return pc.fill_null(column.take(pa.array(newest, mask=newest < 0)), "")
 
 
 def read(tables: Sequence[pa.Table], positions: Sequence[tuple[int, int]]) -> Reading:
@@ -109,11 +109,10 @@ def read(tables: Sequence[pa.Table], positions: Sequence[tuple[int, int]]) -> Re
     if not ours.all():
         kept = np.flatnonzero(ours)
         whole, position, owner = whole.take(pa.array(kept)), position[kept], owner.take(pa.array(kept))
-    kind = pc.if_else(pc.is_valid(_column(whole, "cart_id")), CART, SESSION)
-    keys = pc.binary_join_element_wise(kind, _column(whole, "store_id"), owner, "\x1f").dictionary_encode()
-    subjects = [Subject(*key.split("\x1f", 2)) for key in keys.dictionary.to_pylist()]
+    prefix = pc.if_else(pc.is_valid(_column(whole, "cart_id")), _CART_PREFIX, _SESSION_PREFIX)
+    keys = pc.binary_join_element_wise(prefix, _column(whole, "store_id"), owner, ":").dictionary_encode()
     places = _numpy(keys.indices).astype(np.intp)
-    return Reading(whole, _columns(whole, places, position), subjects)
+    return Reading(whole, _columns(whole, places, position), cast("list[str]", keys.dictionary.to_pylist()))
 
 
 def _columns(table: pa.Table, subject: Places, position: Ints) -> Rows:

@@ -89,8 +89,32 @@ class Visit(Struct, frozen=True, kw_only=True):
 class Shopper(NamedTuple):
     """Who is behind a cart, as far as its events said; empty where they didn't."""
 
-    person_id: str = ""
+    user_id: str = ""
+    anonymous_id: str = ""
     session_id: str = ""
+
+    @property
+    def person_id(self) -> str:
+        """The user where known, else the visitor."""
+        return self.user_id or self.anonymous_id
+
+
+SEPARATOR: Final = "\x1f"
+"""Between the parts of a shopper as it is kept: one short text a cart."""
+NOBODY: Final = SEPARATOR * 2
+
+
+def shopper(kept: str) -> Shopper:
+    """The parts of a kept shopper."""
+    user_id, anonymous_id, session_id = kept.split(SEPARATOR, 2)
+    return Shopper(user_id, anonymous_id, session_id)
+
+
+def newer(before: str, now: str) -> str:
+    """Who is behind a cart when its newest rows say `now`: what they leave open stays as it was."""
+    if before in {now, NOBODY}:
+        return now
+    return SEPARATOR.join(said or was for said, was in zip(shopper(now), shopper(before), strict=True))
 
 
 def blank(count: int) -> States:
@@ -110,33 +134,24 @@ def begin_anew(states: States, which: npt.NDArray[np.intp]) -> None:
     states[which] = fresh
 
 
-def unpack(packed: Sequence[bytes | None]) -> tuple[States, list[Shopper]]:
+def unpack(packed: Sequence[bytes | None]) -> tuple[States, list[str]]:
     """Records and shoppers as they were packed; blank ones for what is absent or of another layout."""
-    empty = blank(1).tobytes()
-    known = [one if one is not None and _is_current(one) else empty for one in packed]
-    states = np.frombuffer(bytearray(b"".join([one[: STATE.itemsize] for one in known])), STATE)
-    return states, [_shopper(one) if len(one) > STATE.itemsize else Shopper() for one in known]
+    size, nothing = STATE.itemsize, bytes(STATE.itemsize)
+    known = [nothing if one is None or len(one) < size else one for one in packed]
+    states = np.frombuffer(bytearray(b"".join([one[:size] for one in known])), STATE)
+    unknown = np.flatnonzero(states["layout"] != LAYOUT)
+    states[unknown] = blank(len(unknown))
+    return states, [one[size:].decode() or NOBODY for one in known]
 
 
-def pack(states: States, shoppers: Sequence[Shopper]) -> list[bytes]:
+def pack(states: States, shoppers: Sequence[str]) -> list[bytes]:
     """The inverse of `unpack`."""
     block, size = states.tobytes(), STATE.itemsize
-    return [
-        block[place * size : (place + 1) * size] + f"{shopper.person_id}\x1f{shopper.session_id}".encode()
-        for place, shopper in enumerate(shoppers)
-    ]
+    starts = range(0, len(block), size)
+    return [block[start : start + size] + who.encode() for start, who in zip(starts, shoppers, strict=True)]
 
 
 def visit(state: np.void) -> Visit:
     """One record as plain numbers."""
     names = STATE.names or ()
     return Visit(**dict(zip(names, state.item(), strict=True)))
-
-
-def _is_current(packed: bytes) -> bool:
-    return len(packed) >= STATE.itemsize and int.from_bytes(packed[:2], "little") == LAYOUT
-
-
-def _shopper(packed: bytes) -> Shopper:
-    person_id, _, session_id = packed[STATE.itemsize :].decode().partition("\x1f")
-    return Shopper(person_id, session_id)

@@ -54,7 +54,9 @@ def judge(candidate: Metrics, champion: Metrics, champion_version: str, leaking:
     if leaking:
         return Verdict(False, f"{', '.join(leaking)} alone gives the outcome away: a value from after the decision")
     if candidate.auc >= TOO_GOOD:
-        return Verdict(False, f"AUC {candidate.auc:.3f} is too good to be true: something in the data knows the outcome")
+        return Verdict(
+            False, f"AUC {candidate.auc:.3f} is too good to be true: something in the data knows the outcome"
+        )
     if candidate.auc < CHANCE:
         return Verdict(False, f"AUC {candidate.auc:.3f} is hardly better than chance")
     if candidate.calibration_error > WORST_CALIBRATION:
