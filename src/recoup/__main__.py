@@ -1,12 +1,14 @@
 """The command line, and the only reader of the environment."""
 
 import argparse
-import asyncio
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import uvloop
 
 from recoup import __version__
@@ -15,10 +17,18 @@ from recoup.kit import config
 from recoup.kit.errors import Failure
 
 
+class FirstRun(msgspec.Struct):
+    """What the first start leaves in `first-run.json`."""
+
+    secret_key: str
+    admin_email: str
+    admin_password: str
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; 0 when it went well, 1 when we know what went wrong."""
-    options = _parser().parse_args(arguments)
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    words = sys.argv[1:] if arguments is None else arguments
+    options = _parser(words[0] if words else "").parse_args(words)
     try:
         options.run(options)
     except Failure as failure:
@@ -29,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(chosen: str) -> argparse.ArgumentParser:
+    """Every command; the options of `chosen` come from the module that runs it, which no other command loads."""
     parser = argparse.ArgumentParser(prog="recoup", description="Real-time cart recovery.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -41,10 +52,16 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="run everything with simulated shoppers, and compare with the truth")
     demo.add_argument("--data", type=Path, help="folder that keeps everything (default: a new one, removed at the end)")
     demo.add_argument("--port", type=int, default=8080, help="the one public port (default: 8080)")
-    story.add_arguments(demo)
+    if chosen == "demo":
+        from recoup.demo import command
+
+        command.add_arguments(demo)
     demo.set_defaults(run=_demo)
     recorded = commands.add_parser("replay", help="send recorded events, on the store's event clock")
-    replay.add_arguments(recorded)
+    if chosen == "replay":
+        from recoup.demo import replay
+
+        replay.add_arguments(recorded)
     recorded.set_defaults(run=_replay)
     train = commands.add_parser("train", help="train, judge and maybe deploy a model now")
     train.add_argument("--url", default="http://127.0.0.1:8080", help="the platform (default: %(default)s)")
@@ -62,40 +79,63 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(options: argparse.Namespace) -> None:
-    from recoup.up import Options, up  # noqa: PLC0415 - a command loads only what it runs
+    from recoup.up import Options, up
 
-    asyncio.run(up(Options(options.data, options.port, options.host), os.environ))
+    uvloop.run(up(Options(options.data, options.port, options.host), os.environ))
 
 
 def _demo(options: argparse.Namespace) -> None:
-    asyncio.run(demo_house(options, os.environ))
+    from recoup.demo import command
+    from recoup.up import FIRST_RUN, After, House, Options, up
+
+    async def story(house: House) -> After:
+        first_run = msgspec.json.decode((house.data / FIRST_RUN).read_bytes(), type=FirstRun)
+        await command.run(house.url, first_run, options)
+        return After.STOP if options.once else After.KEEP
+
+    folder = options.data or Path(tempfile.mkdtemp(prefix="recoup-demo-", dir="/tmp"))  # noqa: S108 - sockets need short paths
+    try:
+        uvloop.run(up(Options(folder, options.port), os.environ, story=story))
+    finally:
+        if options.data is None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _replay(options: argparse.Namespace) -> None:
-    asyncio.run(replay.run(options))
+    from recoup.demo import replay
+
+    uvloop.run(replay.run(options))
 
 
 def _train(options: argparse.Namespace) -> None:
-    asyncio.run(train_now(options.url, options.key))
+    from recoup.demo.client import Client
+
+    async def ask() -> str:
+        async with Client(options.url, options.key) as client:
+            return await client.train()
+
+    print(uvloop.run(ask()))
 
 
 def _migrate(_: argparse.Namespace) -> None:
     from recoup.app import Settings
     from recoup.processes import PROCESSES
-    from recoup.kit.migrate import migrate_now  # noqa: PLC0415
+    from recoup.kit.migrate import migrate_now
 
     schemas = sorted({process.schema for process in PROCESSES.values() if process.schema is not None})
     migrate_now(config.load(Settings, os.environ).postgres_url, schemas)
 
 
 def _replay(options: argparse.Namespace) -> None:
-    asyncio.run(replay(options))
+    from recoup.demo import replay
+
+    uvloop.run(replay(options))
 
 
 def _serve(options: argparse.Namespace) -> None:
-    from recoup.app import Settings, serve  # noqa: PLC0415 - a command loads only what it runs
+    from recoup.app import Settings, serve
 
-    asyncio.run(serve(options.service, config.load(Settings, os.environ)))
+    uvloop.run(serve(options.service, config.load(Settings, os.environ)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The program on one screen: the seven services in the order the data takes, and what each process is given."""
+"""What each process of the house is given: settings, dependencies, an HTTP face. Which processes there are: `processes`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from importlib import import_module
 from typing import cast
@@ -26,6 +26,7 @@ from recoup.messages.access import Principal, service_principal
 from recoup.messages.deps import Deps
 from recoup.messages.stores import StoreDirectory
 from recoup.messages.topics import CONFIG_CHANGES
+from recoup.processes import PROCESSES
 from recoup.services.ai.settings import Settings as Ai
 from recoup.services.intelligence.settings import Settings as Intelligence
 from recoup.services.interventions.settings import Settings as Interventions
@@ -35,35 +36,6 @@ from recoup.services.platform.settings import Settings as Platform
 from recoup.services.scheduler.settings import Settings as Scheduler
 
 INTERNAL_TOKEN_LIFETIME = timedelta(minutes=5)
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """One process of the house: its service, the module that builds it, and the section of the settings it gets."""
-
-    service: str
-    builder: str
-    section: str
-    schema: str | None = None
-    """Its schema in PostgreSQL, migrated before it starts."""
-    needs_pandas: bool = False
-    """chDB does; nobody else pays for it."""
-
-
-PROCESSES = {
-    "platform": Process("platform", "recoup.services.platform.wiring:build", "platform", "platform"),
-    "pipeline": Process("pipeline", "recoup.services.pipeline.wiring:build_collector", "pipeline"),
-    "processor": Process("pipeline", "recoup.services.pipeline.wiring:build_processor", "pipeline"),
-    "ai": Process("ai", "recoup.services.ai.wiring:build", "ai", "ai"),
-    "interventions": Process(
-        "interventions", "recoup.services.interventions.wiring:build", "interventions", "interventions"
-    ),
-    "intelligence": Process(
-        "intelligence", "recoup.services.intelligence.wiring:build", "intelligence", needs_pandas=True
-    ),
-    "monitoring": Process("monitoring", "recoup.services.monitoring.wiring:build", "monitoring", "monitoring"),
-    "scheduler": Process("scheduler", "recoup.services.scheduler.wiring:build", "scheduler", "scheduler"),
-}
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,16 +7,16 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 
-from recoup.app import PROCESSES
 from recoup.kit.children import Child, State
 from recoup.kit.clock import SystemClock, stopwatch
-from recoup.kit.config import PREFIX
+from recoup.kit.config import PREFIX, new_secret
 from recoup.kit.embedded import Postgres, Valkey, child
 from recoup.kit.errors import Unavailable
 from recoup.kit.supervisor import Supervisor
-from recoup.kit.tokens import new_seed
+from recoup.processes import PROCESSES
 
 DOOR = "platform"
 # Column engines start a thread a core otherwise, and glibc an arena a thread: memory for nothing on two shared cores.
@@ -27,6 +27,7 @@ _FRUGAL = {
     "MALLOC_ARENA_MAX": "2",
     "PYTHONUNBUFFERED": "1",
 }
+FIRST_RUN = "first-run.json"
 Say = Callable[[str], None]
 
 
@@ -39,6 +40,13 @@ class Options:
     host: str = "127.0.0.1"
 
 
+class After(Enum):
+    """What happens to the house once a story is told."""
+
+    KEEP = auto()
+    STOP = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class House:
     """Everything that will run, and the environment it runs in."""
@@ -46,6 +54,7 @@ class House:
     children: tuple[Child, ...]
     environ: Mapping[str, str]
     data: Path
+    port: int
 
     @property
     def url(self) -> str:
@@ -77,14 +86,16 @@ def plan(options: Options, environ: Mapping[str, str]) -> House:
     names = tuple(engine.name for engine in engines)
     migrated = _Once(lambda: _migrate(shared))
     services = [_service(name, ports[name], shared, names, migrated, options.host) for name in PROCESSES]
-    return House((*engines, *services), shared, data)
+    return House((*engines, *services), shared, data, options.port)
 
 
-async def up(options: Options, environ: Mapping[str, str], *, say: Say = print) -> None:
-    """Runs the house until SIGTERM or SIGINT, saying what becomes ready."""
+async def up(options: Options, environ: Mapping[str, str], *, say: Say = print, story: "Story | None" = None) -> None:
+    """Runs the house until SIGTERM or SIGINT, saying what becomes ready; with a `story`, plays it once all is ready."""
     house = plan(options, environ)
     supervisor = supervise(house, say)
-    telling = asyncio.create_task(tell_when_ready(supervisor, house, say))
+    telling = asyncio.create_task(_tell(supervisor, house, say, story))
+    # A story that fails takes the house down with it instead of leaving it running without a word.
+    telling.add_done_callback(lambda task: supervisor.stop() if not task.cancelled() and task.exception() else None)
     try:
         await supervisor.run()
     finally:
@@ -104,10 +115,16 @@ def supervise(house: House, say: Say) -> Supervisor:
     return Supervisor(house.children, folder=house.data, clock=SystemClock(), on_event=tell)
 
 
-async def tell_when_ready(supervisor: Supervisor, house: House, say: Say) -> None:
-    """Says where to look once every part answers."""
+async def _tell(supervisor: Supervisor, house: House, say: Say, story: "Story | None") -> None:
     await supervisor.all_ready()
-    say(f"Recoup is ready at {house.url}; the first sign-in is in {house.data / 'first-run.json'}")
+    while not await _answers(house.port, "/health/ready"):
+        await asyncio.sleep(0.1)
+    say(f"Recoup is ready at {house.url}; the first sign-in is in {house.data / FIRST_RUN}")
+    if story is not None and await story(house) is After.STOP:
+        supervisor.stop()
+
+
+Story = Callable[[House], Awaitable[After]]
 
 
 class _Once:
@@ -182,5 +199,5 @@ def _internal_key(data: Path) -> str:
         contextlib.suppress(FileExistsError),
         os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as new,
     ):
-        new.write(new_seed().reveal())
+        new.write(new_secret().reveal())
     return file.read_text()

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 from uuid import uuid4
 
 import pytest
+from typing_extensions import override
 
 from recoup.kit.errors import Unavailable
 from recoup.kit.log import valkey_streams
@@ -421,6 +422,7 @@ class Untold(KafkaReader):
 
     __slots__ = ()
 
+    @override
     async def _tell(self, step: Step, marks: dict[At, Mark]) -> None:
         pass
 
@@ -430,6 +432,7 @@ class Untidied(KafkaReader):
 
     __slots__ = ()
 
+    @override
     async def _tell(self, step: Step, marks: dict[At, Mark]) -> None:
         await self._thread.do(self.member.tell, step, marks)
 

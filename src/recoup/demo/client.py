@@ -178,6 +178,10 @@ class Client:
         answer = await self._call("POST", "/api/events/batch", body, {**_JSON, "Content-Encoding": "gzip"})
         return answer.read(Receipt)
 
+    async def train(self) -> str:
+        """Has the store's model trained, judged and perhaps deployed; what came of it, as JSON."""
+        return (await self._call("POST", "/api/models/train")).body.decode()
+
     async def stats(self) -> Stats:
         return (await self._call("GET", "/api/events/stats")).read(Stats)
 

@@ -3,6 +3,8 @@
 `RECOUP_PIPELINE__LINGER_MS=4` sets field `linger_ms` of section `pipeline`; a single name sets a field of the root.
 """
 
+import base64
+import os
 from collections.abc import Mapping
 from typing import TypeVar, cast
 
@@ -34,6 +36,11 @@ class Secret(str):
 
     def __format__(self, spec: str) -> str:
         return format("***", spec)
+
+
+def new_secret() -> Secret:
+    """32 random bytes as text; fit to be the seed of an Ed25519 key (RFC 8032, 5.1.5)."""
+    return Secret(base64.urlsafe_b64encode(os.urandom(32)).decode())
 
 
 def load(kind: type[T], environ: Mapping[str, str]) -> T:

@@ -29,12 +29,6 @@ class _Envelope(msgspec.Struct):
     body: msgspec.Raw
 
 
-def new_seed() -> Secret:
-    """32 random bytes as text, from which a key pair is made."""
-    raw = Ed25519PrivateKey.generate().private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
-    return Secret(base64.urlsafe_b64encode(raw).decode())
-
-
 def _private_key(seed: Secret) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(seed.reveal()))
 

@@ -68,7 +68,7 @@ class Sisters:
             writer.write_table(table)
         return sink.getvalue().to_pybytes()
 
-    async def get(self, service: str, path: str, kind: type, params: object = None) -> object:
+    async def get(self, _service: str, path: str, kind: type, _params: object = None) -> object:
         store_id = path.rsplit("/", 1)[1]
         if path == "/internal/stores":
             return [StoreConfigured(store_id=name, version=1, settings=StoreSettings()) for name in ("s1", "s2")]
@@ -130,7 +130,7 @@ async def client(service: Service, deps: Deps) -> AsyncIterator[httpx.AsyncClien
     """The service's real HTTP face, asked by the owner of s1."""
     verifier = Verifier(deps.signer.seed, Principal, SystemClock())
     owner = Principal(subject="owner", kind="person", stores={"s1": sorted(GRANTS[Role.OWNER])})
-    door = httpx.ASGITransport(create_app(service, HttpSettings(), verifier.verify))
+    door = httpx.ASGITransport(create_app(service, HttpSettings(), verifier.verify))  # pyright: ignore[reportArgumentType]
     headers = {IDENTITY_HEADER: deps.signer.sign(owner)}
     async with httpx.AsyncClient(transport=door, base_url="http://ai", headers=headers) as asked:
         yield asked

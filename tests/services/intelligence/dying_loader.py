@@ -9,10 +9,13 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
+
+from typing_extensions import override
 
 from recoup.kit.clock import SystemClock
 from recoup.kit.log.open import open_log
-from recoup.kit.log.port import Record
+from recoup.kit.log.port import Reader, Record
 from recoup.kit.runner import Publisher
 from recoup.kit.valkey import connect
 from recoup.kit.warehouse import Warehouse
@@ -29,11 +32,13 @@ def die() -> None:
 class DyingStore(Store):
     """Dies once an intent is written, or once the first of two tables has its rows."""
 
+    @override
     async def intend(self, intent: Intent) -> None:
         await super().intend(intent)
         if sys.argv[3] == "before the inserts":
             die()
 
+    @override
     async def insert(self, table: str, rows: object, token: str) -> None:
         await super().insert(table, rows, token)
         if sys.argv[3] == "between two tables":
@@ -44,7 +49,7 @@ class DyingStore(Store):
 class DyingReader:
     """Dies instead of committing."""
 
-    reader: object
+    reader: Any
 
     async def commit(self, *_: object, **__: object) -> None:
         die()
@@ -63,7 +68,7 @@ async def main() -> None:
     loader = Loader(store, log, Publisher(log), "one", Settings())
     await log.register(GROUP, list(TARGETS))
     while True:
-        await loader.turn(DyingReader(log.reader(GROUP, "one", list(TARGETS))))
+        await loader.turn(cast("Reader", DyingReader(log.reader(GROUP, "one", list(TARGETS)))))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -37,7 +37,7 @@ async def count(store: Store, table: str, what: str = "count()") -> int:
 
 
 @asynccontextmanager
-async def reopened(loader: Loader) -> AsyncIterator[Loader]:
+async def reopened(loader: Loader) -> AsyncGenerator[Loader]:
     """The same loader after its warehouse was closed."""
     warehouse = Warehouse(loader.store.warehouse.url)
     yield replace(loader, store=replace(loader.store, warehouse=warehouse))

@@ -10,6 +10,7 @@ import msgspec
 import pyarrow as pa
 
 from recoup.kit.clock import ManualClock
+from recoup.kit.config import new_secret
 from recoup.kit.ids import derived_id
 from recoup.kit.log.arrow import encode
 from recoup.kit.log.port import Record, partition_of
@@ -18,7 +19,7 @@ from recoup.kit.migrate import migrate
 from recoup.kit.peers import Peers, TokenSource
 from recoup.kit.runner import Publisher, decoded
 from recoup.kit.service import Topic
-from recoup.kit.tokens import Signer, new_seed
+from recoup.kit.tokens import Signer
 from recoup.kit.valkey import connect
 from recoup.messages.deps import Deps
 from recoup.messages.events import ENRICHED, Item
@@ -31,7 +32,7 @@ from recoup.services.interventions.wiring import Parts, assemble
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 SHOP = "shop-1"
 OPEN = StoreSettings(holdout=0.0, contact_requires_consent=False, shop_url="https://shop.example/cart", name="Tea & Co")
-SEED = new_seed()
+SEED = new_secret()
 
 
 def scored(cart_id: str = "cart-1", *, user_id: str | None = "ann", at: datetime = NOON, **fields: Any) -> CartScored:

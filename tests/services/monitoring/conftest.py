@@ -11,6 +11,7 @@ import pytest
 from litestar import Litestar
 
 from recoup.kit.clock import ManualClock, SystemClock
+from recoup.kit.config import new_secret
 from recoup.kit.http import HttpSettings, create_app
 from recoup.kit.log.open import open_log
 from recoup.kit.log.port import Log
@@ -18,7 +19,7 @@ from recoup.kit.migrate import migrate
 from recoup.kit.peers import Peers, TokenSource
 from recoup.kit.runner import Publisher
 from recoup.kit.service import Service
-from recoup.kit.tokens import Signer, Verifier, new_seed
+from recoup.kit.tokens import Signer, Verifier
 from recoup.kit.valkey import connect
 from recoup.messages.access import Permission, Principal, service_principal
 from recoup.messages.deps import Deps
@@ -26,7 +27,7 @@ from recoup.messages.stores import StoreConfigured, StoreDirectory, StoreSetting
 from recoup.services.monitoring.settings import Settings
 from recoup.services.monitoring.wiring import build
 
-SEED = new_seed()
+SEED = new_secret()
 READER = Principal(
     subject="ada", kind="person", stores={"shop": [Permission.MONITORING_READ, Permission.MONITORING_WRITE]}
 )

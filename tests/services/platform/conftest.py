@@ -17,14 +17,14 @@ from granian.server.embed import Server
 from yarl import URL
 
 from recoup.kit.clock import SystemClock
-from recoup.kit.config import Secret
+from recoup.kit.config import Secret, new_secret
 from recoup.kit.http import HttpSettings, create_app
 from recoup.kit.log.open import open_log
 from recoup.kit.migrate import migrate
 from recoup.kit.peers import Peers, TokenSource
 from recoup.kit.runner import Publisher
 from recoup.kit.service import Service
-from recoup.kit.tokens import Signer, Verifier, new_seed
+from recoup.kit.tokens import Signer, Verifier
 from recoup.kit.valkey import connect
 from recoup.messages.access import Principal, service_principal
 from recoup.messages.deps import Deps
@@ -161,7 +161,7 @@ def make_deps(database: str, valkey_url: str, peers: dict[str, str], data: Path,
 async def platform(database: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Platform]:
     await migrate(database, ["platform"])
     async with AsyncExitStack() as stack:
-        seed = new_seed()
+        seed = new_secret()
         peer = Peer("", echo)
         peer.url = await stack.enter_async_context(listening(peer))
         port = free_port()

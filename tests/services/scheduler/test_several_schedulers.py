@@ -21,15 +21,16 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from recoup.kit.clock import SystemClock
+from recoup.kit.config import new_secret
 from recoup.kit.http import HttpSettings, create_app
 from recoup.kit.migrate import migrate
 from recoup.kit.service import Job, Service
-from recoup.kit.tokens import Verifier, new_seed
+from recoup.kit.tokens import Verifier
 from recoup.messages.access import Principal
 
 pytestmark = pytest.mark.fault
 NAMES = tuple(f"job-{number}" for number in range(6))
-SEED = new_seed()
+SEED = new_secret()
 
 
 def free_port() -> int:

@@ -27,6 +27,8 @@ from recoup.services.platform.audit.domain import Actor
 from recoup.services.platform.audit.store import AuditLog
 from recoup.services.platform.docs import api as docs_api
 from recoup.services.platform.docs.actions import Library
+from recoup.services.platform.first_run import api as first_run_api
+from recoup.services.platform.first_run.api import Told
 from recoup.services.platform.first_run.domain import FirstRun
 from recoup.services.platform.first_run.store import Beginnings
 from recoup.services.platform.gateway.actions import Identities
@@ -101,8 +103,7 @@ def _rooms(deps: Deps, settings: Settings) -> _Rooms:
 
 
 async def _begin(deps: Deps, settings: Settings, rooms: _Rooms) -> FirstRun | None:
-    file = Path(deps.data) / "first-run.json"
-    beginnings = Beginnings(rooms.db, rooms.people, rooms.stores, rooms.keys, rooms.passwords, file)
+    beginnings = Beginnings(rooms.db, rooms.people, rooms.stores, rooms.keys, rooms.passwords, _first_run_file(deps))
     made = await beginnings.begin(
         url=deps.public_url,
         email=normalised(settings.admin_email),
@@ -112,6 +113,10 @@ async def _begin(deps: Deps, settings: Settings, rooms: _Rooms) -> FirstRun | No
     if made is not None:
         await deps.publish(CONFIG_CHANGES, [await rooms.stores.configured(made.store_id)])
     return made
+
+
+def _first_run_file(deps: Deps) -> Path:
+    return Path(deps.data) / "first-run.json"
 
 
 def _given(
@@ -135,6 +140,7 @@ def _given(
         "library": Library(deps.peers),
         "console": Pages(package / "console"),
         "storefront": Pages(package / "storefront"),
+        "told": Told(_first_run_file(deps)),
     }
 
 
@@ -146,7 +152,7 @@ def _routers(given: Mapping[str, object]) -> Sequence[Router]:
         "stores": stores_api.HANDLERS,
         "audit": audit_api.HANDLERS,
         "health": health_api.HANDLERS,
-        "pages": (*pages_api.HANDLERS, *docs_api.HANDLERS),
+        "pages": (*pages_api.HANDLERS, *docs_api.HANDLERS, *first_run_api.HANDLERS),
     }
     dependencies["actor"] = Provide(_actor, sync_to_thread=False)
     return [

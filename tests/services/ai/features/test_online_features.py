@@ -1,4 +1,4 @@
-"""Online values are what an honest reading of the raw events gives, as of the moment of the decision, however they arrive."""
+"""Online values are what an honest reading of the raw events gives as of the decision, however they arrive."""
 
 import random
 from datetime import datetime, timedelta
@@ -113,8 +113,7 @@ def since_order(events: list[dict[str, Any]], who: dict[str, str]) -> list[dict[
     return mine[closed[-1] + 1 :] if closed else mine
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("rows_a_batch", [1, 17, 400])
+@pytest.mark.parametrize(("rows_a_batch", "seed"), [(1, 0), (17, 1), (17, 2), (150, 3), (400, 4), (400, 5)])
 async def test_values_at_an_abandonment_are_those_recomputed_from_the_raw_events(features, build, seed, rows_a_batch):
     events = history(build, seed)
     seen = []

@@ -1,4 +1,4 @@
-"""Each abandonment is predicted once, with reasons; asked over HTTP the same model answers, and bad values are named."""
+"""Each abandonment is predicted once, with reasons; over HTTP the same model answers, and bad values are named."""
 
 import msgspec
 

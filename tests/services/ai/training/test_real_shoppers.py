@@ -1,4 +1,4 @@
-"""The product's own training on real sessions (UCI Online Shoppers): it ranks well, and its probabilities are honest."""
+"""The product's own training on real sessions (UCI Online Shoppers) ranks well, and its probabilities are honest."""
 
 import csv
 import gzip
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from recoup.services.ai.models.trained import load
 from recoup.services.ai.training.domain.dataset import Dataset
@@ -14,9 +15,8 @@ from recoup.services.ai.training.domain.measures import auc, average_precision, 
 from recoup.services.ai.training.fit import TEST_SHARE, Fitted, Plan, fit
 
 SHARED = os.environ.get("RECOUP_SHARED", "")
-FILE = Path(SHARED) / "online_shoppers_intention" / "online_shoppers_intention.csv.gz"
-if not FILE.exists():
-    FILE = Path(SHARED) / "data" / "online_shoppers_intention" / "online_shoppers_intention.csv.gz"
+NAME = "online_shoppers_intention"
+FILE = next(Path(SHARED).glob(f"**/{NAME}/{NAME}.csv.gz"), Path("missing")) if SHARED else Path("missing")
 pytestmark = pytest.mark.skipif(
     not SHARED or not FILE.exists(), reason="RECOUP_SHARED has no online_shoppers_intention"
 )
@@ -34,7 +34,7 @@ def number(name: str, text: str) -> float:
 
 @pytest.fixture(scope="module")
 def sessions() -> Dataset:
-    """The sessions in an order drawn by lot: the set has months but no clock, so its own order is no time to split by."""
+    """The sessions in an order drawn by lot: the set has months but no clock, so its own is no order of time."""
     with gzip.open(FILE, "rt") as lines:
         rows = list(csv.DictReader(lines))
     names = [name for name in rows[0] if name != "Revenue"]
@@ -69,8 +69,6 @@ def test_the_exported_file_answers_as_measured(sessions, fitted):
 
 
 def test_our_measures_agree_with_scikit_learn(sessions):
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
     scores = sessions.values[:, sessions.names.index("PageValues")].astype(float)
     assert auc(scores, sessions.bought) == pytest.approx(roc_auc_score(sessions.bought, scores))
     assert average_precision(scores, sessions.bought) == pytest.approx(average_precision_score(sessions.bought, scores))

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -38,7 +39,7 @@ def carts(
     return pa.Table.from_pylist(rows, schema=build.outcomes)
 
 
-async def train(client) -> dict[str, object]:
+async def train(client) -> dict[str, Any]:
     answer = await client.post("/models/train")
     assert answer.status_code == 200, answer.text
     run = answer.json()

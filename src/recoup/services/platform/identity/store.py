@@ -13,7 +13,7 @@ from recoup.kit.config import Secret
 from recoup.kit.ids import new_id
 from recoup.kit.postgres import Postgres
 from recoup.kit.postgres import Session as Transaction
-from recoup.kit.tokens import new_seed
+from recoup.kit.config import new_secret
 from recoup.kit.valkey import Valkey, settled
 from recoup.messages.access import Role
 from recoup.messages.keys import RATE_LIMIT
@@ -87,7 +87,7 @@ class People:
             seed = await session.find(str, "select seed from signing_keys order by id desc limit 1")
             if seed is not None:
                 return Secret(seed)
-            made = new_seed()
+            made = new_secret()
             await session.execute(
                 "insert into signing_keys (id, seed, created_at) values ($1, $2, $3)", new_id(), made.reveal(), now
             )

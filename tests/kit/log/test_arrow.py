@@ -1,0 +1,68 @@
+"""Arrow tables come back from a record's bytes as they went in, whichever columns were empty or did not exist yet."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recoup.kit.log import arrow
+
+SCHEMA = pa.schema([
+    ("name", pa.string()),
+    ("amount", pa.int64()),
+    ("at", pa.timestamp("ms", tz="UTC")),
+    ("items", pa.list_(pa.struct([("product_id", pa.string()), ("quantity", pa.int32())]))),
+])  # fmt: skip
+
+ITEMS = st.lists(st.fixed_dictionaries({"product_id": st.none() | st.text(), "quantity": st.integers(0, 99)}), max_size=3)
+ROWS = st.lists(
+    st.fixed_dictionaries({
+        "name": st.none() | st.text(),
+        "amount": st.none() | st.integers(-(2**63), 2**63 - 1),
+        "at": st.none() | st.integers(0, 4_102_444_800_000),
+        "items": st.none() | ITEMS,
+    }),
+    max_size=80,
+)  # fmt: skip
+
+
+def table_of(rows: list[dict[str, object]]) -> pa.Table:
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+@given(rows=ROWS)
+def test_a_table_survives_its_bytes(rows: list[dict[str, object]]):
+    table = table_of(rows)
+
+    assert arrow.decode(arrow.encode(table), SCHEMA).equals(table)
+
+
+@given(parts=st.lists(ROWS, max_size=4))
+def test_records_joined_are_their_rows_one_after_the_other(parts: list[list[dict[str, object]]]):
+    tables = [table_of(rows) for rows in parts]
+
+    whole, counts = arrow.joined([arrow.encode(table) for table in tables], SCHEMA)
+
+    assert counts == [len(rows) for rows in parts]
+    assert whole.to_pylist() == [row for table in tables for row in table.to_pylist()]
+    assert whole.schema == SCHEMA
+
+
+def test_columns_without_a_value_take_no_room():
+    table = table_of([{"name": "x"}] * 100)
+
+    assert arrow.decode_slim(arrow.encode(table)).column_names == ["name"]
+
+
+def test_a_record_from_before_a_column_existed_reads_as_if_it_had_been_empty():
+    before = pa.table({"name": ["x", "y"]})
+
+    rows = arrow.decode(arrow.encode(before), SCHEMA).to_pylist()
+
+    assert rows == [{"name": name, "amount": None, "at": None, "items": None} for name in "xy"]
+
+
+@pytest.mark.parametrize("broken", [b"", b"{}", b"\xff" * 64, arrow.encode(table_of([{"name": "x"}]))[:40]])
+def test_bytes_that_are_no_record_are_refused(broken: bytes):
+    with pytest.raises(pa.ArrowInvalid):
+        arrow.decode(broken, SCHEMA)

@@ -1,0 +1,104 @@
+"""API keys."""
+
+import pytest
+
+from recoup.services.platform.access import domain
+
+
+@pytest.mark.parametrize("kind", ["secret_key", "publishable_key"])
+def test_a_key_has_its_prefix_a_fixed_length_and_a_checksum(kind):
+    keys = {domain.spelled(kind, bytes([number]) * 32) for number in range(256)}
+    assert len(keys) == 256
+    assert {len(key) for key in keys} == {len(domain.PREFIXES[kind]) + 49}
+    assert all(domain.plausible(key) for key in keys)
+
+
+def test_a_mistyped_key_is_told_from_a_real_one_without_asking():
+    key = domain.spelled("secret_key", b"\x07" * 32)
+    for place in range(len(key)):
+        wrong = key[:place] + ("x" if key[place] != "x" else "y") + key[place + 1 :]
+        assert not domain.plausible(wrong), wrong
+
+
+async def made(platform, kind="secret_key", **options):
+    owner = (await platform.login())["access_token"]
+    status, _, answer = await platform.ask(
+        "POST", "/api/api-keys", key=owner, json={"kind": kind, "name": "n"}, **options
+    )
+    assert status == 201, answer
+    return owner, answer
+
+
+async def test_a_new_key_works_at_once_and_is_never_shown_again(platform):
+    owner, answer = await made(platform)
+    assert (await platform.ask("GET", "/api/config", key=answer["key"]))[0] == 200
+    _, _, page = await platform.ask("GET", "/api/api-keys", key=owner)
+    assert answer["key"].startswith(page["keys"][0]["prefix"])
+    assert answer["key"] not in str(page)
+
+
+async def test_a_revoked_key_opens_nothing(platform):
+    owner, answer = await made(platform)
+    assert (await platform.ask("GET", "/api/config", key=answer["key"]))[0] == 200
+    path = f"/api/api-keys/{answer['api_key']['id']}"
+    assert (await platform.ask("DELETE", path, key=owner))[0] == 204
+    assert (await platform.ask("GET", "/api/config", key=answer["key"]))[0] == 401
+    assert (await platform.ask("DELETE", path, key=owner))[0] == 404
+
+
+async def test_the_last_use_is_written_down(platform):
+    _, answer = await made(platform)
+    await platform.ask("GET", "/api/config", key=answer["key"])
+    for stop in platform.service.on_stop:
+        if stop.__name__ == "flush":
+            await stop()
+    _, _, page = await platform.ask("GET", "/api/api-keys", key=platform.first.secret_key)
+    last_used = {key["id"]: key.get("last_used_at") for key in page["keys"]}
+    assert last_used[answer["api_key"]["id"]]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/api/config", None),
+        ("PUT", "/api/config", {}),
+        ("GET", "/api/api-keys", None),
+        ("POST", "/api/api-keys", {"kind": "secret_key", "name": "n"}),
+        ("GET", "/api/stores", None),
+        ("POST", "/api/stores", {"name": "n"}),
+        ("GET", "/api/users", None),
+        ("GET", "/api/audit-logs", None),
+    ],
+)
+async def test_a_publishable_key_neither_reads_nor_changes_anything_here(platform, method, path, body):
+    status, _, _ = await platform.ask(method, path, key=platform.first.publishable_key, json=body)
+    assert status == 403
+
+
+async def test_a_secret_key_makes_no_keys(platform):
+    body = {"kind": "secret_key", "name": "n"}
+    assert (await platform.ask("POST", "/api/api-keys", key=platform.first.secret_key, json=body))[0] == 403
+
+
+async def test_a_foreign_stores_key_reaches_nothing_of_the_first(platform):
+    first = platform.first.store_id
+    _, foreign = await platform.another_store()
+    for method, path in [("GET", "/api/config"), ("PUT", "/api/config"), ("GET", "/api/api-keys"), ("GET", "/api/users"),
+                         ("GET", "/api/audit-logs")]:  # fmt: skip
+        status, _, _ = await platform.ask(
+            method, path, key=foreign, params={"store_id": first}, json={} if method == "PUT" else None
+        )
+        assert status == 403, path
+    _, _, stores = await platform.ask("GET", "/api/stores", key=foreign)
+    assert first not in str(stores)
+    _, _, trail = await platform.ask("GET", "/api/audit-logs", key=foreign)
+    assert first not in str(trail)
+
+
+async def test_one_store_cannot_revoke_anothers_key(platform):
+    _, answer = await made(platform)
+    second, _ = await platform.another_store()
+    owner = (await platform.login())["access_token"]
+    path = f"/api/api-keys/{answer['api_key']['id']}"
+    assert (await platform.ask("DELETE", path, key=owner, params={"store_id": second}))[0] == 404
+    assert (await platform.ask("GET", "/api/config", key=answer["key"]))[0] == 200
