@@ -12,7 +12,7 @@ import msgspec
 import uvloop
 
 from recoup import __version__
-from recoup.demo.command import add_replay_arguments, replay
+from recoup.demo import command
 from recoup.kit import config
 from recoup.kit.errors import Failure
 
@@ -27,8 +27,7 @@ class FirstRun(msgspec.Struct):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; 0 when it went well, 1 when we know what went wrong."""
-    words = sys.argv[1:] if arguments is None else arguments
-    options = _parser(words[0] if words else "").parse_args(words)
+    options = _parser().parse_args(arguments)
     try:
         options.run(options)
     except Failure as failure:
@@ -39,8 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser(chosen: str) -> argparse.ArgumentParser:
-    """Every command; the options of `chosen` come from the module that runs it, which no other command loads."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="recoup", description="Real-time cart recovery.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -52,26 +50,17 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="run everything with simulated shoppers, and compare with the truth")
     demo.add_argument("--data", type=Path, help="folder that keeps everything (default: a new one, removed at the end)")
     demo.add_argument("--port", type=int, default=8080, help="the one public port (default: 8080)")
-    if chosen == "demo":
-        from recoup.demo import command
-
-        command.add_arguments(demo)
+    command.add_arguments(demo)
     demo.set_defaults(run=_demo)
-    recorded = commands.add_parser("replay", help="send recorded events, on the store's event clock")
-    if chosen == "replay":
-        from recoup.demo import replay
-
-        replay.add_arguments(recorded)
-    recorded.set_defaults(run=_replay)
+    replay = commands.add_parser("replay", help="send recorded events, on the store's event clock")
+    command.add_replay_arguments(replay)
+    replay.set_defaults(run=_replay)
     train = commands.add_parser("train", help="train, judge and maybe deploy a model now")
     train.add_argument("--url", default="http://127.0.0.1:8080", help="the platform (default: %(default)s)")
     train.add_argument("--key", required=True, help="a secret key of the store")
     train.set_defaults(run=_train)
     migrate = commands.add_parser("migrate", help="bring the database of every service up to date")
     migrate.set_defaults(run=_migrate)
-    replaying = commands.add_parser("replay", help="send recorded events to a running Recoup")
-    add_replay_arguments(replaying)
-    replaying.set_defaults(run=_replay)
     serve = commands.add_parser("serve", help="run one service, engines by URL from the settings")
     serve.add_argument("service")
     serve.set_defaults(run=_serve)
@@ -85,7 +74,6 @@ def _up(options: argparse.Namespace) -> None:
 
 
 def _demo(options: argparse.Namespace) -> None:
-    from recoup.demo import command
     from recoup.up import FIRST_RUN, After, House, Options, up
 
     async def story(house: House) -> After:
@@ -102,9 +90,7 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _replay(options: argparse.Namespace) -> None:
-    from recoup.demo import replay
-
-    uvloop.run(replay.run(options))
+    uvloop.run(command.replay(options))
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -124,12 +110,6 @@ def _migrate(_: argparse.Namespace) -> None:
 
     schemas = sorted({process.schema for process in PROCESSES.values() if process.schema is not None})
     migrate_now(config.load(Settings, os.environ).postgres_url, schemas)
-
-
-def _replay(options: argparse.Namespace) -> None:
-    from recoup.demo import replay
-
-    uvloop.run(replay(options))
 
 
 def _serve(options: argparse.Namespace) -> None:
