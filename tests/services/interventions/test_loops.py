@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+from tests.services.interventions.world import NOON, World, identified, opened, order, row, scored, table
+
 from recoup.kit.log.arrow import encode
 from recoup.kit.log.port import Outgoing
 from recoup.kit.runner import Runner
@@ -13,7 +15,6 @@ from recoup.messages.facts import Outcome
 from recoup.messages.topics import EVENTS_ENRICHED, PREDICTION_RESULTS
 from recoup.services.interventions.settings import Settings
 from recoup.services.interventions.wiring import build
-from tests.services.interventions.world import NOON, World, identified, opened, order, row, scored, table
 
 
 @asynccontextmanager
