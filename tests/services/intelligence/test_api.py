@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pyarrow as pa
@@ -17,7 +17,7 @@ from tests.services.intelligence.test_loader import load
 from recoup.kit.clock import ManualClock, SystemClock
 from recoup.kit.config import new_secret
 from recoup.kit.http import HttpSettings, create_app
-from recoup.kit.peers import IDENTITY_HEADER
+from recoup.kit.peers import IDENTITY_HEADER, Peers
 from recoup.kit.runner import Publisher
 from recoup.kit.tokens import Signer, Verifier
 from recoup.messages.access import GRANTS, Principal, Role, service_principal
@@ -62,9 +62,10 @@ class Shop:
 async def shop(engines: Engines, loader: Loader, valkey_url: str, tmp_path: Path) -> AsyncIterator[Shop]:
     seed = new_secret()
     signer = Signer(seed, SystemClock(), timedelta(minutes=5))
+    peers = cast("Peers", Platform())
     deps = Deps(
         member="one", postgres_url="", warehouse_url=loader.store.warehouse.url, valkey=engines.valkey, log=engines.log,
-        publish=Publisher(engines.log), clock=ManualClock(NOON), peers=Platform(), stores=StoreDirectory(Platform()),
+        publish=Publisher(engines.log), clock=ManualClock(NOON), peers=peers, stores=StoreDirectory(peers),
         signer=signer, public_url="", data=str(tmp_path),
     )  # fmt: skip
     service = build(deps, Settings())
@@ -212,9 +213,9 @@ async def test_another_store_sees_nothing_of_it(stories: None, shop: Shop):
 
 
 async def test_a_period_needs_an_offset_and_an_order(shop: Shop):
-    assert (await shop.get("/analytics/overview", **{"from": "2026-03-02T12:00:00"})).status_code == 400
+    assert (await shop.get("/analytics/overview", None, **{"from": "2026-03-02T12:00:00"})).status_code == 400
     both = {"from": "2026-03-02T12:00:00Z", "to": "2026-03-02T12:00:00Z"}
-    assert (await shop.get("/analytics/overview", **both)).status_code == 400
+    assert (await shop.get("/analytics/overview", None, **both)).status_code == 400
 
 
 async def test_training_rows_are_labelled_once_their_end_is_known(

@@ -16,7 +16,11 @@ create table if not exists carts (
     currency SimpleAggregateFunction(max, String),
     order_amount SimpleAggregateFunction(max, Int64),
     -- The newest row that is no order: (log_offset, occurred_at in ms, value, item count).
-    standing SimpleAggregateFunction(max, Tuple(UInt64, Int64, Int64, UInt32))
+    standing SimpleAggregateFunction(max, Tuple(UInt64, Int64, Int64, UInt32)),
+    -- What was in it when it was last left: (log_offset, product ids, quantities, prices, names).
+    contents SimpleAggregateFunction(
+        max, Tuple(UInt64, Array(String), Array(UInt32), Array(Int64), Array(String))
+    )
 )
 engine = AggregatingMergeTree
 order by (store_id, cart_id, number);
@@ -39,7 +43,10 @@ select
     maxIf(
         (log_offset, toUnixTimestamp64Milli(occurred_at), cart_value, events_processed.item_count),
         type != 'order_completed'
-    ) as standing
+    ) as standing,
+    maxIf(
+        (log_offset, items.product_id, items.quantity, items.price, items.name), type = 'cart_abandoned'
+    ) as contents
 from events_processed
 where cart_number > 0 and cart_id != ''
 group by store_id, cart_id, cart_number;

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from recoup.kit.clock import Clock, milliseconds, moment
 from recoup.messages.stores import StoreDirectory
 from recoup.services.intelligence.analytics.domain import (
+    FOR_EVER,
     Amount,
     Funnel,
     FunnelDay,
     Incremental,
+    Live,
     Overview,
     Period,
     Revenue,
@@ -17,6 +20,8 @@ from recoup.services.intelligence.analytics.domain import (
 )
 from recoup.services.intelligence.analytics.store import Store
 
+MINUTES = 15
+
 
 @dataclass(frozen=True, slots=True)
 class Analytics:
@@ -24,6 +29,7 @@ class Analytics:
 
     store: Store
     stores: StoreDirectory
+    clock: Clock
 
     async def overview(self, store_id: str, period: Period) -> Overview:
         settings = await self.stores.settings(store_id)
@@ -77,3 +83,26 @@ class Analytics:
             days=days,
             channels=await self.store.revenue_by_channel(store_id, period, settings.currency),
         )
+
+    async def live(self, store_id: str) -> Live:
+        """The last minutes on the store's clock."""
+        settings = await self.stores.settings(store_id)
+        as_of = milliseconds(self.clock.now()) if settings.clock == "wall" else await self.store.reached(store_id)
+        if as_of is None:
+            nothing = Amount(0, settings.currency)
+            return Live(
+                as_of=None, events_per_minute=[0] * MINUTES, open_carts=0, value_at_risk=nothing, abandoned_waiting=0
+            )
+        since = as_of - settings.recovery_days * 86_400_000
+        standing = await self.store.standing(store_id, since, settings.currency)
+        return Live(
+            as_of=moment(as_of), events_per_minute=await self.store.minutes(store_id, as_of, MINUTES),
+            open_carts=standing.open_carts, abandoned_waiting=standing.waiting,
+            value_at_risk=Amount(standing.value, settings.currency),
+        )  # fmt: skip
+
+    async def evaluate(self, store_id: str) -> Incremental:
+        """Compares the arms and keeps what was found."""
+        found = await self.incremental(store_id, FOR_EVER)
+        await self.store.record(store_id, found, self.clock.now())
+        return found

@@ -5,18 +5,18 @@ from typing import Annotated
 
 from litestar import Router, get
 from litestar.di import NamedDependency, Provide
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from recoup.kit.clock import milliseconds
 from recoup.kit.errors import Invalid, Problem
 from recoup.messages.access import Permission
 from recoup.services.intelligence.analytics.actions import Analytics
-from recoup.services.intelligence.analytics.domain import FOR_EVER, Funnel, Overview, Period, Revenue
+from recoup.services.intelligence.analytics.domain import FOR_EVER, Funnel, Live, Overview, Period, Revenue
 
 Since = Annotated[
-    datetime | None, Parameter(query="from", description="First moment, RFC 3339; the beginning if left out")
+    datetime | None, QueryParameter(name="from", description="First moment, RFC 3339; the beginning if left out")
 ]
-Until = Annotated[datetime | None, Parameter(query="to", description="Up to before this moment; the end if left out")]
+Until = Annotated[datetime | None, QueryParameter(name="to", description="Before this moment; the end if left out")]
 READ = {"permission": Permission.ANALYTICS_READ}
 
 
@@ -44,6 +44,12 @@ async def revenue(
     return await analytics.revenue(store_id, period(since, until))
 
 
+@get("/live", opt=READ)
+async def live(store_id: NamedDependency[str], analytics: NamedDependency[Analytics]) -> Live:
+    """The last minutes on the store's clock: events a minute, open carts, what is at risk."""
+    return await analytics.live(store_id)
+
+
 def period(since: datetime | None, until: datetime | None) -> Period:
     """Raises Invalid for a moment without an offset, and for an end that is not after the start."""
     found = Period(_moment("from", since, FOR_EVER.since), _moment("to", until, FOR_EVER.until))
@@ -64,7 +70,7 @@ def router(analytics: Analytics) -> Router:
     """The routes under /analytics."""
     return Router(
         "/analytics",
-        route_handlers=[overview, conversion, revenue],
+        route_handlers=[overview, conversion, revenue, live],
         tags=["analytics"],
         dependencies={"analytics": Provide(lambda: analytics, sync_to_thread=False)},
     )

@@ -160,6 +160,8 @@ class Spenders(Struct, frozen=True):
 
 
 RESAMPLES: Final = 4_000
+SUSPICIOUS: Final = 0.001
+"""Arms whose sizes are less likely than this are not to be compared."""
 _CHUNK: Final = 250
 
 

@@ -5,15 +5,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
+import msgspec
+import pyarrow as pa
 from msgspec import Struct
 
 from recoup.kit.warehouse import Value, Warehouse
 from recoup.services.intelligence.analytics.domain import (
+    MEASURES,
     Amount,
     FunnelDay,
+    Incremental,
     Period,
     RevenueChannel,
     RevenueDay,
@@ -147,6 +151,48 @@ _OTHER_CURRENCIES: Final = f"""
     order by currency
 """
 
+_REACHED: Final = (
+    "select toUnixTimestamp64Milli(max(occurred_at)) as at from events_processed where store_id = {store_id:String}"
+)
+
+_MINUTES: Final = f"""
+    select toInt64(intDiv({{as_of:Int64}} - toUnixTimestamp64Milli(occurred_at), 60000)) as ago,
+        {MEASURES["events"].sql} as events
+    from {_EVENTS}
+    group by ago
+"""
+
+# Carts as they stand: open ones that hold something; those abandoned within the window that nobody has ordered yet.
+_STANDING: Final = """
+    select
+        countIf(state = 'open' and standing.4 > 0) as open_carts,
+        countIf(state = 'waiting') as waiting,
+        sumIf(standing.3, state = 'waiting' and currency in ('', {currency:String})) as value
+    from (
+        select
+            max(c.standing) as standing, max(c.currency) as currency,
+            multiIf(
+                toUnixTimestamp64Milli(max(c.recovered_at)) > 0 or toUnixTimestamp64Milli(max(c.converted_at)) > 0
+                    or toUnixTimestamp64Milli(max(c.expired_at)) > 0, 'over',
+                toUnixTimestamp64Milli(max(c.abandoned_at)) = 0, 'open',
+                toUnixTimestamp64Milli(max(c.abandoned_at)) > {since:Int64}, 'waiting',
+                'over'
+            ) as state
+        from carts as c
+        where c.store_id = {store_id:String}
+        group by c.cart_id, c.number
+    )
+"""
+
+
+class _Reached(Struct, frozen=True):
+    at: int
+
+
+class _Minute(Struct, frozen=True):
+    ago: int
+    events: int
+
 
 class Standing(Struct, frozen=True):
     """Carts as they stand: how many are open, how many abandoned and still waited for, and what those are worth."""
@@ -154,6 +200,17 @@ class Standing(Struct, frozen=True):
     open_carts: int
     waiting: int
     value: int
+
+
+_EVALUATIONS: Final = pa.schema(
+    [
+        pa.field("store_id", pa.string()),
+        pa.field("evaluated_at", pa.timestamp("ms", "UTC")),
+        pa.field("currency", pa.string()),
+        *(pa.field(name, pa.int64()) for name in ("amount", "low", "high", "contacted_people", "held_out_people")),
+        *(pa.field(name, pa.float64()) for name in ("per_contacted_person", "per_held_out_person", "sample_ratio_p")),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +251,31 @@ class Store:
 
     async def revenue_by_channel(self, store_id: str, period: Period, currency: str) -> list[RevenueChannel]:
         return await self.warehouse.rows(RevenueChannel, _BY_CHANNEL, _scope(store_id, period, currency))
+
+    async def reached(self, store_id: str) -> int | None:
+        """The newest moment of the store's own events, in ms."""
+        (found,) = await self.warehouse.rows(_Reached, _REACHED, {"store_id": store_id})
+        return found.at or None
+
+    async def minutes(self, store_id: str, as_of: int, minutes: int) -> list[int]:
+        """Events in each of the last minutes, oldest first."""
+        period = Period(as_of - minutes * 60_000 + 1, as_of + 1)
+        rows = await self.warehouse.rows(_Minute, _MINUTES, {**_scope(store_id, period, ""), "as_of": as_of})
+        counts = {row.ago: row.events for row in rows}
+        return [counts.get(ago, 0) for ago in reversed(range(minutes))]
+
+    async def standing(self, store_id: str, abandoned_since: int, currency: str) -> Standing:
+        """Carts as they stand."""
+        period = Period(abandoned_since, 0)
+        (found,) = await self.warehouse.rows(Standing, _STANDING, _scope(store_id, period, currency))
+        return found
+
+    async def record(self, store_id: str, found: Incremental, at: datetime) -> None:
+        """Keeps what an evaluation found; a second one of the same moment replaces the first."""
+        row = {"store_id": store_id, "evaluated_at": at, **msgspec.structs.asdict(found)}
+        await self.warehouse.insert(
+            "holdout_evaluations", pa.Table.from_pylist([row], schema=_EVALUATIONS), token=f"holdout:{store_id}:{at}"
+        )
 
 
 def _scope(store_id: str, period: Period, currency: str) -> dict[str, Value]:

@@ -33,6 +33,10 @@ class _Version(Struct, frozen=True):
     version: int
 
 
+class _Month(Struct, frozen=True):
+    name: str
+
+
 class _Count(Struct, frozen=True):
     log_partition: int
     log_offset: int
@@ -124,6 +128,19 @@ class Store:
         )
         return {Position(row.log_partition, row.log_offset, row.month): row.rows for row in counts}
 
-    async def optimize(self, table: str) -> None:
-        """Merges what can be merged and drops what is past its lifetime."""
+    async def drop_until(self, table: str, month: int) -> int:
+        """Drops the months up to and with `month` (202601); returns how many there were."""
+        months = await self.warehouse.rows(
+            _Month,
+            "select distinct partition as name from system.parts"
+            " where active and database = currentDatabase() and table = {table:String}"
+            " and toUInt32OrZero(partition) <= {month:UInt32}",
+            {"table": table, "month": month},
+        )
+        for found in months:
+            await self.warehouse.execute(f"alter table {table} drop partition {found.name}")
+        return len(months)
+
+    async def merge(self, table: str) -> None:
+        """Makes one row of those that mean the same."""
         await self.warehouse.execute(f"optimize table {table} final")
