@@ -90,7 +90,7 @@ async def play(stage: "Stage", start: datetime, end: datetime) -> None:
 
 @dataclass(slots=True)
 class Stage:
-    """What is still to happen, and what has been moved by messages."""
+    """What is still to happen, and what messages have moved."""
 
     client: Client
     by_email: dict[str, Shopper]
@@ -124,8 +124,7 @@ class Stage:
         await self.client.send([clock_event(end)])
         self.sent += len(events)
         await caught_up(self.client, end)
-        for mail in await self._new_mails():
-            await self._react(mail, end)
+        await asyncio.gather(*(self._react(mail, end) for mail in await self._new_mails()))
 
     def _due(self, end: datetime) -> Sequence[Event]:
         due: list[Event] = []
