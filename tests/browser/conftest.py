@@ -23,7 +23,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 CHROMIUM = Path(os.environ.get("RECOUP_TEST_CHROMIUM", "/usr/bin/chromium"))
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-PATIENCE_SECONDS = 90
+PATIENCE_SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Installation:
     admin_password: str
     store_id: str
     secret_key: str
+    publishable_key: str
 
     def send(self, method: str, path: str, body: object) -> None:
         headers = {"Authorization": f"Bearer {self.secret_key}", "Content-Type": "application/json"}

@@ -1,5 +1,6 @@
 // Live data: reads each source of a screen at its own pace and keeps the last good answer when a later one fails.
 
+const LONGEST_REST = 5_000;
 const SLOWEST = 30_000;
 
 /** Follows `sources` ({name: {read, every}}); calls `changed(snapshot)` with {name: {data, problem, at}}. Returns stop and refresh. */
@@ -19,9 +20,9 @@ export function follow(sources, changed) {
       (problem) => note(name, { problem }),
     );
     if (control.signal.aborted || !every) return;
-    // What takes long to answer is asked less often: a reading costs at most a fourth of the time.
-    const rest = Math.max(every, 3 * (performance.now() - asked));
-    const pause = Math.min(failed ? every * 2 ** (failures + 1) : rest, SLOWEST);
+    // What takes long to answer is asked less often, so that a busy machine isn't kept busy by being watched.
+    const rest = Math.max(every, Math.min(2 * (performance.now() - asked), LONGEST_REST));
+    const pause = failed ? Math.min(every * 2 ** (failures + 1), SLOWEST) : rest;
     timers[name] = setTimeout(() => ask(name, failed ? failures + 1 : 0), pause);
   }
 

@@ -34,6 +34,7 @@ export function meaning({ known, unequal, low, high, contacted, heldOut }) {
   const groups = `${plural(contacted, "person", "people")} chosen for a message, ${count(heldOut)} deliberately left alone`;
   if (unequal)
     return `Not to be trusted: the sizes of the two groups (${groups}) are too far from what chance gives. Look for people who are counted in the wrong one.`;
+  if (low === 0 && high === 0) return `Nobody of the two groups has ordered yet (${groups}).`;
   if (low > 0)
     return `What our messages brought in beyond what would have come anyway (${groups}). The whole interval lies above zero: the effect is real.`;
   if (high < 0)
