@@ -9,15 +9,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
+import asyncpg
 import pytest
+import pytest_asyncio
 from granian.constants import Interfaces
 from granian.server.embed import Server
 from yarl import URL
 
 from recoup.kit.clock import SystemClock
 from recoup.kit.config import Secret, new_secret
+from recoup.kit.embedded import Postgres
 from recoup.kit.http import HttpSettings, create_app
 from recoup.kit.log.open import open_log
 from recoup.kit.migrate import migrate
@@ -34,6 +38,7 @@ from recoup.services.platform.settings import Settings
 from recoup.services.platform.wiring import build
 
 BODY_LIMIT = 300_000
+NAMES = ("pipeline", "ai", "interventions", "intelligence", "monitoring", "scheduler")
 App = Callable[..., Awaitable[None]]
 
 
@@ -157,18 +162,17 @@ def make_deps(database: str, valkey_url: str, peers: dict[str, str], data: Path,
     )  # fmt: skip
 
 
-@pytest.fixture
-async def platform(database: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Platform]:
+@asynccontextmanager
+async def installed(database: str, valkey_url: str, data: Path) -> AsyncGenerator[Platform]:
+    """The platform on these engines, from its first start on."""
     await migrate(database, ["platform"])
     async with AsyncExitStack() as stack:
         seed = new_secret()
         peer = Peer("", echo)
         peer.url = await stack.enter_async_context(listening(peer))
         port = free_port()
-        names = ("pipeline", "ai", "interventions", "intelligence", "monitoring", "scheduler")
-        addresses = {**dict.fromkeys(names, peer.url), "platform": f"http://127.0.0.1:{port}"}
-        deps = make_deps(database, valkey_url, addresses, tmp_path, seed, f"http://127.0.0.1:{port}")
-        await deps.valkey.flushall()
+        addresses = {**dict.fromkeys(NAMES, peer.url), "platform": f"http://127.0.0.1:{port}"}
+        deps = make_deps(database, valkey_url, addresses, data, seed, f"http://127.0.0.1:{port}")
         service = build(deps, Settings(body_limit_bytes=BODY_LIMIT))
         for stop in (deps.valkey.aclose, deps.peers.close, deps.log.close, *service.on_stop):
             stack.push_async_callback(stop)
@@ -176,6 +180,36 @@ async def platform(database: str, valkey_url: str, tmp_path: Path) -> AsyncItera
             await start()
         verifier = Verifier(seed, Principal, deps.clock)
         url = await stack.enter_async_context(listening(create_app(service, HttpSettings(), verifier.verify), port))
-        first = json.loads((tmp_path / "first-run.json").read_text())
+        first = json.loads((data / "first-run.json").read_text())
         http = await stack.enter_async_context(aiohttp.ClientSession())
         yield Platform(url, FirstRun(**first), peer, deps, service, http, verifier)
+
+
+@pytest.fixture
+def deps_of() -> Callable[..., Deps]:
+    """Dependencies for a platform that a test starts by itself."""
+    return make_deps
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(
+    postgres: Postgres, valkey_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Platform]:
+    """One installation for all tests of a module, which therefore leave it as they found it or add to it."""
+    name = f"platform_{uuid4().hex}"
+    connection = await asyncpg.connect(postgres.url)
+    try:
+        await connection.execute(f'create database "{name}" strategy file_copy')
+        async with installed(postgres.url_of(name), valkey_url, tmp_path_factory.mktemp("data")) as platform:
+            yield platform
+        await connection.execute(f'drop database "{name}" with (force)')
+    finally:
+        await connection.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def platform(running: Platform) -> Platform:
+    running.peer.app = echo
+    running.deps.peers.addresses.update(dict.fromkeys(NAMES, running.peer.url))  # pyright: ignore[reportAttributeAccessIssue] - a dict here
+    await running.deps.valkey.flushall()
+    return running

@@ -4,35 +4,36 @@ import pytest
 
 from recoup.services.platform.access import domain
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 @pytest.mark.parametrize("kind", ["secret_key", "publishable_key"])
-def test_a_key_has_its_prefix_a_fixed_length_and_a_checksum(kind):
+async def test_a_key_has_its_prefix_a_fixed_length_and_a_checksum(kind):
     keys = {domain.spelled(kind, bytes([number]) * 32) for number in range(256)}
     assert len(keys) == 256
     assert {len(key) for key in keys} == {len(domain.PREFIXES[kind]) + 49}
     assert all(domain.plausible(key) for key in keys)
 
 
-def test_a_mistyped_key_is_told_from_a_real_one_without_asking():
+async def test_a_mistyped_key_is_told_from_a_real_one_without_asking():
     key = domain.spelled("secret_key", b"\x07" * 32)
     for place in range(len(key)):
         wrong = key[:place] + ("x" if key[place] != "x" else "y") + key[place + 1 :]
         assert not domain.plausible(wrong), wrong
 
 
-async def made(platform, kind="secret_key", **options):
+async def made(platform, kind="secret_key"):
     owner = (await platform.login())["access_token"]
-    status, _, answer = await platform.ask(
-        "POST", "/api/api-keys", key=owner, json={"kind": kind, "name": "n"}, **options
-    )
+    body, params = {"kind": kind, "name": "n"}, {"store_id": platform.first.store_id}
+    status, _, answer = await platform.ask("POST", "/api/api-keys", key=owner, json=body, params=params)
     assert status == 201, answer
     return owner, answer
 
 
 async def test_a_new_key_works_at_once_and_is_never_shown_again(platform):
-    owner, answer = await made(platform)
+    _, answer = await made(platform)
     assert (await platform.ask("GET", "/api/config", key=answer["key"]))[0] == 200
-    _, _, page = await platform.ask("GET", "/api/api-keys", key=owner)
+    _, _, page = await platform.ask("GET", "/api/api-keys", key=platform.first.secret_key)
     assert answer["key"].startswith(page["keys"][0]["prefix"])
     assert answer["key"] not in str(page)
 
@@ -40,7 +41,7 @@ async def test_a_new_key_works_at_once_and_is_never_shown_again(platform):
 async def test_a_revoked_key_opens_nothing(platform):
     owner, answer = await made(platform)
     assert (await platform.ask("GET", "/api/config", key=answer["key"]))[0] == 200
-    path = f"/api/api-keys/{answer['api_key']['id']}"
+    path = f"/api/api-keys/{answer['api_key']['id']}?store_id={platform.first.store_id}"
     assert (await platform.ask("DELETE", path, key=owner))[0] == 204
     assert (await platform.ask("GET", "/api/config", key=answer["key"]))[0] == 401
     assert (await platform.ask("DELETE", path, key=owner))[0] == 404
@@ -83,8 +84,8 @@ async def test_a_secret_key_makes_no_keys(platform):
 async def test_a_foreign_stores_key_reaches_nothing_of_the_first(platform):
     first = platform.first.store_id
     _, foreign = await platform.another_store()
-    for method, path in [("GET", "/api/config"), ("PUT", "/api/config"), ("GET", "/api/api-keys"), ("GET", "/api/users"),
-                         ("GET", "/api/audit-logs")]:  # fmt: skip
+    reads = [("GET", f"/api/{name}") for name in ("config", "api-keys", "users", "audit-logs")]
+    for method, path in [*reads, ("PUT", "/api/config")]:
         status, _, _ = await platform.ask(
             method, path, key=foreign, params={"store_id": first}, json={} if method == "PUT" else None
         )

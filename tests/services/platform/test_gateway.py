@@ -11,6 +11,7 @@ from litestar import Router, get
 from recoup.kit.errors import Invalid
 from recoup.kit.http import HttpSettings, create_app
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 BODY_LIMIT = 300_000  # as in conftest
 
 

@@ -6,6 +6,8 @@ import json
 import aiohttp
 import pytest
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 def socket(platform, path: str, **options):
     return platform.http.ws_connect(platform.url + path, **options)

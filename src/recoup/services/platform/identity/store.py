@@ -9,11 +9,10 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from recoup.kit.config import Secret
+from recoup.kit.config import Secret, new_secret
 from recoup.kit.ids import new_id
 from recoup.kit.postgres import Postgres
 from recoup.kit.postgres import Session as Transaction
-from recoup.kit.config import new_secret
 from recoup.kit.valkey import Valkey, settled
 from recoup.messages.access import Role
 from recoup.messages.keys import RATE_LIMIT

@@ -7,7 +7,7 @@ from zoneinfo import available_timezones
 from msgspec import Struct
 
 from recoup.kit.errors import Problem
-from recoup.messages.access import Permission, Role
+from recoup.messages.access import Permission
 from recoup.messages.stores import StoreSettings
 
 
@@ -24,7 +24,7 @@ class Membership(Struct, frozen=True, kw_only=True):
 
     store_id: str
     name: str
-    role: Role | str
+    role: str
 
 
 def problems(settings: StoreSettings) -> Sequence[Problem]:
