@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from httpx import ASGITransport, AsyncClient
-from tests.services.interventions.world import NOON, SEED, SHOP, World, identified, scored
+from tests.services.interventions.world import NOON, SEED, SHOP, World, identified, order, scored
 
 from recoup.kit.http import HttpSettings, create_app
 from recoup.kit.tokens import Signer, Verifier
@@ -45,7 +45,9 @@ async def test_a_decision_can_be_looked_up_with_everything_that_followed(world: 
     identity = await sent(world)
     page = (await client.get("/interventions?limit=10")).json()
     assert [(each["id"], each["status"], len(each["rules"])) for each in page["items"]] == [(identity, "delivered", 8)]
+    await world.happen(order(at=NOON + timedelta(hours=1)))
     story = (await client.get(f"/interventions/{identity}")).json()
+    assert [each["order_id"] for each in story["conversions"]] == ["order-1"]
     assert story["delivery"]["status"] == "delivered"
     assert [each["kind"] for each in story["touches"]] == ["delivered"]
     assert (await client.get("/interventions?status=cancelled")).json()["items"] == []

@@ -5,12 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from recoup.kit.postgres import Postgres, Session
 from recoup.messages.facts import ConversionRecorded
 from recoup.services.interventions.announcements.store import announce
 from recoup.services.interventions.attribution.domain import Decided, Order
+
+
+class _Kept(Struct, frozen=True):
+    conversion: dict[str, object]
 
 
 class _Last(Struct, frozen=True):
@@ -116,14 +121,10 @@ class Orders:
         return added > 0
 
     async def of_intervention(self, store_id: str, intervention_id: UUID) -> list[ConversionRecorded]:
-        return await self.postgres.rows(
-            ConversionRecorded,
-            """
-            select r.* from conversions c, jsonb_to_record(c.conversion) as r (id text, store_id text, occurred_at text,
-                order_id text, person_id text, cart_id text, amount bigint, currency text, intervention_id text,
-                outcome text, attributed boolean, channel text)
-            where c.store_id = $1 and c.intervention_id = $2
-            """,
+        rows = await self.postgres.rows(
+            _Kept,
+            "select conversion from conversions where store_id = $1 and intervention_id = $2",
             store_id,
             intervention_id,
         )
+        return [msgspec.convert(row.conversion, ConversionRecorded) for row in rows]
