@@ -77,7 +77,7 @@ def recomputed(events: list[dict[str, Any]], abandoned: dict[str, Any]) -> dict[
 
 
 def history(build: SimpleNamespace, seed: int) -> list[dict[str, Any]]:
-    """A few hundred events of a dozen carts and people, in order of the log, with late ones, orders and abandonments."""
+    """Some hundred events of a dozen carts and people, in order of the log, with late ones, orders, abandonments."""
     chance, events, minute = random.Random(seed), [], 0.0
     kinds = [*sorted(PAGES), *sorted(EDITS), *DEPTH, "coupon_entered", "exit_intent"]
     for number in range(400):

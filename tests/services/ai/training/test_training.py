@@ -24,7 +24,7 @@ def carts(
     bought = chance.random(count) < p
     rows = []
     for place in range(count):
-        features = {
+        features: dict[str, float | None] = {
             "checkout_depth": float(depth[place]),
             "orders_before": float(orders[place]),
             "pages": float(pages[place]),
@@ -34,7 +34,8 @@ def carts(
         rows.append({
             "prediction_id": f"p{place}", "store_id": "s1", "cart_id": f"c{place}", "cart_number": 1,
             "occurred_at": build.noon + timedelta(minutes=place), "features": msgspec.json.encode(features).decode(),
-            "outcome": "contact" if contact[place] else "held_out", "converted": int(bought[place]), "order_amount": 100,
+            "outcome": "contact" if contact[place] else "held_out", "converted": int(bought[place]),
+            "order_amount": 100,
         })  # fmt: skip
     return pa.Table.from_pylist(rows, schema=build.outcomes)
 

@@ -7,6 +7,7 @@ proves that the prediction was published, and a repeated batch neither counts no
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 from uuid import UUID
 
 import msgspec
@@ -66,7 +67,7 @@ class Features:
         return found
 
     async def find(self, store_id: str, cart_id: str, now: datetime) -> Looked | None:
-        """The same, None where nothing is known. On a store's own clock that runs ahead of ours, as of the last event."""
+        """The same, None where nothing is known; where the store's clock is ahead of ours, as of the last event."""
         states, (kept,) = await self.store.records([cart_key(store_id, cart_id)])
         cart, who = visit(states[0]), shopper(kept)
         if cart.offset < 0:
@@ -88,7 +89,7 @@ class Features:
         wanted = [
             (
                 str(row["store_id"]),
-                _shopper_of(row, shopper(advanced.shoppers[owner])),
+                _shopper_of(row, shopper(advanced.shoppers[int(owner)])),
                 one.cart,
                 milliseconds(row["occurred_at"]),
             )
@@ -114,7 +115,7 @@ class Features:
                 cart=cart,
                 session=_begun(visit(known[session])),
                 orders=_history(who, history),
-            )  # fmt: skip
+            )
             for (_, who, cart, at), session, history in zip(wanted, sessions, orders, strict=True)
         ]
 
@@ -144,8 +145,8 @@ def _abandoned(row: dict[str, object], who: Shopper, seen: Observed) -> Abandone
         "anonymous_id": who.anonymous_id or None, "session_id": who.session_id or None,
     }  # fmt: skip
     return Abandoned(
-        event_id=str(UUID(bytes=row["event_id"])), store_id=str(row["store_id"]), occurred_at=moment(seen.now),
-        cart=msgspec.convert(cart, Cart), features=compute(seen),
+        event_id=str(UUID(bytes=cast("bytes", row["event_id"]))), store_id=str(row["store_id"]),
+        occurred_at=moment(seen.now), cart=msgspec.convert(cart, Cart), features=compute(seen),
     )  # fmt: skip
 
 

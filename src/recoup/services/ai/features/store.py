@@ -1,7 +1,8 @@
 """Valkey side of the features: packed records of carts and sessions, and the orders of people. Decides nothing.
 
-A record is written whole by the one consumer that owns its partition; what it has taken in is remembered inside it, so a
-repeated write changes nothing. Orders are members of a sorted set by time: adding one twice, from any process, adds one.
+A record is written whole by the one consumer that owns its partition; what it has taken in is remembered inside it, so
+a repeated write changes nothing. Orders are members of a sorted set by time: adding one twice, from any process, adds
+one.
 """
 
 from collections.abc import Sequence
@@ -77,7 +78,7 @@ class Store:
         keys = [USER_FEATURES.key(store_id=store_id, user_id=person_id) for store_id, person_id, _ in wanted]
         until = [str(at) for _, _, at in wanted]
         answer = await settled(self.valkey.eval(_ORDERS, len(keys), *keys, *until))
-        return [_orders(cast("list[bytes]", found)) for found in cast("list[list[bytes]]", answer)]
+        return [_orders(found) for found in cast("list[list[bytes]]", answer)]
 
 
 def _lifetime(pattern: KeyPattern) -> str:

@@ -1,4 +1,4 @@
-"""Which model serves a store now: loaded models in memory, kept fresh from the registry without anyone waiting for it."""
+"""Which model serves a store now: models in memory, kept fresh from the registry without anyone waiting for it."""
 
 import asyncio
 from collections import OrderedDict
@@ -18,7 +18,7 @@ PRIOR = Prior()
 
 @dataclass(slots=True)
 class Serving:
-    """The live model of each store. A refresh runs beside the answers; while the registry is away, what is known serves on."""
+    """The live model of each store. A refresh runs beside the answers; without the registry, the known serves on."""
 
     store: Store
     artifacts: Artifacts

@@ -97,7 +97,7 @@ class Term(Struct, frozen=True):
 
 
 BASE_RATE: Final = 0.25
-"""What an ordinary abandoned cart is given. Deliberately round: it is a starting point to be replaced, not a finding."""
+"""What an ordinary abandoned cart is given. Deliberately round: a starting point to be replaced, not a finding."""
 PRIOR_CONFIDENCE: Final = 0.2
 TERMS: Final = (
     Term("checkout_depth", 0.45, 0.5, "each step towards paying is a step most lookers never take"),

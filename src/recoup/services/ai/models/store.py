@@ -1,4 +1,4 @@
-"""The registry in PostgreSQL: models, which one is live, and the history of that. Artefacts are files named by their digest."""
+"""The registry in PostgreSQL: models, which is live, and the history of that. Artefacts are files named by digest."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from recoup.kit.postgres import Postgres, Session
 from recoup.services.ai.models.domain import Model, Status
 
 _COLUMNS: Final = (
-    "version, store_id, status, created_at, artifact_digest, training_digest, features_digest, features, metrics, champion,"
-    " champion_version, verdict"
+    "version, store_id, status, created_at, artifact_digest, training_digest, features_digest, features, metrics,"
+    " champion, champion_version, verdict"
 )
 _OF_STORE: Final = f"select {_COLUMNS} from models where store_id = $1"  # noqa: S608 - our own list of columns
 
@@ -63,7 +63,8 @@ class Store:
                 f"insert into models ({_COLUMNS}) values"  # noqa: S608 - our own list of columns
                 " ($1, $2, 'candidate', $3, $4, $5, $6, $7, $8, $9, $10, $11) on conflict (version) do nothing",
                 model.version, model.store_id, model.created_at, model.artifact_digest, model.training_digest,
-                model.features_digest, model.features, model.metrics, model.champion, model.champion_version, model.verdict,
+                model.features_digest, model.features, model.metrics, model.champion, model.champion_version,
+                model.verdict,
             )  # fmt: skip
             if not added:
                 return

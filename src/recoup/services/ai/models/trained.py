@@ -1,8 +1,9 @@
 """A trained model in ONNX Runtime. Loads the runtime only when there is a model to run; trains nothing.
 
-What the graph doesn't say travels in its metadata, under `recoup`: the columns in order, the calibration and what is typical.
-Calibration is one step after the graph: with p from the graph, the answer is sigmoid(slope * logit(p) + shift). A column
-that is no feature of ours but a condition (`contacted`) is held at zero: we ask who comes back without being contacted.
+What the graph doesn't say travels in its metadata, under `recoup`: the columns in order, the calibration and what is
+typical. Calibration is one step after the graph: with p from it, the answer is sigmoid(slope * logit(p) + shift).
+A column that is no feature of ours but a condition (`contacted`) is held at zero: we ask who comes back without being
+contacted.
 """
 
 from collections.abc import Sequence

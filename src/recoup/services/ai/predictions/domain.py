@@ -27,9 +27,9 @@ class Prediction(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     cart_id: str | None = None
     probability: float
-    """Of an order within the recovery window, without our doing; 0–1, calibrated where a trained model answers."""
+    """Of an order within the recovery window, without our doing; 0 to 1, calibrated where a trained model answers."""
     confidence: float
-    """How far the probability rests on this shop's own outcomes, 0–1; low for the prior."""
+    """How far the probability rests on this shop's own outcomes, 0 to 1; low for the prior."""
     recommended_action: Action
     recommended_discount: int | None = None
     """Percent, with action `discount`."""
@@ -53,8 +53,8 @@ class Advice(NamedTuple):
 def advise(probability: float, features: Mapping[str, float | None], discount_percent: int) -> Advice:
     """The action with the highest expected extra margin, and none where none pays.
 
-    The extra chance of each action is a stated assumption until uplift is measured: a reminder moves 3 of 100 who would
-    not have come, urgency 5 of those who were paying already, a discount from 4 to 24 by how much price matters to them.
+    The extra chance of each action is a stated assumption until uplift is measured: a reminder moves 3 of 100 who
+    would not have come, urgency 5 of those who were paying already, a discount 4 to 24 by how much price matters.
     """
     value = features.get("cart_value") or 0
     paying = (features.get("checkout_depth") or 0) >= 2  # noqa: PLR2004 - checkout started, see the definition
@@ -86,7 +86,7 @@ def advise(probability: float, features: Mapping[str, float | None], discount_pe
 
 
 def _price_matters(features: Mapping[str, float | None]) -> float:
-    """0–1: a coupon tried just now says most, past orders next; nothing known is a little."""
+    """0 to 1: a coupon tried just now says most, past orders next; nothing known is a little."""
     if features.get("coupon_attempts"):
         return 1.0
     past = features.get("price_sensitivity")

@@ -1,4 +1,4 @@
-"""Training a store's model: fetch what became of the carts, fit apart, judge, register, and let the better one serve."""
+"""Training a store's model: fetch what became of the carts, fit apart, judge, register, let the better one serve."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -123,10 +123,8 @@ class Training:
         plan = Plan(held=list(data.held), budget_seconds=self.limits.seconds / 4)
         fitted = await fit_apart(data, answers, plan, tell, limit=self.limits.seconds)
         model = await self._registered(store_id, data, fitted, champion.version, by)
-        return (
-            f"{model.version} {'serves now' if model.status is Status.LIVE else 'was refused'}: {model.verdict}",
-            model.version,
-        )
+        fate = "serves now" if model.status is Status.LIVE else "was refused"
+        return f"{model.version} {fate}: {model.verdict}", model.version
 
     async def _registered(self, store_id: str, data: Dataset, fitted: Fitted, champion: str, by: str) -> Model:
         now = self.clock.now()
@@ -135,8 +133,9 @@ class Training:
         model = Model(
             version=_version(now), store_id=store_id,
             status=Status.LIVE if verdict.promoted else Status.REFUSED, created_at=now, artifact_digest=digest,
-            training_digest=data.digest, features_digest=DIGEST, features=list(data.names), metrics=fitted.report.metrics,
-            champion=fitted.report.champion, champion_version=champion, verdict=verdict.why,
+            training_digest=data.digest, features_digest=DIGEST, features=list(data.names),
+            metrics=fitted.report.metrics, champion=fitted.report.champion, champion_version=champion,
+            verdict=verdict.why,
         )  # fmt: skip
         if verdict.promoted:
             await self.serving.loaded(model)

@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Literal
 from uuid import UUID
 
 from msgspec import Struct
 
 from recoup.kit.errors import Conflict, Missing
 from recoup.kit.postgres import Postgres
-
-_COLUMNS: Final = "id, store_id, status, by, started_at, finished_at, step, result, version"
 
 
 class Run(Struct, frozen=True, kw_only=True):
@@ -45,7 +43,7 @@ class Store:
             found = await session.find(
                 Run,
                 "insert into training_runs (id, store_id, status, member, by, started_at)"
-                f" values ($1, $2, 'running', $3, $4, $5) on conflict do nothing returning {_COLUMNS}",
+                " values ($1, $2, 'running', $3, $4, $5) on conflict do nothing returning *",
                 run_id, store_id, self.member, by, at,
             )  # fmt: skip
         if found is None:
@@ -71,9 +69,9 @@ class Store:
         """Raises Missing for no such run."""
         found = await self.postgres.find(
             Run,
-            f"select {_COLUMNS} from training_runs where store_id = $1 and id = $2",
+            "select * from training_runs where store_id = $1 and id = $2",
             store_id,
-            run_id,  # noqa: S608
+            run_id,
         )
         if found is None:
             raise Missing(f"no training {run_id}")

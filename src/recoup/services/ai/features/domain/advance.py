@@ -1,8 +1,9 @@
-"""Advances the records of carts by a batch of events, in columns; says which carts were abandoned and how they stood then.
+"""Advances the records of carts by a batch of events, in columns; says which were abandoned and how they stood then.
 
-Rows of one cart keep their order. A batch is cut where a cart's record is looked at (its abandonment) or begins anew (its
-order, its expiry); each round of `advance` takes every cart one cut further, so that the work is per batch and not per row.
-Rows that a record has already taken in, by the log position it remembers, are left out: a repeated batch changes nothing.
+Rows of one cart keep their order. A batch is cut where a cart's record is looked at (its abandonment) or begins anew
+(its order, its expiry); each round of `advance` takes every cart one cut further, so that the work is per batch and not
+per row. Rows that a record has already taken in, by the log position it remembers, are left out: a repeated batch
+changes nothing.
 """
 
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ class Abandonment(NamedTuple):
 
 
 def advance(states: States, rows: Rows) -> list[Abandonment]:
-    """Takes the rows into the records, in place; the abandonments among the rows that were new, in order of their rows."""
+    """Takes the rows into the records, in place; the abandonments among those that were new, in order."""
     elsewhere = rows.partition != states["partition"][rows.subject]
     new = np.flatnonzero(elsewhere | (rows.offset > states["offset"][rows.subject]))
     order = new[np.argsort(rows.subject[new], kind="stable")]
@@ -103,9 +104,9 @@ def advance(states: States, rows: Rows) -> list[Abandonment]:
         part = np.flatnonzero(round_of == number)
         ended = part[_take_in(states, sorted_rows.take(part))]
         abandoned = ended[sorted_rows.kind[ended] == _ABANDONED]
-        found += [
-            Abandonment(int(order[place]), visit(states[sorted_rows.subject[place]])) for place in abandoned.tolist()
-        ]
+        for place in abandoned.tolist():
+            cart = states[int(sorted_rows.subject[place])]
+            found.append(Abandonment(int(order[place]), visit(cart)))
         over = ended[sorted_rows.closes[ended] | (sorted_rows.kind[ended] == _EXPIRED)]
         begin_anew(states, sorted_rows.subject[over])
     return sorted(found, key=lambda one: one.row)
@@ -143,7 +144,7 @@ def _take_in(states: States, rows: Rows) -> Places:
 
 
 def _take_times(states: States, rows: Rows, starts: Places, ends: Places) -> None:
-    """First and last activity, dwell and returns; time never runs backwards inside a cart, whatever the order of its rows."""
+    """First and last activity, dwell, returns; time never runs backwards inside a cart, however its rows came."""
     carts, length = rows.subject[starts], len(rows.subject)
     active = _ACTIVE_TABLE[rows.kind]
     first = np.minimum.reduceat(np.where(active, np.arange(length), length), starts)
@@ -180,7 +181,8 @@ def _take_last_known(states: States, rows: Rows, starts: Places) -> None:
     carts = rows.subject[starts]
     holds = rows.number > 0
     for name, column in (
-        ("number", rows.number), ("cart_value", rows.value), ("item_count", rows.items), ("average_item_price", rows.price),
+        ("number", rows.number), ("cart_value", rows.value), ("item_count", rows.items),
+        ("average_item_price", rows.price),
     ):  # fmt: skip
         _overwrite(states, name, carts, column, _last(holds & (column != UNKNOWN), starts))
     active = _ACTIVE_TABLE[rows.kind]

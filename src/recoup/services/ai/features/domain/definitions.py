@@ -6,10 +6,12 @@ holds exactly what was known at the moment of the decision.
 
 import hashlib
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import reduce
 from typing import Final
 
 from msgspec import Struct
@@ -60,6 +62,10 @@ class Observed(Struct, frozen=True, kw_only=True):
     """Oldest first; None where nobody knows who the shopper is."""
 
 
+Computation = Callable[[Observed], float | None]
+Names = tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
     """One feature. `revision` grows when the meaning of `compute` changes, and with it the definition's digest."""
@@ -70,7 +76,7 @@ class Definition:
     type: Type
     kind: Kind
     source: str
-    compute: Callable[[Observed], float | None]
+    compute: Computation
     depends: tuple[str, ...] = ()
     freshness: timedelta = timedelta(seconds=2)
     """How long after an event its effect shows at the latest, in ordinary running."""
@@ -82,34 +88,33 @@ class Definition:
     @property
     def digest(self) -> str:
         """The same for the same definition, for ever."""
-        text = "\x1f".join(map(str, (
-            self.name, self.type, self.kind, self.source, self.depends, self.low, self.high, self.categories, self.revision,
-        )))  # fmt: skip
+        bounds, parts = (self.low, self.high), (self.depends, self.categories)
+        text = "\x1f".join(map(str, (self.name, self.type, self.kind, self.source, *bounds, *parts, self.revision)))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _of_cart(read: Callable[[Visit], float]) -> Callable[[Observed], float | None]:
+def _of_cart(field: str) -> Computation:
     """A value of the cart's record; missing while it says so or there is no record."""
 
     def compute(seen: Observed) -> float | None:
-        if seen.cart is None:
-            return None
-        value = read(seen.cart)
+        value: int = UNKNOWN if seen.cart is None else getattr(seen.cart, field)
         return None if value == UNKNOWN else value
 
     return compute
 
 
-def _of_both(read: Callable[[Visit], float], join: Callable[[float, float], float] = lambda a, b: a + b):  # noqa: ANN202 - as above
+def _of_both(read: Callable[[Visit], float], join: Callable[[float, float], float] = operator.add) -> Computation:
     """A value of the whole visit: what happened with the cart's id and, in the same session, without it."""
 
     def compute(seen: Observed) -> float | None:
         parts = [read(part) for part in (seen.cart, seen.session) if part is not None]
-        if not parts:
-            return None
-        return parts[0] if len(parts) == 1 else join(parts[0], parts[1])
+        return reduce(join, parts) if parts else None
 
     return compute
+
+
+def _summed(field: str) -> Computation:
+    return _of_both(operator.attrgetter(field))
 
 
 def _since_activity(seen: Observed) -> float | None:
@@ -123,7 +128,7 @@ def _since_abandonment(seen: Observed) -> float | None:
     return max(0, seen.now - seen.cart.abandoned_at) / 1000
 
 
-def _known_or(name: str) -> Callable[[Observed], float | None]:
+def _known(name: str) -> Computation:
     """What the cart's rows say, or else the session's: device, traffic source, local time."""
 
     def compute(seen: Observed) -> float | None:
@@ -165,96 +170,85 @@ def _value_to_usual(seen: Observed) -> float | None:
     return seen.cart.cart_value / usual
 
 
-_CART, _SESSION, _CONTEXT, _HISTORY = "real-time", "session", "contextual", "behavioural"
-_N, _C, _F, _K = Type.NUMBER, Type.COUNT, Type.FLAG, Type.CATEGORY
-_ENRICHED = "cart-events-enriched"
+_CART, _VISIT, _CONTEXT, _PAST = "real-time", "session", "contextual", "behavioural"
+_MANY: Final = 1e6
 
 
-def _define(
-    group: str, name: str, type_: Type, meaning: str, source: str, compute: Callable[[Observed], float | None],
-    **more: object,
+def _number(  # noqa: PLR0913 - a definition has so many parts
+    group: str, name: str, meaning: str, source: str, compute: Computation, *, high: float = 1e15, depends: Names = ()
+) -> Definition:
+    return _defined(group, name, meaning, source, compute, Type.NUMBER, high=high, depends=depends)
+
+
+def _count(  # noqa: PLR0913 - as above
+    group: str, name: str, meaning: str, source: str, compute: Computation, *, low: float = 0, high: float = _MANY
+) -> Definition:
+    return _defined(group, name, meaning, source, compute, Type.COUNT, low=low, high=high)
+
+
+def _category(  # noqa: PLR0913 - as above
+    group: str, name: str, meaning: str, source: str, compute: Computation, *, names: Names, depends: Names = ()
+) -> Definition:
+    top = len(names) - 1
+    return _defined(group, name, meaning, source, compute, Type.CATEGORY, high=top, categories=names, depends=depends)
+
+
+def _defined(  # noqa: PLR0913 - the one place where a definition's parts meet
+    group: str, name: str, meaning: str, source: str, compute: Computation, type_: Type, *, low: float = 0,
+    high: float, categories: Names = (), depends: Names = (),
 ) -> Definition:  # fmt: skip
-    kind = Kind.DERIVED if more.get("depends") else Kind.REAL_TIME
     return Definition(
-        group=group, name=name, type=type_, meaning=meaning, source=f"{_ENRICHED}: {source}", compute=compute, kind=kind,
-        **more,  # pyright: ignore[reportArgumentType] - the remaining fields, by name
+        name=name, group=group, meaning=meaning, type=type_, kind=Kind.DERIVED if depends else Kind.REAL_TIME,
+        source=f"cart-events-enriched: {source}", compute=compute, depends=depends, low=low, high=high,
+        categories=categories,
     )  # fmt: skip
 
 
+_USUAL: Final = "average_order_value"
+_DEPTHS: Final = "0 none, 1 cart looked at, 2 checkout started, 3 a step completed, 4 payment entered"
+_PIECE: Final = "average price of a piece, in minor units"
+_SENSITIVE: Final = "share of the earlier orders that used a coupon or discount"
+_RATIO: Final = "the cart's value over the average of the earlier orders"
+_TRIED: Final = _of_both(lambda visit: max(visit.coupon_attempts, visit.coupon_answers))
+_DWELL: Final = _of_both(lambda visit: visit.dwell_ms / 1000)
+
 DEFINITIONS: Final = (
-    _define(_CART, "seconds_since_activity", _N, "since the shopper last did anything", "occurred_at", _since_activity),
-    _define(
-        _CART, "seconds_since_abandonment", _N, "since the cart was noticed as abandoned", "cart_abandoned", _since_abandonment,
+    _number(_CART, "seconds_since_activity", "since the shopper last did anything", "occurred_at", _since_activity),
+    _number(_CART, "seconds_since_abandonment", "since the cart was abandoned", "cart_abandoned", _since_abandonment),
+    _number(_CART, "cart_value", "what the cart is worth, in minor units", "cart_value", _of_cart("cart_value")),
+    _count(_CART, "item_count", "pieces in the cart", "item_count", _of_cart("item_count"), high=1e9),
+    _number(_CART, "average_item_price", _PIECE, "average_item_price", _of_cart("average_item_price")),
+    _category(
+        _CART, "customer_segment", f"by earlier orders; vip from {VIP_ORDERS} on", "order_completed", _segment,
+        names=SEGMENTS, depends=("orders_before",),
     ),
-    _define(_CART, "cart_value", _N, "what the cart is worth, in minor units", "cart_value", _of_cart(lambda c: c.cart_value)),
-    _define(
-        _CART, "item_count", _C, "pieces in the cart", "item_count", _of_cart(lambda c: c.item_count), high=1e9,
-    ),
-    _define(
-        _CART, "average_item_price", _N, "average price of a piece, in minor units", "average_item_price",
-        _of_cart(lambda c: c.average_item_price),
-    ),
-    _define(
-        _CART, "customer_segment", _K, f"new, returning, or vip from {VIP_ORDERS} earlier orders on", "order_completed",
-        _segment, categories=SEGMENTS, high=2, depends=("orders_before",),
-    ),
-    _define(_SESSION, "pages", _C, "pages and products looked at", "type", _of_both(lambda v: v.pages), high=1e6),
-    _define(_SESSION, "products_seen", _C, "products looked at", "type", _of_both(lambda v: v.products_seen), high=1e6),
-    _define(_SESSION, "searches", _C, "searches", "type", _of_both(lambda v: v.searches), high=1e6),
-    _define(
-        _SESSION, "dwell_seconds", _N, "time spent, without pauses of more than ten minutes", "occurred_at",
-        _of_both(lambda v: v.dwell_ms / 1000), high=1e9,
-    ),
-    _define(
-        _SESSION, "cart_edits", _C, "products added, removed or changed", "type", _of_both(lambda v: v.cart_edits), high=1e6,
-    ),
-    _define(_SESSION, "removals", _C, "products removed", "type", _of_both(lambda v: v.removals), high=1e6),
-    _define(_SESSION, "cart_views", _C, "looks at the cart", "type", _of_both(lambda v: v.cart_views), high=1e6),
-    _define(
-        _SESSION, "checkout_depth", _C, "0 nothing, 1 cart looked at, 2 checkout started, 3 a step completed, 4 payment entered",
-        "type", _of_both(lambda v: v.checkout_depth, max), high=4,
-    ),
-    _define(
-        _SESSION, "coupon_attempts", _C, "coupons tried", "type",
-        _of_both(lambda v: max(v.coupon_attempts, v.coupon_answers)), high=1e6,
-    ),
-    _define(
-        _SESSION, "payment_failures", _C, "payments that failed", "type", _of_both(lambda v: v.payment_failures), high=1e6,
-    ),
-    _define(
-        _SESSION, "exit_intents", _C, "moves to leave the page", "type", _of_both(lambda v: v.exit_intents), high=1e6,
-    ),
-    _define(
-        _SESSION, "returns_to_cart", _C, "returns to this cart after more than ten minutes away", "occurred_at",
-        _of_cart(lambda c: c.returns), high=1e6,
-    ),
-    _define(_CONTEXT, "local_hour", _C, "hour of the last activity, in the shop's zone", "local_hour", _known_or("hour"), high=23),
-    _define(
-        _CONTEXT, "local_weekday", _C, "weekday of the last activity, 1 is Monday", "local_weekday", _known_or("weekday"),
+    _count(_VISIT, "pages", "pages and products looked at", "type", _summed("pages")),
+    _count(_VISIT, "products_seen", "products looked at", "type", _summed("products_seen")),
+    _count(_VISIT, "searches", "searches", "type", _summed("searches")),
+    _number(_VISIT, "dwell_seconds", "time spent, without pauses over ten minutes", "occurred_at", _DWELL, high=1e9),
+    _count(_VISIT, "cart_edits", "products added, removed or changed", "type", _summed("cart_edits")),
+    _count(_VISIT, "removals", "products removed", "type", _summed("removals")),
+    _count(_VISIT, "cart_views", "looks at the cart", "type", _summed("cart_views")),
+    _count(_VISIT, "checkout_depth", _DEPTHS, "type", _of_both(lambda visit: visit.checkout_depth, max), high=4),
+    _count(_VISIT, "coupon_attempts", "coupons tried", "type", _TRIED),
+    _count(_VISIT, "payment_failures", "payments that failed", "type", _summed("payment_failures")),
+    _count(_VISIT, "exit_intents", "moves to leave the page", "type", _summed("exit_intents")),
+    _count(_VISIT, "returns_to_cart", "returns after more than ten minutes away", "occurred_at", _of_cart("returns")),
+    _count(_CONTEXT, "local_hour", "hour of the last activity, shop's zone", "local_hour", _known("hour"), high=23),
+    _count(
+        _CONTEXT, "local_weekday", "weekday of the last activity, 1 is Monday", "local_weekday", _known("weekday"),
         low=1, high=7,
     ),
-    _define(_CONTEXT, "is_weekend", _F, "the last activity was on a weekend", "is_weekend", _known_or("weekend"), high=1),
-    _define(
-        _CONTEXT, "device", _K, "what the shopper holds", "device_class", _known_or("device"), categories=DEVICES,
-        high=len(DEVICES) - 1,
+    _defined(
+        _CONTEXT, "is_weekend", "the last activity was on a weekend", "is_weekend", _known("weekend"), Type.FLAG, high=1
     ),
-    _define(
-        _CONTEXT, "traffic_source", _K, "where the visit came from", "traffic_source", _known_or("source"),
-        categories=SOURCES, high=len(SOURCES) - 1,
-    ),
-    _define(_HISTORY, "orders_before", _C, "earlier orders of this person", "order_completed", _orders_before, high=1e6),
-    _define(
-        _HISTORY, "average_order_value", _N, "average of the earlier orders, in minor units", "amount", _average_order,
-    ),
-    _define(_HISTORY, "days_since_last_order", _N, "days since the last order", "occurred_at", _days_since_order, high=1e5),
-    _define(
-        _HISTORY, "price_sensitivity", _N, "share of the earlier orders that used a coupon or discount", "coupon, discount",
-        _price_sensitivity, high=1,
-    ),
-    _define(
-        _HISTORY, "value_to_usual", _N, "the cart's value over the average of the earlier orders", "cart_value, amount",
-        _value_to_usual, depends=("cart_value", "average_order_value"),
-    ),
+    _category(_CONTEXT, "device", "what the shopper holds", "device_class", _known("device"), names=DEVICES),
+    _category(_CONTEXT, "traffic_source", "what led to the visit", "traffic_source", _known("source"), names=SOURCES),
+    _count(_PAST, "orders_before", "earlier orders of this person", "order_completed", _orders_before),
+    _number(_PAST, _USUAL, "average of the earlier orders, in minor units", "amount", _average_order),
+    _number(_PAST, "days_since_last_order", "days since the last order", "occurred_at", _days_since_order, high=1e5),
+    _number(_PAST, "price_sensitivity", _SENSITIVE, "coupon, discount", _price_sensitivity, high=1),
+    _number(_PAST, "value_to_usual", _RATIO, "cart_value, amount", _value_to_usual, depends=("cart_value", _USUAL)),
 )  # fmt: skip
 NAMES: Final = tuple(definition.name for definition in DEFINITIONS)
 BY_NAME: Final = {definition.name: definition for definition in DEFINITIONS}
@@ -276,7 +270,7 @@ def _nothing_younger(seen: Observed) -> Observed:
 
 
 def validated(values: Mapping[str, float | None]) -> Features:
-    """All features in order, None where not given; raises Invalid naming each unknown, non-finite or impossible value."""
+    """All features in order, None where not given; raises Invalid naming each unknown or impossible value."""
     problems = [problem for name, value in values.items() if (problem := _fault(name, value)) is not None]
     if problems:
         raise Invalid(f"{len(problems)} of the features cannot be right", code="features_invalid", problems=problems)

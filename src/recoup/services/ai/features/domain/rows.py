@@ -1,7 +1,7 @@
-"""Turns log records of enriched events into the columns that advance needs. Pure; knows the enriched schema, not where it came from.
+"""Turns log records of enriched events into the columns that advance needs. Pure; knows their schema, not their source.
 
-A row belongs to its cart; a row without a cart id belongs to its session's record, which is joined to the cart's when the cart
-is looked at. Rows of neither, and `clock` rows, say nothing of a shopper and are left out.
+A row belongs to its cart; a row without a cart id belongs to its session's record, which is joined to the cart's when
+the cart is looked at. Rows of neither, and `clock` rows, say nothing of a shopper and are left out.
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ from recoup.services.ai.features.domain.definitions import PastOrder
 from recoup.services.ai.features.domain.state import SEPARATOR, UNKNOWN, Shopper, newer
 
 COLUMNS: Final = (
-    "event_id", "type", "store_id", "cart_id", "user_id", "anonymous_id", "session_id", "occurred_at", "items", "amount",
-    "currency", "order_id", "coupon", "discount", "cart_number", "cart_change", "cart_value", "item_count",
+    "event_id", "type", "store_id", "cart_id", "user_id", "anonymous_id", "session_id", "occurred_at", "items",
+    "amount", "currency", "order_id", "coupon", "discount", "cart_number", "cart_change", "cart_value", "item_count",
     "average_item_price", "local_hour", "local_weekday", "is_weekend", "device_class", "traffic_source",
 )  # fmt: skip
 _CLOSING: Final = pa.array([CartChange.CONVERTED, CartChange.RECOVERED], pa.string())
@@ -31,7 +31,7 @@ _TYPE_NAMES: Final = pa.array([*TYPES], pa.string())
 _ALIASES: Final = {
     **{kind: kind for kind in SOURCES},
     **dict.fromkeys(("google", "bing", "duckduckgo", "yahoo", "baidu", "yandex", "ecosia", "organic"), "search"),
-    **dict.fromkeys(("facebook", "instagram", "tiktok", "twitter", "x", "pinterest", "youtube", "reddit", "linkedin"), "social"),
+    **dict.fromkeys(("facebook", "instagram", "tiktok", "twitter", "x", "pinterest", "youtube", "reddit"), "social"),
     **dict.fromkeys(("newsletter", "mail", "e-mail", "klaviyo", "mailchimp", "recoup"), "email"),
     **dict.fromkeys(("adwords", "google_ads", "googleads", "cpc", "ppc", "ads", "criteo"), "paid"),
 }  # fmt: skip
@@ -123,7 +123,7 @@ def _columns(table: pa.Table, subject: Places, position: Ints) -> Rows:
         offset=position[:, 1],
         kind=_codes(_column(table, "type"), _TYPE_NAMES, OTHER_TYPE),
         at=_numpy(_column(table, "occurred_at").cast(pa.int64())),
-        closes=_numpy(pc.is_in(change, value_set=_CLOSING)),
+        closes=_numpy(pc.is_in(change, value_set=_CLOSING)).astype(np.bool_),
         number=_integers(table, "cart_number"),
         value=_integers(table, "cart_value"),
         items=_integers(table, "item_count"),

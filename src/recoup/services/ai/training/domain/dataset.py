@@ -1,7 +1,7 @@
-"""A training set: logged feature values, what became of each cart, and when it was decided. Refuses what can't be trained on.
+"""A training set: logged feature values, what became of each cart, and when. Refuses what can't be trained on.
 
-The values are those the prediction was made from, so nothing in them was learnt later. Whether a cart was contacted is a
-column of its own: the model learns what comes of itself apart from what we brought about, and serves with it at zero.
+The values are those the prediction was made from, so nothing in them was learnt later. Whether a cart was contacted is
+a column of its own: the model learns what comes of itself apart from what we brought about, and serves with it at zero.
 """
 
 import hashlib

@@ -53,7 +53,7 @@ def log_loss(probabilities: Floats, bought: Flags) -> float:
 
 
 def calibration_error(probabilities: Floats, bought: Flags) -> float:
-    """Expected calibration error over ten bins of equal size: by how much a stated probability misses the share that came true."""
+    """Over ten bins of equal size, by how much a stated probability misses the share that came true, on average."""
     if not len(bought):
         return 0.0
     parts = np.array_split(np.argsort(probabilities, kind="stable"), min(BINS, len(bought)))

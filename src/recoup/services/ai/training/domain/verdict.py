@@ -1,4 +1,4 @@
-"""When a trained model may serve: enough to learn from, nothing leaking, and no worse than what serves now. Says why."""
+"""When a trained model may serve: enough to learn from, nothing leaking, no worse than what serves now. Says why."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -51,22 +51,28 @@ def _alone(data: Dataset, column: int) -> float:
 
 def judge(candidate: Metrics, champion: Metrics, champion_version: str, leaking: Sequence[str]) -> Verdict:
     """Compares both on the same newest rows, which neither was trained on."""
-    if leaking:
-        return Verdict(False, f"{', '.join(leaking)} alone gives the outcome away: a value from after the decision")
-    if candidate.auc >= TOO_GOOD:
-        return Verdict(
-            False, f"AUC {candidate.auc:.3f} is too good to be true: something in the data knows the outcome"
-        )
-    if candidate.auc < CHANCE:
-        return Verdict(False, f"AUC {candidate.auc:.3f} is hardly better than chance")
-    if candidate.calibration_error > WORST_CALIBRATION:
-        return Verdict(False, f"its probabilities miss by {candidate.calibration_error:.3f} on average")
+    fault = _fault(candidate, leaking)
+    if fault is not None:
+        return Verdict(promoted=False, why=fault)
     compared = (
         f"log loss {candidate.log_loss:.4f} against {champion.log_loss:.4f}, AUC {candidate.auc:.3f} against "
         f"{champion.auc:.3f} of {champion_version} on the newest {candidate.rows} carts"
     )
     if candidate.log_loss >= champion.log_loss:
-        return Verdict(False, f"no better: {compared}")
+        return Verdict(promoted=False, why=f"no better: {compared}")
     if candidate.auc < champion.auc - WORSE_RANKING:
-        return Verdict(False, f"it ranks worse: {compared}")
-    return Verdict(True, f"better: {compared}")
+        return Verdict(promoted=False, why=f"it ranks worse: {compared}")
+    return Verdict(promoted=True, why=f"better: {compared}")
+
+
+def _fault(candidate: Metrics, leaking: Sequence[str]) -> str | None:
+    """What forbids a model whatever it is compared with."""
+    if leaking:
+        return f"{', '.join(leaking)} alone gives the outcome away: a value from after the decision"
+    if candidate.auc >= TOO_GOOD:
+        return f"AUC {candidate.auc:.3f} is too good to be true: something in the data knows the outcome"
+    if candidate.auc < CHANCE:
+        return f"AUC {candidate.auc:.3f} is hardly better than chance"
+    if candidate.calibration_error > WORST_CALIBRATION:
+        return f"its probabilities miss by {candidate.calibration_error:.3f} on average"
+    return None
