@@ -45,6 +45,8 @@ class Timers:
 
     async def fire(self) -> None:
         """One look at the jobs."""
+        if not await self.store.has_work(self.clock.now()):
+            return
         await self.store.fire(self.clock.now())
         async with self.store.waiting(self.clock.now()) as runs:
             if runs:

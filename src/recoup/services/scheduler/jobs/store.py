@@ -38,6 +38,15 @@ class Store:
                 [offer.name for offer in offers],
             )
 
+    async def has_work(self, now: datetime) -> bool:
+        """Whether a job is due or a run waits to be handed over; the one question asked all day long."""
+        return await self._db.row(
+            bool,
+            """select exists (select from jobs where offered and not paused and next_run <= $1)
+               or exists (select from runs where state = 'queued' and enqueued_at is null)""",
+            now,
+        )
+
     async def fire(self, now: datetime) -> int:
         """Makes a run of every job that is due, once, and says how many; a job still going on gets a skipped one."""
         async with self._db.transaction() as session:
