@@ -80,9 +80,9 @@ def _memory(process: psutil.Process) -> int:
 
 
 @contextmanager
-def house(**environ: str) -> Iterator[House]:
-    """Starts `recoup up` on an empty folder, waits until it is ready, and stops it by SIGTERM."""
-    folder = Path(tempfile.mkdtemp(prefix="rc-", dir="/tmp"))
+def house(keep: Path | None = None, **environ: str) -> Iterator[House]:
+    """Starts `recoup up`, waits until it is ready, and stops it by SIGTERM; in `keep`, or a folder that goes away."""
+    folder = keep or Path(tempfile.mkdtemp(prefix="rc-", dir="/tmp"))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -99,7 +99,8 @@ def house(**environ: str) -> Iterator[House]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(15)
-        shutil.rmtree(folder, ignore_errors=True)
+        if keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _wait_until_ready(port: int, process: "subprocess.Popen[bytes]", patience: float = 120) -> None:

@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(run=_train)
     migrate = commands.add_parser("migrate", help="bring the database of every service up to date")
     migrate.set_defaults(run=_migrate)
+    picture = commands.add_parser("picture", help="draw the house into a document, from its own records")
+    picture.add_argument("file", type=Path)
+    picture.set_defaults(run=_picture)
     serve = commands.add_parser("serve", help="run one service, engines by URL from the settings")
     serve.add_argument("service")
     serve.set_defaults(run=_serve)
@@ -110,6 +113,12 @@ def _migrate(_: argparse.Namespace) -> None:
 
     schemas = sorted({process.schema for process in PROCESSES.values() if process.schema is not None})
     migrate_now(config.load(Settings, os.environ).postgres_url, schemas)
+
+
+def _picture(options: argparse.Namespace) -> None:
+    from recoup.picture import redraw
+
+    redraw(options.file)
 
 
 def _serve(options: argparse.Namespace) -> None:

@@ -1,0 +1,34 @@
+"""The picture is true, and nothing is written that nobody reads."""
+
+from pathlib import Path
+
+from recoup.kit.service import ArrowTopic
+from recoup.messages import topics
+from recoup.picture import readers, redrawn, services, writers
+from recoup.processes import PROCESSES
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_picture_in_the_architecture_is_the_house_as_it_is() -> None:
+    document = (ROOT / "ARCHITECTURE.md").read_text()
+
+    assert redrawn(document) == document, "draw it anew: recoup picture ARCHITECTURE.md"
+
+
+def test_every_topic_has_a_writer_and_a_reader() -> None:
+    built = services()
+
+    assert set(writers(built)) == set(readers(built))
+
+
+def test_every_declared_topic_is_used() -> None:
+    declared = {value.name for value in vars(topics).values() if isinstance(value, topics.Topic | ArrowTopic)}
+
+    assert declared == set(writers(services()))
+
+
+def test_every_process_has_a_service_of_its_name() -> None:
+    built = services()
+
+    assert {service.name for service in built.values()} == set(PROCESSES)
