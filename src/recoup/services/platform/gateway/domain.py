@@ -13,8 +13,8 @@ PEERS: Final = {
             "interventions", "outbox", "track", "conversions", "templates", "preferences", "unsubscribe", "ws",
         ),
         "intelligence": ("analytics", "carts", "training", "export"),
-        "monitoring": ("services", "infrastructure", "anomalies", "monitoring"),
-        "scheduler": ("jobs", "workflows"),
+        "monitoring": ("services", "infrastructure", "anomalies", "monitoring", "metrics", "status"),
+        "scheduler": ("jobs", "runs", "workflows"),
     }.items()
     for segment in segments
 }  # fmt: skip
