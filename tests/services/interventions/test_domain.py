@@ -1,6 +1,7 @@
 """Laws of the pure parts: quiet hours, the barrier, links, machines, credit."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -18,7 +19,7 @@ from recoup.services.interventions.decisions.domain import Case, Slot
 from recoup.services.interventions.preferences.domain import Person, Wishes, traits
 from recoup.services.interventions.preferences.quiet import end_of_quiet, is_quiet, zone_of
 from recoup.services.interventions.templates.domain import money
-from recoup.services.interventions.tracking.domain import Link, Touch, by_machine, opened, signed
+from recoup.services.interventions.tracking.domain import Kind, Link, Touch, by_machine, opened, signed
 
 ANN = Person(person_id="ann", linked=("ann",), email="ann@example.com", consent=True)
 FREE = Slot(free=True, detail="")
@@ -28,8 +29,15 @@ ZONES = sampled_from(
 MOMENTS = integers(1_704_067_200, 1_830_297_600).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
 
 
-def case(**fields) -> Case:
-    given_ = {"scored": scored(), "settings": OPEN, "person": ANN, "now": NOON, "present": False, "assigned_as": "ann"}
+def case(**fields: Any) -> Case:
+    given_: dict[str, Any] = {
+        "scored": scored(),
+        "settings": OPEN,
+        "person": ANN,
+        "now": NOON,
+        "present": False,
+        "assigned_as": "ann",
+    }
     return Case(**{**given_, **fields})
 
 
@@ -142,7 +150,7 @@ def test_a_changed_token_opens_nothing(place):
     assert place == len(token) - 1 or opened(b"key", changed) is None
 
 
-def touch(kind="clicked", seconds=0.0, target="", **fields) -> Touch:
+def touch(kind: Kind = "clicked", seconds: float = 0.0, target: str = "", **fields: Any) -> Touch:
     at = NOON + timedelta(seconds=seconds)
     return Touch(
         id=uuid4(), store_id=SHOP, intervention_id=LINK.intervention_id, person_id="ann", cart_id="c", cart_number=1,

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from recoup.kit.postgres import Postgres, Session
+from recoup.kit.postgres import Postgres
 from recoup.messages.facts import ConversionRecorded
 from recoup.services.interventions.announcements.store import announce
 from recoup.services.interventions.attribution.domain import Decided, Order
@@ -103,22 +103,18 @@ class Orders:
     async def record(self, store_id: str, conversions: Sequence[ConversionRecorded]) -> None:
         """Keeps and announces conversions; an order that is one already stays what it is."""
         async with self.postgres.transaction() as session:
-            new = [each for each in conversions if await self._insert(session, store_id, each)]
-            await announce(session, new)
-
-    @staticmethod
-    async def _insert(session: Session, store_id: str, each: ConversionRecorded) -> bool:
-        added = await session.execute(
-            """
-            insert into conversions (store_id, order_id, intervention_id, conversion) values ($1, $2, $3, $4)
-            on conflict (store_id, order_id) do nothing
-            """,
-            store_id,
-            each.order_id,
-            UUID(each.intervention_id),
-            each,
-        )
-        return added > 0
+            new = await session.rows(
+                str,
+                """
+                insert into conversions (store_id, order_id, intervention_id, conversion)
+                select $1, c ->> 'order_id', (c ->> 'intervention_id')::uuid,
+                    c from jsonb_array_elements($2::jsonb) as r (c)
+                on conflict (store_id, order_id) do nothing returning order_id
+                """,
+                store_id,
+                conversions,
+            )
+            await announce(session, [each for each in conversions if each.order_id in new])
 
     async def of_intervention(self, store_id: str, intervention_id: UUID) -> list[ConversionRecorded]:
         rows = await self.postgres.rows(

@@ -46,9 +46,11 @@ class Receipt(Struct, frozen=True):
 
 
 class Channel(Protocol):
-    """One way to a shopper. The parcel's intervention id is its idempotency key."""
+    """One way to shoppers. A parcel's intervention id is its idempotency key."""
 
-    async def send(self, parcel: Parcel) -> Receipt: ...
+    async def send(self, parcels: Sequence[Parcel]) -> Sequence[Receipt]:
+        """A receipt for each, in order; one that fails says so and harms no other."""
+        ...
 
 
 class Payload(Struct, frozen=True, kw_only=True):

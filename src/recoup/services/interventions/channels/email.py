@@ -1,11 +1,13 @@
 """E-mail: handed to a mail server where one is set, else kept in the outbox, so that nothing leaves the machine."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Protocol
 
 from recoup.kit.errors import Refused, Unavailable
-from recoup.services.interventions.channels.domain import Parcel, Receipt, headers, mail_of
+from recoup.services.interventions.channels.domain import Parcel, Receipt, mail_of
 from recoup.services.interventions.channels.store import Outbox
 
 _NO_ADDRESS = Receipt("refused", "there is no address to write to")
@@ -21,7 +23,10 @@ class SmtpChannel:
 
     server: MailServer
 
-    async def send(self, parcel: Parcel) -> Receipt:
+    async def send(self, parcels: Sequence[Parcel]) -> Sequence[Receipt]:
+        return await asyncio.gather(*(self._sent(parcel) for parcel in parcels))
+
+    async def _sent(self, parcel: Parcel) -> Receipt:
         if parcel.mail is None or not parcel.address:
             return _NO_ADDRESS
         try:
@@ -39,8 +44,7 @@ class OutboxChannel:
 
     outbox: Outbox
 
-    async def send(self, parcel: Parcel) -> Receipt:
-        if parcel.mail is None or not parcel.address:
-            return _NO_ADDRESS
-        await self.outbox.put(parcel.store_id, parcel, parcel.mail, headers(parcel))
-        return Receipt("delivered", "in the local outbox")
+    async def send(self, parcels: Sequence[Parcel]) -> Sequence[Receipt]:
+        await self.outbox.put([parcel for parcel in parcels if parcel.mail is not None and parcel.address])
+        kept = Receipt("delivered", "in the local outbox")
+        return [kept if parcel.mail is not None and parcel.address else _NO_ADDRESS for parcel in parcels]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from recoup.kit.errors import Unavailable
@@ -73,7 +74,8 @@ class SocketChannel:
 
     sockets: Sockets
 
-    async def send(self, parcel: Parcel) -> Receipt:
-        people = list(parcel.linked)
-        await self.sockets.relay(Relayed(parcel.store_id, people, str(parcel.intervention_id), frame(parcel)))
-        return Receipt("offered")
+    async def send(self, parcels: Sequence[Parcel]) -> Sequence[Receipt]:
+        await self.sockets.relay(
+            [Relayed(each.store_id, list(each.linked), str(each.intervention_id), frame(each)) for each in parcels]
+        )
+        return [Receipt("offered") for _ in parcels]

@@ -1,6 +1,6 @@
 """The outbox in PostgreSQL; in Valkey who has a page open, and frames on their way to whoever holds the socket."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
@@ -16,8 +16,7 @@ from recoup.kit.pages import position
 from recoup.kit.postgres import Postgres
 from recoup.kit.valkey import Valkey, settled, translated
 from recoup.messages.keys import SOCKETS
-from recoup.services.interventions.channels.domain import Parcel
-from recoup.services.interventions.templates.domain import Mail
+from recoup.services.interventions.channels.domain import Parcel, headers
 
 FRAMES = "interventions:frames"
 PRESENT_FOR = timedelta(seconds=45)
@@ -61,19 +60,39 @@ class Outbox:
 
     postgres: Postgres
 
-    async def put(self, store_id: str, parcel: Parcel, mail: Mail, headers: Mapping[str, str]) -> None:
-        """Lays a mail down; the same intervention's again changes nothing."""
+    async def put(self, parcels: Sequence[Parcel]) -> None:
+        """Lays mails down; the same intervention's again changes nothing."""
+        letters = [
+            {
+                "id": derived_id("mail", str(each.intervention_id)),
+                "intervention_id": each.intervention_id,
+                "store_id": each.store_id,
+                "person_id": each.person_id,
+                "cart_id": each.cart.cart_id,
+                "recipient": each.address,
+                "sender": f"{each.shop} <{each.sender}>",
+                "mail": each.mail,
+                "headers": headers(each),
+                "links": [each.links[name] for name in ("cart", "shop", "unsubscribe")],
+                "sent_at": each.sent_at,
+                "store_time": each.store_time,
+            }
+            for each in parcels
+        ]
         await self.postgres.execute(
             """
-            insert into outbox (id, store_id, intervention_id, person_id, cart_id, recipient, sender, subject, body,
-                html, headers, links, sent_at, store_time)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) on conflict (id) do nothing
+            insert into outbox (id, store_id, intervention_id, person_id, cart_id, recipient, sender, headers, links,
+                sent_at, store_time, subject, body, html)
+            select r.id, r.store_id, r.intervention_id, r.person_id, r.cart_id, r.recipient, r.sender, r.headers,
+                r.links,
+                r.sent_at, r.store_time, r.mail ->> 'subject', r.mail ->> 'text', r.mail ->> 'html'
+            from jsonb_to_recordset($1::jsonb) as r (id uuid, store_id text, intervention_id uuid, person_id text,
+                cart_id text, recipient text, sender text, headers jsonb, links jsonb, sent_at timestamptz,
+                store_time timestamptz, mail jsonb)
+            on conflict (id) do nothing
             """,
-            derived_id("mail", str(parcel.intervention_id)), store_id, parcel.intervention_id, parcel.person_id,
-            parcel.cart.cart_id, parcel.address, f"{parcel.shop} <{parcel.sender}>", mail.subject, mail.text, mail.html,
-            headers, [parcel.links[name] for name in ("cart", "shop", "unsubscribe")], parcel.sent_at,
-            parcel.store_time,
-        )  # fmt: skip
+            letters,
+        )
 
     async def letters(self, store_id: str, before: tuple[datetime, UUID] | None, limit: int) -> list[Letter]:
         """The newest first, from a place on."""
@@ -133,9 +152,13 @@ class Sockets:
         here = {each for each, until in zip(ids, scores, strict=True) if until is not None and until > now}
         return [not here.isdisjoint(linked) for linked in people]
 
-    async def relay(self, relayed: Relayed) -> None:
-        """Hands a frame to every process; the one that holds the socket writes it."""
-        await settled(self.valkey.publish(FRAMES, msgspec.msgpack.encode(relayed)))
+    async def relay(self, relayed: Sequence[Relayed]) -> None:
+        """Hands frames to every process; the one that holds a socket writes to it."""
+        with translated():
+            async with self.valkey.pipeline(transaction=False) as pipe:
+                for each in relayed:
+                    pipe.publish(FRAMES, msgspec.msgpack.encode(each))
+                await pipe.execute()
 
     async def relayed(self) -> AsyncIterator[Relayed]:
         """Frames from every process, until the connection is lost."""

@@ -35,7 +35,6 @@ log = logger(__name__)
 PASS = 200
 LEASE = timedelta(seconds=60)
 POLL_SECONDS = 0.5
-AT_ONCE = 32
 
 
 class Presence(Protocol):
@@ -99,10 +98,35 @@ class Courier:
     async def _results(self, store_id: str, batch: Sequence[Delivery]) -> list[Result]:
         questions = await self._questions(store_id, batch)
         answers = await self._with_slots(store_id, questions, [ask_again(question) for question in questions])
-        limit = asyncio.Semaphore(AT_ONCE)
-        return await asyncio.gather(
-            *(self._result(question, answer, limit) for question, answer in zip(questions, answers, strict=True))
-        )
+        parcels = {
+            place: self._parcel(question, answer)
+            for place, (question, answer) in enumerate(zip(questions, answers, strict=True))
+            if isinstance(answer, Send)
+        }
+        receipts = await self._sent(parcels, answers)
+        return [
+            self._received(question, answer, parcels[place], receipts[place])
+            if isinstance(answer, Send)
+            else _unsent(question, answer)
+            for place, (question, answer) in enumerate(zip(questions, answers, strict=True))
+        ]
+
+    def _parcel(self, question: Question, answer: Send) -> Parcel:
+        times = (question.now, self.clock.now())
+        return self.parcels.parcel(question.intervention, question.person, question.settings, answer.channel, times)
+
+    async def _sent(self, parcels: Mapping[int, Parcel], answers: Sequence[Send | Wait | Stop]) -> dict[int, Receipt]:
+        """Hands parcels to their channels, each channel all of its own at once."""
+        by_channel: dict[Channel, list[int]] = defaultdict(list)
+        for place in parcels:
+            answer = answers[place]
+            if isinstance(answer, Send):
+                by_channel[answer.channel].append(place)
+        receipts: dict[int, Receipt] = {}
+        for channel, places in by_channel.items():
+            found = await self.ways[channel].send([parcels[place] for place in places])
+            receipts |= dict(zip(places, found, strict=True))
+        return receipts
 
     async def _questions(self, store_id: str, batch: Sequence[Delivery]) -> list[Question]:
         """What is known now about each, wherever it has to be asked; orders count whenever they were made."""
@@ -150,28 +174,8 @@ class Courier:
         }
         return [refused.get(place, answer) for place, answer in enumerate(answers)]
 
-    async def _result(self, question: Question, answer: Send | Wait | Stop, limit: asyncio.Semaphore) -> Result:
-        begun = Result(
-            delivery=question.delivery,
-            intervention=question.intervention,
-            status=question.delivery.status,
-            at=question.now,
-        )
-        if isinstance(answer, Stop):
-            channel = question.intervention.channel
-            return msgspec.structs.replace(begun, status=answer.status, detail=answer.why, channel=channel)
-        if isinstance(answer, Wait):
-            return msgspec.structs.replace(begun, due_at=answer.until, detail="waits for the end of quiet hours")
-        wall = self.clock.now()
-        parcel = self.parcels.parcel(
-            question.intervention, question.person, question.settings, answer.channel, (question.now, wall)
-        )
-        async with limit:
-            receipt = await self.ways[answer.channel].send(parcel)
-        return self._received(msgspec.structs.replace(begun, channel=answer.channel), receipt, parcel, wall)
-
-    @staticmethod
-    def _received(begun: Result, receipt: Receipt, parcel: Parcel, wall: datetime) -> Result:
+    def _received(self, question: Question, answer: Send, parcel: Parcel, receipt: Receipt) -> Result:
+        begun, wall = msgspec.structs.replace(_begun(question), channel=answer.channel), self.clock.now()
         if receipt.status == "delivered":
             return msgspec.structs.replace(begun, status="delivered", detail=receipt.detail)
         if receipt.status == "offered":
@@ -181,7 +185,7 @@ class Courier:
                 status="offered",
                 frame=frame(parcel),
                 next_try_at=later,
-                detail="waits for the page's acknowledgement",
+                detail="waits for the page to acknowledge",
             )
         dead = receipt.status == "refused" or begun.delivery.failures + 1 >= FAILURES_BEFORE_DEAD
         later = wall + pause(begun.delivery.failures + 1)
@@ -206,3 +210,18 @@ class Courier:
         except TimeoutError:
             return
         self.due.clear()
+
+
+def _begun(question: Question) -> Result:
+    return Result(
+        delivery=question.delivery, intervention=question.intervention, status=question.delivery.status, at=question.now
+    )
+
+
+def _unsent(question: Question, answer: Wait | Stop) -> Result:
+    """What is not sent now, or never."""
+    begun = _begun(question)
+    if isinstance(answer, Wait):
+        return msgspec.structs.replace(begun, due_at=answer.until, detail="waits for the end of quiet hours")
+    channel = question.intervention.channel
+    return msgspec.structs.replace(begun, status=answer.status, detail=answer.why, channel=channel)

@@ -103,29 +103,50 @@ class Deliveries:
     async def finish(self, store_id: str, results: Sequence[Result], wall: datetime) -> list[Result]:
         """Writes back what became of claims, and announces it; which of them still held."""
         async with self.postgres.transaction() as session:
-            held = [result for result in results if await self._write(session, store_id, result, wall)]
+            written = await self._write(session, store_id, results, wall)
+            held = [result for result in results if result.delivery.intervention_id in written]
             await self._tell(session, held, wall)
             return held
 
     @staticmethod
-    async def _write(session: Session, store_id: str, result: Result, wall: datetime) -> bool:
-        over = result.status not in {"pending", "offered"}
-        written = await session.execute(
-            """
-            update deliveries set status = $4, channel = coalesce($5, channel), detail = $6, frame = coalesce($7,
-                frame),
-                due_at = coalesce($8, due_at), next_try_at = coalesce($9, next_try_at), failures = failures + $10,
-                lease_until = null, offered_at = case when $4 = 'offered' then coalesce(offered_at,
-                $11) else offered_at end,
-                delivered_at = case when $4 = 'delivered' then $12::timestamptz end,
-                finished_at = case when $13 then $11::timestamptz end
-            where store_id = $1 and intervention_id = $2 and fence = $3 and status in ('pending', 'offered')
-            """,
-            store_id, result.delivery.intervention_id, result.delivery.fence, result.status, result.channel,
-            result.detail,
-            result.frame, result.due_at, result.next_try_at, int(result.failed), wall, result.at, over,
-        )  # fmt: skip
-        return written > 0
+    async def _write(session: Session, store_id: str, results: Sequence[Result], wall: datetime) -> set[UUID]:
+        rows = [
+            {
+                "id": result.delivery.intervention_id,
+                "fence": result.delivery.fence,
+                "status": result.status,
+                "channel": result.channel,
+                "detail": result.detail,
+                "frame": result.frame,
+                "due_at": result.due_at,
+                "next_try_at": result.next_try_at,
+                "failed": int(result.failed),
+                "at": result.at,
+            }
+            for result in results
+        ]
+        return set(
+            await session.rows(
+                UUID,
+                """
+                update deliveries d set status = r.status, channel = coalesce(r.channel, d.channel), detail = r.detail,
+                    frame = coalesce(r.frame, d.frame), due_at = coalesce(r.due_at, d.due_at),
+                    next_try_at = coalesce(r.next_try_at, d.next_try_at), failures = d.failures + r.failed,
+                    lease_until = null,
+                    offered_at = case when r.status = 'offered' then coalesce(d.offered_at, $3) else d.offered_at end,
+                    delivered_at = case when r.status = 'delivered' then r.at end,
+                    finished_at = case when r.status not in ('pending', 'offered') then $3::timestamptz end
+                from jsonb_to_recordset($2::jsonb) as r (id uuid, fence bigint, status text, channel text, detail text,
+                    frame text, due_at timestamptz, next_try_at timestamptz, failed int, at timestamptz)
+                where d.store_id = $1 and d.intervention_id = r.id and d.fence = r.fence
+                  and d.status in ('pending', 'offered')
+                returning d.intervention_id
+                """,
+                store_id,
+                rows,
+                wall,
+            )
+        )
 
     @staticmethod
     async def _tell(session: Session, results: Sequence[Result], wall: datetime) -> None:

@@ -58,29 +58,33 @@ class Interventions:
     async def record(self, store_id: str, interventions: Sequence[Intervention]) -> None:
         """Keeps decisions with their deliveries and announcements; a cart that was decided about keeps its first."""
         async with self.postgres.transaction() as session:
-            new = {identity for each in interventions if (identity := await self._insert(session, store_id, each))}
+            new = await self._insert(session, store_id, interventions)
             fresh = [each for each in interventions if each.id in new]
             await self._note_decided(session, store_id, interventions)
             await self._schedule(session, store_id, [each for each in fresh if each.outcome is Outcome.CONTACT])
             await announce(session, [decided(each) for each in fresh])
 
     @staticmethod
-    async def _insert(session: Session, store_id: str, each: Intervention) -> UUID | None:
-        return await session.find(
-            UUID,
-            """
-            insert into interventions (id, store_id, cart_id, cart_number, trigger, person_id, assigned_as, outcome,
-                channel, action, discount_percent, coupon, rules, propensity, probability, model_version, reasons,
-                cart, clock,
-                decided_at, due_at, expires_at)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
-            on conflict do nothing returning id
-            """,
-            each.id, store_id, each.cart_id, each.cart_number, each.trigger, each.person_id, each.assigned_as,
-            each.outcome, each.channel, each.action, each.discount_percent, each.coupon, each.rules, each.propensity,
-            each.probability, each.model_version, each.reasons, each.cart, each.clock,
-            each.decided_at, each.due_at, each.expires_at,
-        )  # fmt: skip
+    async def _insert(session: Session, store_id: str, interventions: Sequence[Intervention]) -> set[UUID]:
+        """Writes those whose cart nobody has decided about; which those are."""
+        return set(
+            await session.rows(
+                UUID,
+                """
+                insert into interventions (store_id, id, cart_id, cart_number, trigger, person_id, assigned_as, outcome,
+                    channel, action, discount_percent, coupon, rules, propensity, probability, model_version, reasons,
+                    cart, clock, decided_at, due_at, expires_at)
+                select $1, r.* from jsonb_to_recordset($2::jsonb) as r (id uuid, cart_id text, cart_number int,
+                    trigger text, person_id text, assigned_as text, outcome text, channel text, action text,
+                    discount_percent int, coupon text, rules jsonb, propensity float8, probability float8,
+                    model_version text, reasons text[], cart jsonb, clock text, decided_at timestamptz,
+                    due_at timestamptz, expires_at timestamptz)
+                on conflict do nothing returning id
+                """,
+                store_id,
+                interventions,
+            )
+        )
 
     @staticmethod
     async def _note_decided(session: Session, store_id: str, interventions: Sequence[Intervention]) -> None:

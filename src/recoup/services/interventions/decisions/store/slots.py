@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from recoup.kit.clock import milliseconds
-from recoup.kit.valkey import Valkey, settled
+from recoup.kit.valkey import Valkey, settled, translated
 from recoup.messages.keys import CONTACTS
 from recoup.messages.stores import StoreSettings
 from recoup.services.interventions.decisions.domain import Slot
@@ -110,9 +110,12 @@ class Slots:
 
     async def release(self, store_id: str, held: Sequence[tuple[str, Sequence[str]]]) -> None:
         """Gives back the slots of interventions that were never sent: (intervention, the person's ids)."""
-        for member, linked in held:
-            for person_id in linked:
-                await settled(self.valkey.zrem(CONTACTS.key(store_id=store_id, person_id=person_id), member))
+        with translated():
+            async with self.valkey.pipeline(transaction=False) as pipe:
+                for member, linked in held:
+                    for person_id in linked:
+                        pipe.zrem(CONTACTS.key(store_id=store_id, person_id=person_id), member)
+                await pipe.execute()
 
 
 def _limits(settings: StoreSettings) -> tuple[int, int, int]:
