@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 from uuid import uuid4
 
 import httpx
@@ -47,7 +48,7 @@ class World:
 
     def client(self) -> httpx.AsyncClient:
         """Asks the service as `READER`, who may read and write in store `shop`."""
-        transport = httpx.ASGITransport(self.app(), raise_app_exceptions=False)
+        transport = httpx.ASGITransport(cast("Any", self.app()), raise_app_exceptions=False)
         return httpx.AsyncClient(transport=transport, base_url="http://monitoring", headers=self.token(READER))
 
     def token(self, principal: Principal) -> dict[str, str]:

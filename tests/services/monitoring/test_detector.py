@@ -1,6 +1,6 @@
 """The detector on made-up days: it sees an outage and a spike, and keeps quiet otherwise."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -20,7 +20,7 @@ def shoppers(days: int, *, seed: int, peak: float = 120) -> np.ndarray:
     return np.random.default_rng(seed).poisson(rate).astype(float)
 
 
-def verdicts(counts: Sequence[float], metric: str = "events") -> Iterator[Verdict]:
+def verdicts(counts: Iterable[float], metric: str = "events") -> Iterator[Verdict]:
     """Judged bucket by bucket, as they would come in, with nothing known before."""
     values = {START + number * BUCKET: float(count) for number, count in enumerate(counts)}
     scores: dict[datetime, float] = {}
@@ -34,7 +34,7 @@ def verdicts(counts: Sequence[float], metric: str = "events") -> Iterator[Verdic
         yield verdict
 
 
-def found(counts: Sequence[float], metric: str = "events") -> list[Anomaly]:
+def found(counts: Iterable[float], metric: str = "events") -> list[Anomaly]:
     return follow("shop", metric, None, verdicts(counts, metric), START)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -37,7 +37,7 @@ async def broken() -> None:
 
 
 @asynccontextmanager
-async def serving(name: str, check: Check) -> AsyncIterator[str]:
+async def serving(name: str, check: Check) -> AsyncGenerator[str]:
     app = create_app(Service(name=name, checks=[check]), HttpSettings(), lambda _: OTHER)
     port = free_port()
     server = Server(app, address="127.0.0.1", port=port, interface=Interfaces.ASGINL, log_enabled=False)

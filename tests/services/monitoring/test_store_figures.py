@@ -1,7 +1,8 @@
 """From enriched rows on the log to anomalies and risk signals, each row counted once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Literal
 from uuid import uuid4
 
 import asyncpg
@@ -40,7 +41,7 @@ def batch(*records: tuple[int, int, Sequence[dict[str, object]]]) -> Batch:
     )
 
 
-def handler(world) -> Callable:
+def handler(world) -> Callable[[Batch], Awaitable[None]]:
     (consumer,) = [consumer for consumer in world.service.consumes if consumer.topic is EVENTS_ENRICHED]
     return consumer.on_batch
 
@@ -152,7 +153,7 @@ async def test_a_hasty_visitor_is_signalled_even_over_several_batches(world, log
 
 
 async def test_messages_are_counted_once_into_the_business_figures(world, connection) -> None:
-    def event(id_: str, kind: str) -> InterventionEvent:
+    def event(id_: str, kind: Literal["decided", "delivered", "failed"]) -> InterventionEvent:
         return InterventionEvent(
             id=id_, store_id="shop", occurred_at=MIDNIGHT, intervention_id="i", kind=kind, cart_id="c", cart_number=1,
             person_id="p",

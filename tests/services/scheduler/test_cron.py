@@ -4,6 +4,7 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,7 @@ def job(service: str, name: str) -> Job:
     )
 
 
-def recorded() -> list[dict]:
+def recorded() -> list[dict[str, Any]]:
     """Cases we promise to know: five fields, no zone, no options of that library."""
     if not VECTORS.exists():
         return []
@@ -70,7 +71,7 @@ def test_recorded_cases_give_the_recorded_moments() -> None:
     assert (wrong, accepted) == ([], [])
 
 
-def _agrees(case: dict) -> bool:
+def _agrees(case: dict[str, Any]) -> bool:
     at = _moment(case["start"])
     for operation, expected in case["ops"]:
         if operation != "get_next":

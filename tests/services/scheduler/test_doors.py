@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -44,7 +45,7 @@ def clock() -> ManualClock:
 async def client(store: Store, clock: ManualClock, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     service = Service(name="scheduler", routers=[api.router(store, clock)])
     app = create_app(service, HttpSettings(), Verifier(SEED, Principal, SystemClock()).verify)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    transport = httpx.ASGITransport(cast("Any", app), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://scheduler", headers=token(OWNER)) as client:
         yield client
 
@@ -53,7 +54,7 @@ def token(principal: Principal) -> dict[str, str]:
     return {"X-Recoup-Identity": Signer(SEED, SystemClock(), timedelta(minutes=5)).sign(principal)}
 
 
-async def runs(client: httpx.AsyncClient, job: str) -> list[dict]:
+async def runs(client: httpx.AsyncClient, job: str) -> list[dict[str, Any]]:
     return (await client.get(f"/jobs/{job}/history")).json()["items"]
 
 
