@@ -21,6 +21,7 @@ class FirstRun(msgspec.Struct):
     """What the first start leaves in `first-run.json`."""
 
     secret_key: str
+    publishable_key: str
     admin_email: str
     admin_password: str
 
