@@ -85,7 +85,7 @@ def _demo(options: argparse.Namespace) -> None:
         await command.run(house.url, first_run, options)
         return After.STOP if options.once else After.KEEP
 
-    folder = options.data or Path(tempfile.mkdtemp(prefix="recoup-demo-", dir="/tmp"))  # noqa: S108 - sockets need short paths
+    folder = options.data or Path(tempfile.mkdtemp(prefix="recoup-demo-", dir="/tmp"))
     try:
         uvloop.run(up(Options(folder, options.port), os.environ, story=story))
     finally:
@@ -109,8 +109,8 @@ def _train(options: argparse.Namespace) -> None:
 
 def _migrate(_: argparse.Namespace) -> None:
     from recoup.app import Settings
-    from recoup.processes import PROCESSES
     from recoup.kit.migrate import migrate_now
+    from recoup.processes import PROCESSES
 
     schemas = sorted({process.schema for process in PROCESSES.values() if process.schema is not None})
     migrate_now(config.load(Settings, os.environ).postgres_url, schemas)
