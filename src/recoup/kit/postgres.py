@@ -11,10 +11,13 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from recoup.kit.errors import Missing, Unavailable
+from recoup.kit.errors import Invalid, Missing, Unavailable
 
 T = TypeVar("T")
 _NATIVE = (UUID, datetime, date, timedelta, Decimal, bytes)
+
+# Text with a NUL character: JSON allows it, PostgreSQL doesn't.
+_UNKEEPABLE = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
 
 _OUTAGES = (
     OSError,
@@ -79,6 +82,8 @@ class Postgres:
                 yield Session(connection)
         except _OUTAGES as error:
             raise Unavailable(f"postgresql does not answer: {error}") from error
+        except _UNKEEPABLE as error:
+            raise Invalid(f"text that cannot be kept: {error}", code="text_invalid") from error
 
     async def rows(self, kind: type[T], sql: str, *values: object) -> list[T]:
         async with self.transaction() as session:

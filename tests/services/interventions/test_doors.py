@@ -146,6 +146,7 @@ async def test_preferences_are_kept_and_asked(world: World, client: AsyncClient)
     await world.score(scored())
     assert [answer.rule for answer in (await world.told())[0].rules if not answer.passed] == ["reachable"]
     assert (await client.put("/preferences/ann", json={"quiet_from": "25:00"})).status_code == 400
+    assert (await client.get("/preferences/a%00b")).status_code == 400
 
 
 async def test_a_message_can_be_called_off_before_it_leaves_and_not_after(world: World, client: AsyncClient):

@@ -2,8 +2,10 @@
 
 from datetime import timedelta
 
+import msgspec
 from tests.services.interventions.world import NOON, SHOP, World, identified, order, row, scored
 
+from recoup.messages.events import Item
 from recoup.messages.facts import Outcome
 
 
@@ -31,3 +33,17 @@ async def test_a_scored_cart_is_decided_delivered_and_its_order_credited(world: 
     await world.happen(order(at=NOON + timedelta(hours=2)))
     (conversion,) = await world.credited()
     assert (conversion.order_id, conversion.attributed, conversion.channel) == ("order-1", True, "email")
+
+
+async def test_text_that_cannot_be_kept_harms_nobody_else(world: World):
+    await world.happen(
+        identified("bad\0one", name="\0"),
+        identified(),
+        row("cart_abandoned", cart_id="cart\0", cart_number=1, user_id="bad\0one"),
+        row("product_added", cart_id="cart\0", cart_number=1, user_id="bad\0one"),
+        order("order\0", user_id="bad\0one"),
+    )
+    cart = msgspec.structs.replace(scored().cart, cart_id="cart\0", items=[Item("p", 1, 5, name="a\0b")])
+    await world.score(scored("cart\0", user_id="bad\0one", cart=cart), scored("fine"))
+    assert {event.cart_id for event in await world.told()} == {"cart\ufffd", "fine"}
+    assert await world.deliver() == 1

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import cast
 from uuid import UUID
 
@@ -49,7 +49,7 @@ def place(cursor: str | None) -> tuple[datetime, UUID] | None:
         return None
     moment, identity = position(cursor, 2)
     try:
-        return datetime.fromisoformat(moment), UUID(identity)
+        return datetime.fromisoformat(moment).astimezone(UTC), UUID(identity)
     except ValueError as error:
         raise Invalid("the cursor is not one of ours", code="cursor_invalid") from error
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from recoup.messages.facts import Action, Cart, CartScored, InterventionEvent, Outcome, RuleAnswer
@@ -105,6 +106,14 @@ class Marketing(Struct, frozen=True, kw_only=True):
 
     allowed: bool
     detail: str
+
+
+def keepable(scored: CartScored) -> CartScored:
+    """The prediction without NUL characters, which JSON allows and our tables don't."""
+    body = msgspec.json.encode(scored)
+    if b"\\u0000" not in body:
+        return scored
+    return msgspec.json.decode(body.replace(b"\\u0000", b"\\ufffd"), type=CartScored)
 
 
 def marketing(person: Person) -> Marketing:

@@ -59,7 +59,7 @@ class Handlers:
     async def on_carts_scored(self, scored: Sequence[CartScored]) -> None:
         by_store: dict[str, dict[UUID, CartScored]] = defaultdict(dict)
         for each in scored:
-            by_store[each.store_id].setdefault(derived_id("intervention", each.id), each)
+            by_store[each.store_id].setdefault(derived_id("intervention", each.id), domain.keepable(each))
         for store_id, batch in by_store.items():
             known = await self.interventions.decided_ids(store_id, list(batch))
             await self._decide(store_id, {key: each for key, each in batch.items() if key not in known})

@@ -144,7 +144,7 @@ def _strictest(wishes: Sequence[Wishes]) -> Wishes:
 def _text(value: object) -> str | None:
     if not isinstance(value, str):
         return None
-    clean = " ".join(value.split())[:_LONGEST_TEXT]
+    clean = " ".join("".join(each if each.isprintable() else " " for each in value).split())[:_LONGEST_TEXT]
     return clean or None
 
 

@@ -65,8 +65,18 @@ def news(partitions: Sequence[int], tables: Sequence[pa.Table]) -> News:
     return News(
         reached=_reached(whole.append_column("partition", came_from).filter(clocks)),
         added=_added(whole.filter(pc.equal(kinds, EventType.PRODUCT_ADDED))),
-        rows=cast("list[Row]", whole.filter(pc.is_in(kinds, _ROW_TYPES)).to_pylist()),
+        rows=[keepable(row) for row in cast("list[Row]", whole.filter(pc.is_in(kinds, _ROW_TYPES)).to_pylist())],
     )
+
+
+def keepable(row: Row) -> Row:
+    """The row without NUL characters, which JSON allows and our tables don't: one shopper's must not stop the rest."""
+    if not any(isinstance(value, str) and "\x00" in value for value in row.values()):
+        return row
+    cleaned = {
+        name: value.replace("\x00", "\ufffd") if isinstance(value, str) else value for name, value in row.items()
+    }
+    return cast("Row", cast("object", cleaned))
 
 
 def _reached(clocks: pa.Table) -> dict[tuple[str, int], datetime]:
@@ -78,7 +88,8 @@ def _reached(clocks: pa.Table) -> dict[tuple[str, int], datetime]:
 
 
 def _added(additions: pa.Table) -> list[tuple[str, str, datetime]]:
-    in_carts = additions.filter(pc.is_valid(additions.column("cart_id")))
+    carts = additions.column("cart_id")
+    in_carts = additions.filter(pc.and_(pc.is_valid(carts), pc.invert(pc.match_substring(carts, "\x00"))))
     newest = in_carts.group_by(["store_id", "cart_id"]).aggregate([("occurred_at", "max")])
     return list(
         zip(
