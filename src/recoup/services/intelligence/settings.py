@@ -6,12 +6,10 @@ from msgspec import Struct
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Section `intelligence`."""
 
-    batch_rows: int = 60_000
-    """Most rows in one insert."""
-    batch_bytes: int = 8_000_000
+    batch_rows: int = 100_000
+    """Most rows of all tables in one turn."""
+    batch_bytes: int = 12_000_000
     """Stop reading and load once so many bytes of records have come; bounds the loader's memory."""
-    read_records: int = 400
-    """Most records of a partition in one read."""
     gather_seconds: float = 0.75
     """How long a busy loader lets records pile up; larger inserts cost less an event."""
     idle_gather_seconds: float = 0.05

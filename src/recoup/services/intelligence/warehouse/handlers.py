@@ -44,6 +44,8 @@ log = logger(__name__)
 GROUP: Final = "intelligence"
 ATTEMPTS_BEFORE_ISOLATING: Final = 3
 LONGEST_PAUSE_SECONDS: Final = 10.0
+FEWEST_RECORDS: Final = 2
+MOST_RECORDS: Final = 400
 
 ROWS = Counter("warehouse_rows_loaded_total", "Rows added to the warehouse", ["table"])
 TURNS = Histogram(
@@ -101,6 +103,9 @@ class Loader:
     """Offsets up to which rows may be in the warehouse although they were not committed."""
     _owned: frozenset[int] = frozenset()
     _rate: float = 0.0
+    """Rows a second, smoothed."""
+    _limit: int = 8
+    """Records of a partition in the next read."""
     _failures: int = 0
 
     async def run(self) -> None:
@@ -150,25 +155,36 @@ class Loader:
     async def _gather(self, reader: Reader) -> None:
         """Reads what waits; the busier it is, the longer it lets records pile up, because costs are per insert."""
         started = stopwatch()
-        limit = self.settings.read_records
-        records = list(await reader.read(wait_seconds=1.0, limit=limit))
+        records = list(await self._read(reader, wait_seconds=1.0))
         if reader.owned() - self._owned:
             await self._remember()
         self._owned = reader.owned()
         if not records:
-            return
+            # A backlog leaves its buffers with the allocator; an idle loader has no use for them.
+            return pa.default_memory_pool().release_unused()
         share = min(1.0, self._rate / self.settings.busy_rows_per_second)
         await asyncio.sleep(self.settings.idle_gather_seconds + share * self.settings.gather_seconds)
-        while sum(len(record.value) for record in records) < self.settings.batch_bytes:
-            more = await reader.read(wait_seconds=0.001, limit=limit)
+        while _bytes(records) < self.settings.batch_bytes:
+            more = await self._read(reader, wait_seconds=0.001)
             records += more
-            if len(more) < limit:
+            if len(more) < FEWEST_RECORDS:
                 break
         read = await asyncio.to_thread(_decoded, records)
         await self._park([unreadable for _, unreadable in read if unreadable is not None])
         self._waiting += [part for part, _ in read]
         rows = sum(part.size for part, _ in read)
         self._rate += 0.3 * (rows / max(stopwatch() - started, 0.001) - self._rate)
+        return None
+
+    async def _read(self, reader: Reader, *, wait_seconds: float) -> Sequence[Record]:
+        """One read; the number of records it asks for follows their size, so that a backlog does not come in one go."""
+        records = await reader.read(wait_seconds=wait_seconds, limit=self._limit)
+        size = _bytes(records)
+        if size > self.settings.batch_bytes / 2:
+            self._limit = max(FEWEST_RECORDS, self._limit // 2)
+        elif size < self.settings.batch_bytes / 8:
+            self._limit = min(MOST_RECORDS, self._limit * 2)
+        return records
 
     async def _finished(self, reader: Reader) -> bool:
         """Loads exactly the records an earlier run meant to; False while not all of them have been read."""
@@ -262,6 +278,10 @@ class Loader:
         FAILURES.labels(kind).inc()
         log.warning("trying again", why=str(error), failures=self._failures)
         await asyncio.sleep(min(0.1 * 2 ** min(self._failures, 10), LONGEST_PAUSE_SECONDS))
+
+
+def _bytes(records: Sequence[Record]) -> int:
+    return sum(len(record.value) for record in records)
 
 
 def _decoded(records: Sequence[Record]) -> list[tuple[Part, Parked | None]]:
