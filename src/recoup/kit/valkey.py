@@ -1,15 +1,18 @@
 """The Valkey client: one pool a process, binary answers, and failures as `Unavailable`. Knows no key of anyone's."""
 
-from collections.abc import Awaitable, Iterator, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar, cast
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from redis.asyncio import Connection, Redis, UnixDomainSocketConnection
 from redis.asyncio.client import Pipeline
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ResponseError, TimeoutError as RedisTimeoutError
+from redis.exceptions import OutOfMemoryError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.typing import EncodableT
 
 from recoup.kit.errors import Unavailable
@@ -26,9 +29,10 @@ _PASSING = ("MISCONF", "LOADING", "READONLY", "BUSY", "OOM")
 def connect(url: str, *, timeout_seconds: float = 10.0) -> Valkey:
     """A client on `url` (redis://host:port/db or unix:///path); opens nothing until it is used."""
     kind = _UnixConnection if url.startswith("unix:") else _Connection
-    return Redis.from_url(
-        url, connection_class=kind, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds
-    )
+    client = Redis.from_url(url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds)
+    # Given as an argument, the URL's own choice would override it.
+    client.connection_pool.connection_class = kind
+    return client
 
 
 class _PacksInC:
@@ -37,15 +41,37 @@ class _PacksInC:
     _packer = HiredisRespSerializer()
 
     def pack_command(self, *args: EncodableT) -> list[bytes]:
-        return self._packer.pack(*args)
+        return cast("list[bytes]", self._packer.pack(*args))  # pyright: ignore[reportArgumentType] - its stub is wrong
 
 
 class _Connection(_PacksInC, Connection):
-    pass
+    # typing.override came with Python 3.12.
+    async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # pyright: ignore[reportImplicitOverride]
+        await _sent(self, partial(super().send_packed_command, *args, **kwargs))
 
 
 class _UnixConnection(_PacksInC, UnixDomainSocketConnection):
-    pass
+    # typing.override came with Python 3.12.
+    async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # pyright: ignore[reportImplicitOverride]
+        await _sent(self, partial(super().send_packed_command, *args, **kwargs))
+
+
+async def _sent(connection: Connection | UnixDomainSocketConnection, send: Callable[[], Awaitable[None]]) -> None:
+    """Sends under a time limit of ours.
+
+    The client's own is `asyncio.wait_for`, which takes a task for every command, and on Python 3.11 swallows a
+    cancellation that arrives as the write ends: a worker that was told to stop would go on.
+    """
+    if not connection.is_connected:
+        await connection.connect()
+    limit, connection.socket_timeout = connection.socket_timeout, None
+    try:
+        async with asyncio.timeout(limit):
+            await send()
+    except TimeoutError as error:
+        raise RedisTimeoutError("Timeout writing to socket") from error
+    finally:
+        connection.socket_timeout = limit
 
 
 async def set_many(client: Valkey, pairs: Sequence[tuple[str, bytes]], lifetime: timedelta) -> None:
@@ -74,7 +100,7 @@ async def settled(answer: Awaitable[T] | T) -> T:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated() -> Generator[None]:
     """Turns an outage into `Unavailable`; a wrong command stays a bug."""
     try:
         yield
