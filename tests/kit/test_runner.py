@@ -87,9 +87,8 @@ async def parked_by(log: Log, group: str) -> list[Parked]:
     return [parked for parked in found if parked.group == group]
 
 
-def consumer_of(name: str, handler: Handler, *, gather_seconds: float = 0.0) -> Consumer:
-    topic = Topic(name, Order, key=lambda order: str(order.number))
-    return Consumer(topic, on_messages=handler, gather_seconds=gather_seconds)
+def topic_of(name: str) -> Topic[Order]:
+    return Topic(name, Order, key=lambda order: str(order.number))
 
 
 def fresh() -> str:
@@ -106,12 +105,13 @@ async def test_each_message_is_handled_or_parked_with_its_reason_whatever_its_ne
 ):
     log = ValkeyLog(valkey_url, PARTITIONS)
     name, handler = fresh(), Handler()
-    consumer = consumer_of(name, handler)
     orders = [Order(number, fate) for number, fate in enumerate(fates)]
-    await Publisher(log)(consumer.topic, orders)
+    await Publisher(log)(topic_of(name), orders)
     hopeless = {order.number for order in orders if order.fate in ("poison", "refused")}
 
-    await run_until(Runner(log, name, "a", consumer), lambda: len(handler.seen) == len(orders))
+    await run_until(
+        Runner(log, name, "a", Consumer(topic_of(name), on_messages=handler)), lambda: len(handler.seen) == len(orders)
+    )
 
     parked = await parked_by(log, name)
     numbers = {msgspec.json.decode(base64.b64decode(one.body), type=Order).number for one in parked}
@@ -127,7 +127,9 @@ async def test_a_message_that_cannot_be_read_is_parked_and_its_neighbours_are_ha
     body = msgspec.json.encode(Order(1))
     await log.append(name, [Outgoing(0, b"{"), Outgoing(0, b'{"number": "one"}'), Outgoing(0, body)])
 
-    await run_until(Runner(log, name, "a", consumer_of(name, handler)), lambda: handler.handled == {1})
+    await run_until(
+        Runner(log, name, "a", Consumer(topic_of(name), on_messages=handler)), lambda: handler.handled == {1}
+    )
 
     assert [base64.b64decode(one.body) for one in await parked_by(log, name)] == [b"{", b'{"number": "one"}']
     await log.close()
@@ -148,8 +150,9 @@ async def test_an_outage_however_long_parks_nothing_and_loses_nothing(valkey_url
             raise Unavailable("the other side is away")
         handled.extend(orders)
 
-    consumer = Consumer(Topic(name, Order, key=lambda _: "one"), on_messages=on_messages)
-    await Publisher(log)(consumer.topic, [Order(number) for number in range(5)])
+    topic = Topic(name, Order, key=lambda _: "one")
+    consumer = Consumer(topic, on_messages=on_messages)
+    await Publisher(log)(topic, [Order(number) for number in range(5)])
 
     await run_until(Runner(log, name, "a", consumer), lambda: len(handled) >= 5)
 
@@ -169,8 +172,9 @@ async def test_a_bug_that_passes_parks_nothing(valkey_url: str):
         if attempts < runner.ATTEMPTS_BEFORE_ISOLATING:
             raise RuntimeError("a race, say")
 
-    consumer = Consumer(Topic(name, Order, key=lambda _: "one"), on_messages=on_messages)
-    await Publisher(log)(consumer.topic, [Order(1), Order(2)])
+    topic = Topic(name, Order, key=lambda _: "one")
+    consumer = Consumer(topic, on_messages=on_messages)
+    await Publisher(log)(topic, [Order(1), Order(2)])
 
     await run_until(Runner(log, name, "a", consumer), lambda: attempts == runner.ATTEMPTS_BEFORE_ISOLATING)
 
@@ -186,7 +190,7 @@ async def test_what_is_not_urgent_is_gathered_into_few_batches(valkey_url: str):
     async def on_messages(orders: Sequence[Order]) -> None:
         sizes.append(len(orders))
 
-    topic = Topic(name, Order, key=lambda order: str(order.number))
+    topic = topic_of(name)
     running = Runner(log, name, "a", Consumer(topic, on_messages=on_messages, gather_seconds=0.5))
 
     async def publish_one_by_one() -> None:
@@ -214,7 +218,9 @@ async def test_rows_arrive_with_the_records_they_came_in(valkey_url: str):
         rows = pa.table({"number": list(range(start, start + 3)), "note": [None] * 3}, schema=schema)
         await log.append(name, [Outgoing(1, arrow.encode(rows))])
 
-    await run_until(Runner(log, name, "a", Consumer(ArrowTopic(name, schema), on_batch=on_batch)), lambda: bool(batches))
+    await run_until(
+        Runner(log, name, "a", Consumer(ArrowTopic(name, schema), on_batch=on_batch)), lambda: bool(batches)
+    )
 
     rows = [(record.partition, table.column("number").to_pylist()) for batch in batches
             for record, table in zip(batch.records, batch.tables, strict=True)]  # fmt: skip

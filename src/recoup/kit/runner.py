@@ -8,6 +8,7 @@ reason instead of holding up its partition for ever.
 import asyncio
 import base64
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,7 +95,9 @@ class Runner:
             while True:
                 await self._turn(reader)
         finally:
-            await reader.close()
+            # The engine may be stopping as well; then its leases and sessions end by themselves.
+            with suppress(Unavailable):
+                await reader.close()
 
     async def _registered(self, topic: str) -> None:
         while True:
@@ -107,6 +110,7 @@ class Runner:
         try:
             records = await reader.read(wait_seconds=1.0, limit=RECORDS_PER_READ)
             if not records:
+                self._failures = 0
                 return
             if self.consumer.gather_seconds:
                 await asyncio.sleep(self.consumer.gather_seconds)

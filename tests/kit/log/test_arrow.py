@@ -14,7 +14,9 @@ SCHEMA = pa.schema([
     ("items", pa.list_(pa.struct([("product_id", pa.string()), ("quantity", pa.int32())]))),
 ])  # fmt: skip
 
-ITEMS = st.lists(st.fixed_dictionaries({"product_id": st.none() | st.text(), "quantity": st.integers(0, 99)}), max_size=3)
+ITEMS = st.lists(
+    st.fixed_dictionaries({"product_id": st.none() | st.text(), "quantity": st.integers(0, 99)}), max_size=3
+)
 ROWS = st.lists(
     st.fixed_dictionaries({
         "name": st.none() | st.text(),

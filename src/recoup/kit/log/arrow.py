@@ -39,7 +39,7 @@ def decode_slim(value: bytes) -> pa.Table:
 
 
 def joined(values: Sequence[bytes], schema: pa.Schema) -> tuple[pa.Table, list[int]]:
-    """The rows of many records as one table of `schema`, each column in one piece; and how many came from each record."""
+    """The rows of many records as one table of `schema`, each column in one piece; and how many each record had."""
     tables = [_slim(value) for value in values]
     whole = pa.concat_tables(tables, promote_options="default") if tables else schema.empty_table()
     return _conformed(whole, schema).combine_chunks(), [table.num_rows for table in tables]
@@ -50,8 +50,12 @@ def _empty(column: pa.ChunkedArray) -> bool:
 
 
 def _slim(value: bytes) -> pa.Table:
-    with pa.ipc.open_stream(value, options=_READ) as reader:
-        return reader.read_all()
+    try:
+        with pa.ipc.open_stream(value, options=_READ) as reader:
+            return reader.read_all()
+    except OSError as error:
+        # Some broken streams are reported as if a file had failed.
+        raise pa.ArrowInvalid(str(error)) from error
 
 
 def _conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:

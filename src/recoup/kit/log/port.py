@@ -1,7 +1,7 @@
 """The log as its users see it. Two engines keep this promise (`valkey_streams`, `kafka`); `open_log` picks one by URL.
 
-A topic has a fixed number of partitions; order is promised inside one. A group reads each record at least once: what was
-read and not committed is read again by whoever owns the partition next. `commit` makes a batch's effects visible
+A topic has a fixed number of partitions; order is promised inside one. A group reads each record at least once: what
+was read and not committed is read again by whoever owns the partition next. `commit` makes a batch's effects visible
 together: the group's progress, the records written on and the state changes, or none of them.
 """
 
@@ -67,7 +67,11 @@ class Reader(Protocol):
         outputs: Mapping[str, Sequence[Outgoing]] | None = None,
         effects: Effects | None = None,
     ) -> None:
-        """Makes progress, outputs by topic and state changes visible at once; raises Fenced and does nothing if another took over."""
+        """Makes progress, outputs by topic and state changes visible at once.
+
+        Raises Fenced and does nothing if another took over. Effects and outputs without positions are a commit on every
+        partition owned, as it stands, and fenced alike. A group either always gives effects or never.
+        """
         ...
 
     def owned(self) -> frozenset[int]:
