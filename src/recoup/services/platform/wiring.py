@@ -36,7 +36,7 @@ from recoup.services.platform.gateway.api import Gateway
 from recoup.services.platform.health import api as health_api
 from recoup.services.platform.health.api import EnginesAndPeers
 from recoup.services.platform.identity import api as identity_api
-from recoup.services.platform.identity.actions import AccessTokens, Limits, SignIn
+from recoup.services.platform.identity.actions import AccessTokens, Limits, SignIn, Team
 from recoup.services.platform.identity.domain import normalised
 from recoup.services.platform.identity.store import Attempts, People, Sessions
 from recoup.services.platform.pages import api as pages_api
@@ -97,7 +97,7 @@ def _rooms(deps: Deps, settings: Settings) -> _Rooms:
     db = Postgres(deps.postgres_url, "platform")
     audit = AuditLog(db)
     return _Rooms(
-        db=db, audit=audit, people=People(db), stores=Stores(db, audit), keys=Keys(db, audit),
+        db=db, audit=audit, people=People(db, audit), stores=Stores(db, audit), keys=Keys(db, audit),
         sessions=Sessions(db, audit, timedelta(days=settings.refresh_days)), passwords=Passwords(),
     )  # fmt: skip
 
@@ -135,6 +135,7 @@ def _given(
         "ring": ring,
         "clock": deps.clock,
         "actions": StoreActions(rooms.stores, deps.peers, deps.publish, deps.clock),
+        "team": Team(rooms.people, tokens, rooms.passwords, deps.clock),
         "sign_in": SignIn(rooms.people, rooms.sessions, attempts, tokens, rooms.passwords, deps.clock, limits),
         "parts": parts,
         "library": Library(deps.peers),

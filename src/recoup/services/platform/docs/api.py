@@ -26,7 +26,7 @@ async def openapi(library: NamedDependency[Library]) -> dict[str, object]:
 @get("/docs/style.css", opt={"permission": PUBLIC}, include_in_schema=False, sync_to_thread=False)
 def style() -> Response[str]:
     """How the page looks."""
-    return Response(domain.STYLE, media_type="text/css; charset=utf-8")
+    return Response(domain.STYLE, media_type="text/css")
 
 
 HANDLERS = (docs, openapi, style)

@@ -11,13 +11,14 @@ from uuid import UUID
 from msgspec import Struct
 
 from recoup.kit.clock import Clock
-from recoup.kit.errors import TooMany, Unauthenticated, Unavailable
+from recoup.kit.errors import Conflict, Missing, TooMany, Unauthenticated, Unavailable
+from recoup.kit.ids import new_id
 from recoup.kit.passwords import Passwords
 from recoup.kit.tokens import Signer, Verifier
 from recoup.messages.access import Principal, Role
 from recoup.services.platform.audit.domain import Actor
 from recoup.services.platform.identity import domain
-from recoup.services.platform.identity.domain import Access, Person, Refresh, Session
+from recoup.services.platform.identity.domain import Access, Change, Person, Refresh, Session
 from recoup.services.platform.identity.store import WINDOW, Attempts, People, Sessions
 
 POLL_SECONDS: Final = 5.0
@@ -89,6 +90,42 @@ class AccessTokens:
                 await self.learn_ended()
             except Unavailable:
                 continue
+
+
+class Joined(Struct, frozen=True, kw_only=True):
+    """A new member. `password` is there for somebody who had no account, and is shown this once."""
+
+    email: str
+    role: Role
+    password: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """Who is what in a store."""
+
+    people: People
+    tokens: AccessTokens
+    passwords: Passwords
+    clock: Clock
+
+    async def join(self, store_id: str, email: str, role: Role, actor: Actor) -> Joined:
+        """Raises Conflict for somebody who is a member already."""
+        password = secrets.token_urlsafe(18)
+        hashed = await self.passwords.hash(password)
+        person = Person(id=new_id(), email=domain.normalised(email), password_hash=hashed)
+        new = await self.people.join(store_id, person, role, actor, self.clock.now())
+        return Joined(email=person.email, role=role, password=password if new else None)
+
+    async def change(self, store_id: str, user_id: UUID, role: Role | None, actor: Actor) -> None:
+        """Another role, or none any more; signs the person out. Raises Missing, or Conflict for the last owner."""
+        match await self.people.change(store_id, user_id, role, actor, self.clock.now()):
+            case Change.NOBODY:
+                raise Missing(f"no member {user_id}")
+            case Change.LAST_OWNER:
+                raise Conflict("a store keeps at least one owner", code="last_owner")
+            case Change.DONE:
+                await self.tokens.learn_ended()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
-from litestar import Request, get, post
+from litestar import Request, delete, get, patch, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
-from litestar.params import JSONBody
+from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
 from recoup.kit.errors import Unauthenticated
 from recoup.kit.http import PUBLIC
-from recoup.messages.access import Permission, Principal
+from recoup.messages.access import Permission, Principal, Role
 from recoup.services.platform.audit.domain import Actor
-from recoup.services.platform.identity.actions import SignIn, Tokens
+from recoup.services.platform.identity.actions import Joined, SignIn, Team, Tokens
 from recoup.services.platform.identity.domain import Member
 from recoup.services.platform.identity.store import People, Sessions
 from recoup.services.platform.stores.domain import Membership
@@ -45,7 +45,20 @@ class Me(Struct, frozen=True, kw_only=True):
     stores: Sequence[Membership]
 
 
-class Team(Struct, frozen=True):
+class NewMember(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Somebody to be let into a store."""
+
+    email: Annotated[str, Meta(min_length=3, max_length=320, pattern="^[^@\\s]+@[^@\\s]+$")]
+    role: Role
+
+
+class RoleChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What somebody shall be."""
+
+    role: Role
+
+
+class Members(Struct, frozen=True):
     """Everybody of a store."""
 
     members: Sequence[Member]
@@ -103,9 +116,43 @@ async def me(
 
 
 @get("/users", opt={"permission": Permission.TEAM_READ})
-async def list_users(store_id: NamedDependency[str], people: NamedDependency[People]) -> Team:
+async def list_users(store_id: NamedDependency[str], people: NamedDependency[People]) -> Members:
     """Everybody of a store, with their roles."""
-    return Team(await people.members(store_id))
+    return Members(await people.members(store_id))
+
+
+@post("/users", opt={"permission": Permission.TEAM_WRITE})
+async def add_user(
+    data: JSONBody[NewMember],
+    store_id: NamedDependency[str],
+    actor: NamedDependency[Actor],
+    team: NamedDependency[Team],
+) -> Joined:
+    """Makes somebody a member; whoever had no account gets one, with a password that is shown once."""
+    return await team.join(store_id, data.email, data.role, actor)
+
+
+@patch("/users/{user_id:uuid}", opt={"permission": Permission.TEAM_WRITE}, status_code=204)
+async def change_user(
+    user_id: FromPath[UUID],
+    data: JSONBody[RoleChange],
+    store_id: NamedDependency[str],
+    actor: NamedDependency[Actor],
+    team: NamedDependency[Team],
+) -> None:
+    """Another role in this store; the person has to sign in again."""
+    await team.change(store_id, user_id, data.role, actor)
+
+
+@delete("/users/{user_id:uuid}", opt={"permission": Permission.TEAM_WRITE})
+async def remove_user(
+    user_id: FromPath[UUID],
+    store_id: NamedDependency[str],
+    actor: NamedDependency[Actor],
+    team: NamedDependency[Team],
+) -> None:
+    """Takes somebody out of this store and signs them out."""
+    await team.change(store_id, user_id, None, actor)
 
 
 def address_of(request: Asking) -> str:
@@ -113,4 +160,4 @@ def address_of(request: Asking) -> str:
     return request.client.host if request.client is not None else ""
 
 
-HANDLERS = (login, refresh, logout, me, list_users)
+HANDLERS = (login, refresh, logout, me, list_users, add_user, change_user, remove_user)

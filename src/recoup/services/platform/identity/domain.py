@@ -26,6 +26,14 @@ class Member(Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
+class Change(StrEnum):
+    """What came of changing a membership."""
+
+    DONE = "done"
+    NOBODY = "nobody"
+    LAST_OWNER = "last_owner"
+
+
 class Access(Struct, frozen=True, kw_only=True):
     """What an access token carries: everything needed to let its bearer in without a look-up."""
 

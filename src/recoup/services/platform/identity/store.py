@@ -10,6 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from recoup.kit.config import Secret, new_secret
+from recoup.kit.errors import Conflict
 from recoup.kit.ids import new_id
 from recoup.kit.postgres import Postgres
 from recoup.kit.postgres import Session as Transaction
@@ -18,13 +19,18 @@ from recoup.messages.access import Role
 from recoup.messages.keys import RATE_LIMIT
 from recoup.services.platform.audit.domain import Action, Actor
 from recoup.services.platform.audit.store import AuditLog
-from recoup.services.platform.identity.domain import Member, Person, Refresh, Session
+from recoup.services.platform.identity.domain import Change, Member, Person, Refresh, Session
 
 WINDOW: Final = RATE_LIMIT.lifetime or timedelta(minutes=5)
 
 
 class _Role(Struct, frozen=True):
     store_id: str
+    role: Role
+
+
+class _Member(Struct, frozen=True):
+    user_id: UUID
     role: Role
 
 
@@ -46,6 +52,7 @@ class People:
     """Users and their memberships."""
 
     db: Postgres
+    audit: AuditLog
 
     async def named(self, email: str) -> Person | None:
         return await self.db.find(Person, "select id, email, password_hash from users where email = $1", email)
@@ -77,6 +84,55 @@ class People:
             "select users.id, email, role, memberships.created_at from memberships join users on users.id = user_id"
             " where store_id = $1 order by users.id",
             store_id,
+        )
+
+    async def join(self, store_id: str, person: Person, role: Role, actor: Actor, now: datetime) -> bool:
+        """Makes somebody a member, and a user first if the address is new; whether it was."""
+        async with self.db.transaction() as writing:
+            new = await writing.execute(
+                "insert into users (id, email, password_hash, created_at) values ($1, $2, $3, $4)"
+                " on conflict (email) do nothing",
+                person.id, person.email, person.password_hash, now,
+            )  # fmt: skip
+            joined = await writing.execute(
+                "insert into memberships (store_id, user_id, role, created_at)"
+                " select $1, id, $3, $4 from users where email = $2 on conflict do nothing",
+                store_id, person.email, role, now,
+            )  # fmt: skip
+            if joined == 0:
+                raise Conflict(f"{person.email} is a member already")
+            await self.audit.add(writing, store_id, now, actor, "member_added", person.email, {"role": role})
+            return new == 1
+
+    async def change(self, store_id: str, user_id: UUID, role: Role | None, actor: Actor, now: datetime) -> Change:
+        """Another role, or none; a store keeps an owner. The person is signed out: tokens name the old role."""
+        async with self.db.transaction() as writing:
+            await writing.row(str, "select id from stores where id = $1 for update", store_id)
+            roles = await writing.rows(_Member, "select user_id, role from memberships where store_id = $1", store_id)
+            if user_id not in {member.user_id for member in roles}:
+                return Change.NOBODY
+            if role is not Role.OWNER and {member.user_id for member in roles if member.role is Role.OWNER} == {
+                user_id
+            }:
+                return Change.LAST_OWNER
+            await self._replace(writing, store_id, user_id, role)
+            await writing.execute(
+                "update refresh_sessions set ended_at = $2, ended_because = 'member_changed'"
+                " where user_id = $1 and ended_at is null",
+                user_id, now,
+            )  # fmt: skip
+            action: Action = "member_removed" if role is None else "member_changed"
+            detail = {"role": role} if role is not None else {}
+            await self.audit.add(writing, store_id, now, actor, action, str(user_id), detail)
+            return Change.DONE
+
+    @staticmethod
+    async def _replace(writing: Transaction, store_id: str, user_id: UUID, role: Role | None) -> None:
+        if role is None:
+            await writing.execute("delete from memberships where store_id = $1 and user_id = $2", store_id, user_id)
+            return
+        await writing.execute(
+            "update memberships set role = $3 where store_id = $1 and user_id = $2", store_id, user_id, role
         )
 
     async def signing_seed(self, now: datetime) -> Secret:

@@ -20,21 +20,21 @@ FOR_ANYBODY: Final = {
 """For the script that other sites include."""
 
 TYPES: Final = {
-    "css": "text/css; charset=utf-8",
-    "html": "text/html; charset=utf-8",
+    "css": "text/css",
+    "html": "text/html",
     "ico": "image/x-icon",
     "jpg": "image/jpeg",
-    "js": "text/javascript; charset=utf-8",
+    "js": "text/javascript",
     "json": "application/json",
-    "mjs": "text/javascript; charset=utf-8",
+    "mjs": "text/javascript",
     "png": "image/png",
     "svg": "image/svg+xml",
-    "txt": "text/plain; charset=utf-8",
+    "txt": "text/plain",
     "webmanifest": "application/manifest+json",
     "webp": "image/webp",
     "woff2": "font/woff2",
 }
-"""Files of other kinds are not served."""
+"""Files of other kinds are not served. The charset of text is added on sending."""
 
 
 def content_type(name: str) -> str | None:
