@@ -91,15 +91,10 @@ def _added(additions: pa.Table) -> list[tuple[str, str, datetime]]:
     carts = additions.column("cart_id")
     in_carts = additions.filter(pc.and_(pc.is_valid(carts), pc.invert(pc.match_substring(carts, "\x00"))))
     newest = in_carts.group_by(["store_id", "cart_id"]).aggregate([("occurred_at", "max")])
-    return list(
-        zip(
-            *(
-                cast("list[object]", newest.column(name).to_pylist())
-                for name in ("store_id", "cart_id", "occurred_at_max")
-            ),
-            strict=True,
-        )
-    )  # pyright: ignore[reportReturnType] - three columns of known types
+    return [
+        (cast("str", row["store_id"]), cast("str", row["cart_id"]), cast("datetime", row["occurred_at_max"]))
+        for row in newest.to_pylist()
+    ]
 
 
 def visitor(row: Row) -> str:
