@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
+from typing import cast
 from uuid import UUID
 
 import numpy as np
@@ -40,7 +41,7 @@ def events(rows: int, seed: int) -> pa.Table:
     lengths = chance.integers(0, 3, rows)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype("int32")
     lines = int(offsets[-1])
-    line = ENRICHED.field("items").type.value_type
+    line = cast("pa.ListType", ENRICHED.field("items").type).value_type
     columns = {
         "product_id": one_of([f"product-{n}" for n in range(5_000)], lines),
         "name": one_of([f"Product number {n}" for n in range(5_000)], lines),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import pyarrow as pa
 from typing_extensions import override
 
 from recoup.kit.clock import SystemClock
@@ -39,7 +40,7 @@ class DyingStore(Store):
             die()
 
     @override
-    async def insert(self, table: str, rows: object, token: str) -> None:
+    async def insert(self, table: str, rows: pa.Table, token: str) -> None:
         await super().insert(table, rows, token)
         if sys.argv[3] == "between two tables":
             die()

@@ -96,14 +96,13 @@ def joined(parts: Sequence[Part], schema: pa.Schema) -> pa.Table:
 
 def flattened(table: pa.Table, column: str) -> pa.Table:
     """A list of structs as one list a field (`items.price`): the warehouse's Nested columns."""
-    index = table.schema.get_field_index(column)
-    lists = table.column(index).combine_chunks()
+    lists = table.column(column).combine_chunks()
     lengths = pc.call_function("list_value_length", [lists]).fill_null(0).to_numpy()
     offsets = np.zeros(len(lengths) + 1, "int32")
     np.cumsum(lengths, out=offsets[1:])
     structs = lists.flatten()
-    flat = table.remove_column(index)
-    for field, values in zip(structs.type, structs.flatten(), strict=True):
+    flat = table.drop_columns(column)
+    for field, values in zip(cast("pa.StructType", structs.type), structs.flatten(), strict=True):
         flat = flat.append_column(f"{column}.{field.name}", pa.ListArray.from_arrays(pa.array(offsets), values))
     return flat
 
