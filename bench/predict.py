@@ -18,27 +18,20 @@ import aiohttp
 import lightgbm
 import msgspec
 import numpy as np
-import uvloop
-from granian.constants import Interfaces
-from granian.server.embed import Server
 
 from recoup.kit.clock import SystemClock
-from recoup.kit.config import Secret, new_secret
-from recoup.kit.http import HttpSettings, create_app
+from recoup.kit.config import new_secret
 from recoup.kit.peers import IDENTITY_HEADER
-from recoup.kit.service import Service
-from recoup.kit.tokens import Signer, Verifier
+from recoup.kit.tokens import Signer
 from recoup.messages.access import GRANTS, Principal, Role
-from recoup.messages.stores import StoreSettings
 from recoup.services.ai.features.domain.definitions import NAMES
 from recoup.services.ai.models.trained import load
-from recoup.services.ai.predictions import api
-from recoup.services.ai.predictions.actions import Predictor
 from recoup.services.ai.training.domain.dataset import Dataset
 from recoup.services.ai.training.fit import Plan, fit
 
 ROWS = 6_000
 RATE = 300
+SERVER = str(Path(__file__).parent / "lib" / "predictor.py")
 SECONDS = 5
 
 
@@ -49,27 +42,6 @@ def carts(count: int) -> Dataset:
     bought = chance.random(count) < 1 / (1 + np.exp(3 - values[:, 6] * 0.4 - values[:, 13] * 0.3))
     values[chance.random(values.shape) < 0.2] = np.nan
     return Dataset(NAMES, values, bought, np.arange(count))
-
-
-def serve(model: bytes, seed: str, port: int) -> None:
-    """The predictions' routes in a process of their own."""
-
-    class Stores:
-        async def settings(self, _: str) -> StoreSettings:
-            return StoreSettings()
-
-    scorer = load("bench", model)
-
-    async def live(_: str):
-        return scorer
-
-    clock, nothing = SystemClock(), type("Nothing", (), {})()
-    router = api.router(Predictor(live, Stores()), nothing, nothing, clock, 10_000)  # pyright: ignore[reportArgumentType]
-    verifier = Verifier(Secret(seed), Principal, clock)
-    app = create_app(Service(name="ai", routers=(router,)), HttpSettings(body_limit_bytes=10**8), verifier.verify)
-    server = Server(app, address="127.0.0.1", port=port, interface=Interfaces.ASGINL, log_enabled=False)
-    uvloop.install()
-    asyncio.run(server.serve())
 
 
 async def single(url: str, headers: dict[str, str], bodies: list[bytes]) -> list[float]:
@@ -108,7 +80,7 @@ def rate(work: Callable[[], int], seconds: float = 1.0) -> float:
 
 
 async def until(ready: Callable[[], Awaitable[object]]) -> None:
-    for _ in range(200):
+    for _ in range(1200):
         try:
             await ready()
         except aiohttp.ClientError:
@@ -125,14 +97,21 @@ async def over_http(model: bytes, data: Dataset) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    with tempfile.NamedTemporaryFile(delete=False) as file:
+    with tempfile.NamedTemporaryFile() as file:
         file.write(model)
-    process = subprocess.Popen([sys.executable, __file__, file.name, seed.reveal(), str(port)])
+        file.flush()
+        process = subprocess.Popen([sys.executable, SERVER, file.name, seed.reveal(), str(port)])
+        try:
+            await _asked(f"http://127.0.0.1:{port}/predict", headers, data)
+        finally:
+            process.kill()
+
+
+async def _asked(url: str, headers: dict[str, str], data: Dataset) -> None:
     rows = [
-        {name: None if np.isnan(value) else min(float(value), 1.0) for name, value in zip(NAMES, row, strict=True)}
+        {name: None if np.isnan(value) else 1.0 for name, value in zip(NAMES, row, strict=True)}
         for row in data.values[:1000]
     ]
-    url = f"http://127.0.0.1:{port}/predict"
     async with aiohttp.ClientSession(headers=headers) as session:
         await until(lambda: session.post(url, data=msgspec.json.encode({"features": rows[0]})))
     bodies = [msgspec.json.encode({"features": rows[n % len(rows)]}) for n in range(RATE * SECONDS)]
@@ -141,8 +120,6 @@ async def over_http(model: bytes, data: Dataset) -> None:
     print(f"one over HTTP with reasons, {RATE}/s: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
     many = await batches(f"{url}/batch", headers, msgspec.json.encode({"rows": rows}), len(rows))
     print(f"batches of 1,000 over HTTP (JSON): {many:,.0f} rows/s")
-    process.kill()
-    Path(file.name).unlink()
 
 
 def main() -> None:
@@ -170,7 +147,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 3:
-        serve(Path(sys.argv[1]).read_bytes(), sys.argv[2], int(sys.argv[3]))
-    else:
-        main()
+    main()
