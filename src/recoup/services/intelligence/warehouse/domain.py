@@ -102,7 +102,9 @@ def flattened(table: pa.Table, column: str) -> pa.Table:
     np.cumsum(lengths, out=offsets[1:])
     structs = lists.flatten()
     flat = table.drop_columns(column)
-    for field, values in zip(cast("pa.StructType", structs.type), structs.flatten(), strict=True):
+    for field, values in zip(
+        cast("pa.StructType", structs.type), cast("list[pa.Array]", structs.flatten()), strict=True
+    ):
         flat = flat.append_column(f"{column}.{field.name}", pa.ListArray.from_arrays(pa.array(offsets), values))
     return flat
 
