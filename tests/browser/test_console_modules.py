@@ -96,7 +96,7 @@ def test_durations_have_one_fitting_unit(modules: Page, milliseconds: float, tex
 
 @pytest.mark.parametrize(
     ("low", "high", "says"),
-    [(100, 900, "effect is real"), (-900, -100, "stop and look"), (-100, 900, "still be chance")],
+    [(100, 900, "chance alone hardly explains it"), (-900, -100, "stop and look"), (-100, 900, "still be chance")],
 )
 def test_the_headline_says_what_its_interval_is_worth(modules: Page, low: int, high: int, says: str):
     estimate = call(modules, "readings", "incremental", overview(amount=(low + high) // 2, low=low, high=high))

@@ -83,20 +83,14 @@ export function interval(estimate, { write }) {
   const across = (value) => `${value * 100}%`;
   return h(
     "div",
-    { class: "interval", "aria-hidden": "true" },
+    { class: "interval" },
     h(
       "div",
-      { class: "interval-scale" },
+      { class: "interval-scale", "aria-hidden": "true" },
       h("span", { class: "interval-zero", style: { left: across(at.zero) } }),
       h("span", { class: "interval-range", style: { left: across(at.low), right: across(1 - at.high) } }),
       h("span", { class: "interval-dot", style: { left: across(at.amount) } }),
     ),
-    h(
-      "div",
-      { class: "interval-names" },
-      h("span", {}, write(estimate.low)),
-      h("span", {}, "95 % interval"),
-      h("span", {}, write(estimate.high)),
-    ),
+    h("p", { class: "interval-names" }, `95 % interval: ${write(estimate.low)} to ${write(estimate.high)}`),
   );
 }

@@ -36,7 +36,7 @@ export function meaning({ known, unequal, low, high, contacted, heldOut }) {
     return `Not to be trusted: the sizes of the two groups (${groups}) are too far from what chance gives. Look for people who are counted in the wrong one.`;
   if (low === 0 && high === 0) return `Nobody of the two groups has ordered yet (${groups}).`;
   if (low > 0)
-    return `What our messages brought in beyond what would have come anyway (${groups}). The whole interval lies above zero: the effect is real.`;
+    return `What our messages brought in beyond what would have come anyway (${groups}). The whole interval lies above zero: chance alone hardly explains it.`;
   if (high < 0)
     return `With our messages less came in than without (${groups}). The whole interval lies below zero: stop and look at what is sent.`;
   return `The best estimate of what our messages added (${groups}). The interval includes zero, so it may still be chance; more carts will narrow it.`;
