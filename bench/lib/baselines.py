@@ -1,5 +1,6 @@
 """What the path is compared with, measured in the same run on the same machine and bytes."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -31,12 +32,12 @@ def decode_rate(seconds: float = 2.0) -> float:
 
 def naive_collector_rate(seconds: float) -> float:
     """Events/s of bench/lib/naive.py under the same load, storing into a Valkey of its own."""
-    import asyncio
-
     folder = Path(tempfile.mkdtemp(prefix="rc-", dir="/tmp"))
     engine = Valkey(folder / "valkey")
     asyncio.run(engine.prepare())
-    valkey = subprocess.Popen(wrap(engine.command, orphan_signal=signal.SIGKILL, account=None), stdout=subprocess.DEVNULL)
+    valkey = subprocess.Popen(
+        wrap(engine.command, orphan_signal=signal.SIGKILL, account=None), stdout=subprocess.DEVNULL
+    )
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])

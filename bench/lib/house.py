@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,10 @@ class House:
     def get(self, path: str, **params: str) -> dict[str, object]:
         """GETs from the public API with the store's secret key."""
         answer = httpx.get(
-            f"http://127.0.0.1:{self.port}{path}", params=params, headers={"X-Api-Key": self.keys.secret_key}, timeout=30
+            f"http://127.0.0.1:{self.port}{path}",
+            params=params,
+            headers={"X-Api-Key": self.keys.secret_key},
+            timeout=30,
         )
         answer.raise_for_status()
         return msgspec.json.decode(answer.content, type=dict[str, object])
@@ -80,7 +83,7 @@ def _memory(process: psutil.Process) -> int:
 
 
 @contextmanager
-def house(keep: Path | None = None, **environ: str) -> Iterator[House]:
+def house(keep: Path | None = None, **environ: str) -> Generator[House]:
     """Starts `recoup up`, waits until it is ready, and stops it by SIGTERM; in `keep`, or a folder that goes away."""
     folder = keep or Path(tempfile.mkdtemp(prefix="rc-", dir="/tmp"))
     with socket.socket() as probe:
@@ -89,7 +92,8 @@ def house(keep: Path | None = None, **environ: str) -> Iterator[House]:
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "recoup", "up", "--data", str(folder), "--port", str(port)],
-        env={**os.environ, **environ}, stdout=subprocess.DEVNULL,
+        env={**os.environ, **environ},
+        stdout=subprocess.DEVNULL,
     )
     try:
         _wait_until_ready(port, process)

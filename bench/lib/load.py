@@ -1,7 +1,7 @@
 """A load generator that costs little: bodies are joined from ready pieces, requests go out over plain sockets.
 
-Run as a process of its own (`python -m bench.lib.load`), so that its processor time is counted apart from the program's.
-Sends only to the loopback address it is given, for a bounded time.
+Run as a process of its own (`python -m bench.lib.load`), so that its processor time is counted apart from the
+program's. Sends only to the loopback address it is given, for a bounded time.
 """
 
 import argparse
@@ -78,7 +78,9 @@ class Bodies:
         start = self._next
         self._next += EVENTS_A_BATCH
         ids = [b"%012x" % number for number in range(start, self._next)]
-        return b"[" + b",".join([b"".join((head, id_, middle, rest)) for id_, rest in zip(ids, rests, strict=True)]) + b"]"
+        return (
+            b"[" + b",".join([b"".join((head, id_, middle, rest)) for id_, rest in zip(ids, rests, strict=True)]) + b"]"
+        )
 
 
 @dataclass
@@ -106,8 +108,13 @@ class Load:
         spent = time.perf_counter() - started
         ordered = sorted(self.latencies) or [0.0]
         return Report(
-            sent=self.sent, acknowledged=self.acknowledged, refused=self.refused, slowed=self.slowed, seconds=spent,
-            p50_ms=1000 * ordered[len(ordered) // 2], p99_ms=1000 * ordered[int(len(ordered) * 0.99)],
+            sent=self.sent,
+            acknowledged=self.acknowledged,
+            refused=self.refused,
+            slowed=self.slowed,
+            seconds=spent,
+            p50_ms=1000 * ordered[len(ordered) // 2],
+            p99_ms=1000 * ordered[int(len(ordered) * 0.99)],
             max_ms=1000 * ordered[-1],
         )
 

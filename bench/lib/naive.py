@@ -1,8 +1,11 @@
-"""The collector one would write first: FastAPI, pydantic, one command an event. It checks and stores, and does no more."""
+"""The collector one would write first: FastAPI, pydantic, one command an event.
+
+It checks and stores, and does no more.
+"""
 
 import os
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from collections.abc import AsyncIterator
 from datetime import datetime
 from uuid import UUID
 
@@ -37,7 +40,7 @@ class Event(BaseModel):
 
 
 @asynccontextmanager
-async def _connected(app: FastAPI) -> AsyncIterator[None]:
+async def _connected(app: FastAPI) -> AsyncGenerator[None]:
     app.state.valkey = Redis.from_url(os.environ["NAIVE_VALKEY"])
     yield
     await app.state.valkey.aclose()

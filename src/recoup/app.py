@@ -1,4 +1,7 @@
-"""What each process of the house is given: settings, dependencies, an HTTP face. Which processes there are: `processes`."""
+"""What each process of the house is given: settings, dependencies, an HTTP face.
+
+Which processes there are: `processes`.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,9 +18,9 @@ from recoup.kit.errors import Invalid
 from recoup.kit.http import HttpSettings, create_app
 from recoup.kit.lean import without
 from recoup.kit.log.open import open_log
-from recoup.kit.runner import Publisher
 from recoup.kit.peers import Peers, TokenSource
 from recoup.kit.process import run
+from recoup.kit.runner import Publisher
 from recoup.kit.service import Consumer, Service
 from recoup.kit.telemetry import configure_logs, configure_traces
 from recoup.kit.tokens import Signer, Verifier

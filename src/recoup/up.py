@@ -117,14 +117,20 @@ def supervise(house: House, say: Say) -> Supervisor:
 
 async def _tell(supervisor: Supervisor, house: House, say: Say, story: "Story | None") -> None:
     await supervisor.all_ready()
-    while not await _answers(house.port, "/health/ready"):
-        await asyncio.sleep(0.1)
+    await _until_whole(house.port)
     say(f"Recoup is ready at {house.url}; the first sign-in is in {house.data / FIRST_RUN}")
     if story is not None and await story(house) is After.STOP:
         supervisor.stop()
 
 
 Story = Callable[[House], Awaitable[After]]
+
+
+async def _until_whole(port: int) -> None:
+    while True:
+        if await _answers(port, "/health/ready"):
+            return
+        await asyncio.sleep(0.1)
 
 
 class _Once:

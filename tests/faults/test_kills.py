@@ -1,7 +1,9 @@
 """Processes are killed without warning under load, one after another; an outside ledger says what must be there.
 
-The ledger holds every event id that was acknowledged. Afterwards each is in `events_processed` exactly once, whatever was
-killed, and each abandoned cart was decided once. A client that was not answered sends the same events again, as ours do.
+The ledger holds every event id that was acknowledged. Afterwards each is in `events_processed` exactly once,
+whatever was
+killed, and each abandoned cart was decided once. A client that was not answered sends the same events again, as ours
+do.
 """
 
 import asyncio
@@ -16,8 +18,8 @@ from uuid import uuid4
 import aiohttp
 import msgspec
 import pytest
-
 from bench.lib.house import House, house
+
 from recoup.kit.children import State
 from recoup.kit.supervisor import read_statuses
 from recoup.kit.warehouse import Warehouse

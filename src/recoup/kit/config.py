@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TypeVar, cast
 
 import msgspec
+from typing_extensions import override
 
 from recoup.kit.errors import Invalid
 
@@ -28,12 +29,15 @@ class Secret(str):
     def reveal(self) -> str:
         return str.__str__(self)
 
+    @override
     def __repr__(self) -> str:
         return "'***'"
 
+    @override
     def __str__(self) -> str:
         return "***"
 
+    @override
     def __format__(self, spec: str) -> str:
         return format("***", spec)
 

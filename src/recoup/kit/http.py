@@ -1,17 +1,18 @@
-"""Every service's HTTP face: health, readiness, metrics, OpenAPI, request ids, trace context, identity, limits, problems.
+"""Every service's HTTP face: health, metrics, OpenAPI, request ids, traces, identity, limits, problems.
 
 The only place that turns failures into HTTP (RFC 9457 `application/problem+json`). It knows callers and permissions as
-words it compares, not what they mean: a route without a declared permission stops the start, and a handler that asks for
-the tenant gets one the caller may act for, or the request ends.
+words it compares, not what they mean: a route without a declared permission stops the start, and a handler that asks
+for the tenant gets one the caller may act for, or the request ends.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, Protocol, cast
 
 import msgspec
-from litestar import Litestar, MediaType, Request, Response, Router, get, post
+from litestar import Litestar, MediaType, Request, Response, Router, WebSocket, get, post
 from litestar.config.response_cache import ResponseCacheConfig
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
@@ -34,6 +35,9 @@ from recoup.kit.service import Check, Job, Service
 from recoup.kit.telemetry import logger, traced
 
 log = logger(__name__)
+
+HttpRequest = Request[Any, Any, Any]
+Socket = WebSocket[Any, Any, Any]
 
 PUBLIC = "public"
 """The permission of routes that ask for no identity."""
@@ -96,6 +100,16 @@ class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     problems: Sequence[Problem] = ()
 
 
+class JsonRequest(Request[Any, Any, Any]):
+    """A request whose body may be any bytes: what can't be read as JSON for whatever reason is the caller's mistake."""
+
+    async def json(self) -> Any:
+        try:
+            return await super().json()
+        except (UnicodeDecodeError, RecursionError) as error:
+            raise Invalid(f"the body is not JSON that can be read: {error}", code="malformed") from error
+
+
 def create_app(
     service: Service, settings: HttpSettings, identify: Callable[[str], Caller], *, tenant: str = "store_id"
 ) -> Litestar:
@@ -112,12 +126,14 @@ def create_app(
             render_plugins=[JsonRenderPlugin(path="/openapi.json")],
             use_handler_docstrings=True,
         ),
+        request_class=JsonRequest,
         request_max_body_size=settings.body_limit_bytes,
         logging_config=None,
         response_cache_config=ResponseCacheConfig(),
     )
     _demand_declarations(app, service.name)
-    # Around everything, so that a path nobody serves is observed too; Litestar's own middleware starts behind the routing.
+    # Around everything, so that a path nobody serves is observed too; Litestar's own middleware starts behind the
+    # routing.
     app.asgi_handler = _observed(service.name, settings.timeout_seconds)(app.asgi_handler)
     if service.front is not None:
         app.asgi_handler = service.front(app.asgi_handler)
@@ -216,7 +232,7 @@ def _caller(request: Request[Any, Any, Any]) -> Caller:
 
 
 def _tenant(parameter: str) -> Callable[..., Any]:
-    async def tenant(scope: Scope, request: ASGIConnection[Any, Any, Any, Any]) -> str:  # noqa: RUF029 - Litestar wants it so
+    async def tenant(scope: Scope, request: ASGIConnection[Any, Any, Any, Any]) -> str:
         permission = str(scope["route_handler"].opt["permission"])
         return caller_of(request).tenant(request.query_params.get(parameter), permission)
 
@@ -319,7 +335,12 @@ def _observed(service: str, timeout_seconds: float) -> Callable[[ASGIApp], ASGIA
             status = [0]
             with traced(f"{service} {scope['path']}", headers.get(b"traceparent", b"").decode("latin1")) as here:
                 scope.setdefault("state", {})["trace_id"] = here.trace_id
-                await _timed(app, scope, receive, _marking(send, request_id, status), service, timeout_seconds, status)
+                marked = _marking(send, request_id, status)
+                with _timed(service, scope, status):
+                    if scope["type"] == "websocket" or scope["path"].startswith("/internal/jobs/"):
+                        await app(scope, receive, marked)
+                    else:
+                        await _within(app, scope, receive, marked, timeout_seconds)
             return None
 
         return cast("ASGIApp", observed)
@@ -327,16 +348,12 @@ def _observed(service: str, timeout_seconds: float) -> Callable[[ASGIApp], ASGIA
     return wrap
 
 
-async def _timed(
-    app: ASGIApp, scope: Scope, receive: Receive, send: Send, service: str, timeout_seconds: float, status: list[int]
-) -> None:
+@contextmanager
+def _timed(service: str, scope: Scope, status: list[int]) -> Generator[None]:
     started = stopwatch()
     CONNECTIONS.labels(service).inc()
     try:
-        if scope["type"] == "websocket" or scope["path"].startswith("/internal/jobs/"):
-            await app(scope, receive, send)
-        else:
-            await _within(app, scope, receive, send, timeout_seconds)
+        yield
     finally:
         CONNECTIONS.labels(service).dec()
         route = str(scope.get("path_template") or "unknown")

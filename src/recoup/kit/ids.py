@@ -1,4 +1,7 @@
-"""Identifiers: new ones that sort by time, and derived ones that repeat for the same cause. Keeps no state but a counter."""
+"""Identifiers: new ones that sort by time, and derived ones that repeat for the same cause.
+
+Keeps no state but a counter.
+"""
 
 import os
 import threading
@@ -11,7 +14,7 @@ _last = 0
 
 
 def new_id() -> uuid.UUID:
-    """A UUIDv7 (RFC 9562, 5.7): 48 bits of milliseconds, then random; never repeats and never sorts before an earlier one."""
+    """A UUIDv7 (RFC 9562, 5.7): 48 bits of milliseconds, then random; never sorts before an earlier one."""
     global _last  # noqa: PLW0603 - one clock a process
     random_bits = int.from_bytes(os.urandom(10), "big")
     with _lock:

@@ -10,6 +10,8 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+from typing_extensions import override
+
 
 class _Absent(MetaPathFinder):
     """Says of some modules that they are not installed."""
@@ -17,6 +19,7 @@ class _Absent(MetaPathFinder):
     def __init__(self, names: frozenset[str]) -> None:
         self._names = names
 
+    @override
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:

@@ -1,10 +1,15 @@
-"""Brings a service's PostgreSQL schema up to date with Alembic. Each service has its own schema, scripts and version table."""
+"""Brings a service's PostgreSQL schema up to date with Alembic.
+
+Each service has its own schema, scripts and version table.
+"""
 
 import asyncio
+from functools import partial
 from importlib.resources import files
 
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -19,7 +24,7 @@ def asyncpg_url(url: str) -> str:
 
 
 async def migrate(url: str, schemas: list[str]) -> None:
-    """Upgrades each schema to its newest version, making it first where it is new; raises Unavailable without a database."""
+    """Upgrades each schema to its newest version, made first where it is new; raises Unavailable without a database."""
     engine = create_async_engine(asyncpg_url(url), poolclass=NullPool)
     try:
         for schema in schemas:
@@ -36,6 +41,11 @@ def migrate_now(url: str, schemas: list[str]) -> None:
     asyncio.run(migrate(url, schemas))
 
 
+def _steps(script: ScriptDirectory, revision: str, _: MigrationContext) -> list[RevisionStep]:
+    """From `revision` to the newest; what Alembic's own `upgrade` command does."""
+    return script._upgrade_revs("head", revision)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+
 def _upgrade(connection: Connection, schema: str) -> None:
     location = str(files("recoup") / "migrations" / "postgres" / schema)
     config = Config()
@@ -50,6 +60,6 @@ def _upgrade(connection: Connection, schema: str) -> None:
     context.configure(
         connection=connection,
         version_table_schema=schema,
-        fn=lambda revision, _: script._upgrade_revs("head", revision),  # noqa: SLF001 - what Alembic's own command does
+        fn=partial(_steps, script),
     )
     context.run_migrations()

@@ -5,13 +5,15 @@ import binascii
 from typing import Annotated, Generic, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from litestar.params import QueryParameter
+from msgspec import Struct
 
 from recoup.kit.errors import Invalid
 
 T = TypeVar("T")
 
-Limit = Annotated[int, Meta(ge=1, le=1000, description="most rows in the answer")]
+# Litestar's own parameter: it doesn't look at msgspec's `Meta` inside a `FromQuery`.
+Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="most rows in the answer")]
 DEFAULT_LIMIT = 100
 
 

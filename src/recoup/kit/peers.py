@@ -1,9 +1,13 @@
-"""Calls to sister services over HTTP, with our internal identity and the trace going along. Finds them by name; knows none."""
+"""Calls to sister services over HTTP, with our internal identity and the trace going along.
 
-from collections.abc import AsyncIterator, Callable, Mapping
+Finds them by name; knows none.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from http import HTTPStatus
 from typing import NamedTuple, TypeVar
 
 import aiohttp
@@ -108,7 +112,7 @@ class Peers:
         params: Mapping[str, str] | None,
         body: bytes | None,
         patience: timedelta | None = None,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> AsyncGenerator[aiohttp.ClientResponse]:
         headers = {IDENTITY_HEADER: self.identity.token()}
         here = current_trace()
         if here is not None:
@@ -121,9 +125,9 @@ class Peers:
             async with self.session().request(
                 method, url, params=params, data=body, headers=headers, timeout=timeout
             ) as answer:
-                if answer.status >= 500:
+                if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise Unavailable(f"{service} answered {answer.status} to {method} {path}")
-                if answer.status >= 400:
+                if answer.status >= HTTPStatus.BAD_REQUEST:
                     raise Refused(f"{service} answered {answer.status} to {method} {path}: {await answer.text()}")
                 yield answer
         except (aiohttp.ClientError, TimeoutError) as error:

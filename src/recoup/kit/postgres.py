@@ -1,6 +1,9 @@
-"""PostgreSQL: one pool a process, rows into Structs, one service schema. Builds no SQL: statements come whole from store rooms."""
+"""PostgreSQL: one pool a process, rows into Structs, one service schema.
 
-from collections.abc import AsyncIterator, Sequence
+Builds no SQL: statements come whole from store rooms.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -74,7 +77,7 @@ class Postgres:
     _pool: asyncpg.Pool | None = None
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Session]:
+    async def transaction(self) -> AsyncGenerator[Session]:
         """One transaction, committed at the end and rolled back by any exception; an outage raises Unavailable."""
         try:
             pool = await self._open()
@@ -132,12 +135,16 @@ async def _prepare(connection: asyncpg.Connection) -> None:
         await connection.set_type_codec(
             kind,
             schema="pg_catalog",
-            encoder=lambda value: msgspec.json.encode(value).decode(),
+            encoder=_json,
             decoder=msgspec.json.decode,
         )
 
 
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
 def _shape(kind: type[T], row: asyncpg.Record) -> T:
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+    if issubclass(kind, msgspec.Struct):
         return msgspec.convert(dict(row), kind, builtin_types=_NATIVE)
     return cast("T", row[0])

@@ -9,9 +9,9 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 from litestar import Litestar
 
-from recoup.kit.runner import Runner
 from recoup.kit.clock import stopwatch
 from recoup.kit.log.port import Log
+from recoup.kit.runner import Runner
 from recoup.kit.service import Service, Worker
 from recoup.kit.telemetry import logger
 

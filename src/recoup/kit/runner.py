@@ -1,8 +1,11 @@
-"""Runs consumers: read, decode, handle, commit. Retry, isolation of poison, metrics and tracing live here and nowhere else.
+"""Runs consumers: read, decode, handle, commit.
 
-A handler has no `try` of its own. `Unavailable` means: the same batch again, with growing pauses. Anything else is a bug
-or a poisonous message: the batch is tried again, then record by record, and a record that still fails is parked with its
-reason instead of holding up its partition for ever.
+Retry, isolation of poison, metrics and tracing live here and nowhere else.
+
+A handler has no `try` of its own. `Unavailable` means: the same batch again, with growing pauses. Anything else is a
+bug
+or a poisonous message: the batch is tried again, then record by record, and a record that still fails is parked with
+its reason instead of holding up its partition for ever.
 """
 
 import asyncio
@@ -135,7 +138,7 @@ class Runner:
             except Refused as error:
                 log.warning("refused", group=self.group, why=error.detail)
                 break
-            except Exception as error:  # noqa: BLE001 - the one place that outlives bugs; logged with its trace, parked with its reason
+            except Exception as error:
                 log.exception("handler failed", group=self.group, attempt=attempt)
                 await self._pause("bug", error)
         for record in records:
@@ -147,7 +150,7 @@ class Runner:
             await self._handle([record])
         except Unavailable:
             raise
-        except Exception as error:  # noqa: BLE001 - see above
+        except Exception as error:
             log.exception("record parked", group=self.group, topic=record.topic, offset=record.offset)
             PARKED.labels(self.group, record.topic).inc()
             parked = Parked(

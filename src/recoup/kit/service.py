@@ -1,7 +1,7 @@
 """What a service is: its doors, what it reads and writes, what it does by itself. Knows no service.
 
-`build(deps, settings)` in every `wiring.py` returns a `Service`; from these records the programs are run, the picture in
-ARCHITECTURE.md is drawn and the topics are checked for a writer and a reader.
+`build(deps, settings)` in every `wiring.py` returns a `Service`; from these records the programs are run, the
+picture in ARCHITECTURE.md is drawn and the topics are checked for a writer and a reader.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -51,8 +51,8 @@ Publish = Callable[[Topic[Any], Sequence[Any]], Awaitable[None]]
 class Consumer:
     """A group's reading of one topic. The handler gets batches; when it returns, the batch is committed.
 
-    `gather_seconds`: how long to let records pile up before a batch is taken; costs are per batch, so what is not urgent waits.
-    `on_messages` takes a sequence of the topic's type, `on_batch` a `Batch`; exactly one is given.
+    `gather_seconds`: how long to let records pile up before a batch is taken; costs are per batch, so what is not
+    urgent waits. `on_messages` takes a sequence of the topic's type, `on_batch` a `Batch`; exactly one is given.
     """
 
     topic: Topic[Any] | ArrowTopic
@@ -72,7 +72,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something done by timer: run by the scheduler over HTTP (`POST {service}/jobs/{name}`), so that exactly one instance does it.
+    """Something done by timer: run by the scheduler over HTTP, so that exactly one instance does it.
 
     `cron` has five fields, in UTC.
     """

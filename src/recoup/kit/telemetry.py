@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
@@ -50,7 +50,7 @@ def current_trace() -> Trace | None:
 
 
 @contextmanager
-def traced(name: str, parent: str | None = None) -> Iterator[Trace]:
+def traced(name: str, parent: str | None = None) -> Generator[Trace]:
     """A step of work under its own span, as a child of `parent` (a traceparent header) or of what is going on."""
     before = parse_traceparent(parent) or _current.get()
     carrier = {"traceparent": before.header} if before else {}

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import clickhouse_connect
@@ -75,8 +75,7 @@ class Warehouse:
 
     async def arrow(self, sql: str, parameters: Mapping[str, Value] | None = None) -> pa.Table:
         """The answer as an Arrow table."""
-        answer = await self._run(lambda client: client.query_arrow(sql, parameters=dict(parameters or {})))
-        return cast("pa.Table", answer)
+        return await self._run(lambda client: client.query_arrow(sql, parameters=dict(parameters or {})))
 
     async def execute(self, sql: str, parameters: Mapping[str, Value] | None = None) -> None:
         """Runs a statement that answers nothing."""

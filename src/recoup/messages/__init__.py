@@ -1,1 +1,1 @@
-"""The facts that cross services: events and their Arrow schema, every message type, topic and key pattern, who may do what."""
+"""The facts that cross services: events and their schema, messages, topics, key patterns, who may do what."""

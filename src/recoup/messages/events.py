@@ -1,4 +1,6 @@
-"""What a shop tells us: the event as a Struct at the edge and as Arrow columns inside. One definition; the other derives.
+"""What a shop tells us: the event as a Struct at the edge and as Arrow columns inside.
+
+One definition; the other derives.
 
 Checks the envelope only (types, lengths, ranges, unknown fields). What an event of some type must carry is the stream's
 business, because it depends on the store.
@@ -10,7 +12,6 @@ from types import NoneType, UnionType
 from typing import Annotated, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
-import msgspec
 import pyarrow as pa
 from msgspec import Meta, Raw, Struct
 
@@ -187,10 +188,12 @@ ENRICHED = pa.schema(
 )
 """Rows of `cart-events-enriched`: valid, once each, with what we know besides. See the glossary for each column.
 
-`cart_number` counts the carts that were opened under one cart id, from 1; null where the event touched no cart with items.
+`cart_number` counts the carts that were opened under one cart id, from 1; null where the event touched no cart with
+items.
 `cart_value` (minor units), `item_count`: the cart after this event, or the items of the event where it has no cart.
-`local_hour` 0–23 and `local_weekday` 1–7 from Monday, in the shop's time zone.
-Derived rows (`cart_abandoned`, …) carry the cart's items and value, and as `occurred_at` the moment that made them true.
+`local_hour` 0 to 23 and `local_weekday` 1 to 7 from Monday, in the shop's time zone.
+Derived rows (`cart_abandoned`, …) carry the cart's items and value, and as `occurred_at` the moment that made them
+true.
 """
 
 DEAD = pa.schema(

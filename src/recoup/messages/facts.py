@@ -47,7 +47,7 @@ class CartScored(Message, frozen=True, kw_only=True):
     cart: Cart
     trigger: str = "cart_abandoned"
     probability: float
-    """Of an order within the recovery window, 0–1, calibrated."""
+    """Of an order within the recovery window, 0 to 1, calibrated."""
     confidence: float
     action: Action
     discount_percent: int = 0
@@ -74,7 +74,7 @@ class Outcome(StrEnum):
 
 
 class InterventionEvent(Message, frozen=True, kw_only=True):
-    """Something happened to an intervention: it was decided, delivered, seen, clicked, …
+    """Something happened to an intervention: it was decided, delivered, seen, clicked and so on.
 
     `decided` carries the outcome and every rule's answer, whether or not anybody is contacted.
     """

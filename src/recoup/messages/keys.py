@@ -46,7 +46,9 @@ CONTACTS = KeyPattern(
 SOCKETS = KeyPattern(
     "ws_connections:{store_id}", "interventions", "zset", timedelta(minutes=5), "who has a page open, until when"
 )
-LOAD_INTENTS = KeyPattern("load_intents", "intelligence", "hash", None, "what each loader is about to insert, by member")
+LOAD_INTENTS = KeyPattern(
+    "load_intents", "intelligence", "hash", None, "what each loader is about to insert, by member"
+)
 API_KEY = KeyPattern("api_key:{digest}", "platform", "string", timedelta(minutes=1), "what an API key may do")
 RATE_LIMIT = KeyPattern("rate_limit:{identifier}", "platform", "string", timedelta(minutes=5), "recent attempts")
 

@@ -1,4 +1,7 @@
-"""Every topic, once: its name, what a record holds, and what keeps together. Which service writes and reads which is in `wiring.py`."""
+"""Every topic, once: its name, what a record holds, and what keeps together.
+
+Which service writes and reads which is in `wiring.py`.
+"""
 
 from recoup.kit.service import ArrowTopic, Topic
 from recoup.messages.events import DEAD, ENRICHED, RAW

@@ -1,7 +1,7 @@
 """Events, limits and a running pipeline for tests; each states only what the test is about."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -98,7 +98,7 @@ class Pipeline:
 @asynccontextmanager
 async def pipeline(
     url: str, *, clock: str = "wall", settings: Settings | None = None, keep: bool = False
-) -> AsyncIterator[Pipeline]:
+) -> AsyncGenerator[Pipeline]:
     """A pipeline for one shop whose clock is `clock`, on an empty Valkey unless told to keep what is there."""
     valkey: Valkey = connect(url)
     if not keep:

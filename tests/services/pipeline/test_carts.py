@@ -4,7 +4,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recoup.messages.events import CartChange, EventType
-from recoup.services.pipeline.carts.domain import CHANGING, CartEvent, CartState, Derived, Patience, apply, be_active, elapse
+from recoup.services.pipeline.carts.domain import (
+    CHANGING,
+    CartEvent,
+    CartState,
+    Derived,
+    Patience,
+    apply,
+    be_active,
+    elapse,
+)
 
 MINUTE = 60_000
 DAY = 24 * 60 * MINUTE
@@ -100,9 +109,7 @@ def test_no_cart_is_abandoned_or_recovered_more_often_than_opened(events: list[t
 def test_every_opened_cart_ends_in_exactly_one_way_or_is_still_open(events: list[tuple[str, int]]) -> None:
     cart, derived, changes = fold(*sorted(events, key=lambda event: event[1]))
 
-    ended = (
-        changes.count(CartChange.CONVERTED) + changes.count(CartChange.RECOVERED) + derived.count("cart_expired")
-    )
+    ended = changes.count(CartChange.CONVERTED) + changes.count(CartChange.RECOVERED) + derived.count("cart_expired")
     assert changes.count(CartChange.OPENED) == ended + cart.is_open
 
 

@@ -4,11 +4,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.services.pipeline.builders import NOON, event, limits
 
 from recoup.kit.errors import Invalid, TooLarge
 from recoup.services.pipeline.collect.domain.reading import Form, read
-
-from tests.services.pipeline.builders import NOON, event, limits
 
 BAD = {
     "unknown field": ({"colour": "red"}, "unknown_field", "colour"),

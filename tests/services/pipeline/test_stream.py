@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from tests.services.pipeline.builders import NOON, SHOP, added, event, ordered, pipeline
 
 from recoup.demo.rees46 import to_event
 from recoup.kit.errors import TooMany
 from recoup.services.pipeline.settings import Settings
-
-from tests.services.pipeline.builders import NOON, SHOP, added, event, ordered, pipeline
 
 
 def types(rows: Sequence[dict[str, object]]) -> Counter[str]:
@@ -60,7 +60,9 @@ async def test_on_an_event_clock_only_the_shops_own_events_let_time_pass(valkey_
         await running.send(added(cart="left"), added(cart="bought", at=2))
         await running.send(ordered(cart="bought", at=20))
         running.clock.advance(timedelta(days=1))
-        await running.send(event(type="clock", at=45, session_id="clock"))
+        await running.send(
+            {"event_id": str(uuid4()), "type": "clock", "occurred_at": (NOON + timedelta(minutes=45)).isoformat()}
+        )
 
         rows = await running.enriched(4)
 

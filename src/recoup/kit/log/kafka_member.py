@@ -94,7 +94,8 @@ class Member:
 
     def stop(self) -> None:
         """All partitions stand still again until `start`."""
-        self._stop(self._living, self.assigned)
+        if self.assigned - self.waiting:
+            self._stop(self._living, self.assigned)
         self.waiting |= self.assigned
 
     def _stop(self, consumer: Consumer, ats: set[At]) -> None:

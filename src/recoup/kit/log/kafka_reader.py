@@ -54,12 +54,21 @@ class KafkaReader:
                 await self.ensure(topic)
             await self._thread.do(self.member.join)
         while True:
-            await self._take()
+            taken = await self._took()
             left = max(0.0, give_up - stopwatch())
             if not self._held:
                 await self._fetch(left if self._next else min(left, _JOINING_SECONDS), limit)
-            if self._held or (left <= 0 and not self.member.waiting):
+            if self._held or (left <= 0 and not (taken and self.member.waiting)):
                 return self._hand_out(limit)
+
+    async def _took(self) -> bool:
+        try:
+            await self._take()
+        except Fenced:
+            # The group is being shared out anew, or another finishes the same step: the next poll goes along.
+            self._start_over = True
+            return False
+        return True
 
     async def _fetch(self, wait_seconds: float, limit: int) -> None:
         try:

@@ -257,7 +257,9 @@ class Store:
         """Drops figures older than `keep` by their store's own newest, and ids of messages too old to come again."""
         await self._db.execute("delete from counted where at < $1", counted_before)
         return await self._db.execute(
-            "delete from buckets using watched where watched.store_id = buckets.store_id and bucket < newest - $1", keep
+            """delete from buckets using watched
+               where watched.store_id = buckets.store_id and bucket < newest - $1::interval""",
+            keep,
         )
 
 

@@ -1,8 +1,10 @@
 """What happens to a cart: a fold over its events in the order they happened. No clock but the times it is given.
 
-The rules: any event that bears a cart's id is activity. A cart with items, unpaid, and idle for the store's threshold is
+The rules: any event that bears a cart's id is activity. A cart with items, unpaid, and idle for the store's
+threshold is
 abandoned, once. An order closes it: converted, or recovered when it was abandoned not longer ago than the recovery
-window; without an order it expires at that window's end. What is added after a close opens a new cart under the same id.
+window; without an order it expires at that window's end. What is added after a close opens a new cart under the same
+id.
 """
 
 from collections.abc import Sequence
@@ -119,7 +121,7 @@ class Derived:
 
 
 def apply(cart: CartState, event: CartEvent, patience: Patience) -> tuple[CartChange | None, list[Derived]]:
-    """Changes `cart` by an event of a type in CHANGING; what the event did to the cart, and what became true before or by it."""
+    """Changes `cart` by an event of a type in CHANGING; what that did to the cart, and what became true."""
     derived = be_active(cart, event.at, patience)
     change: CartChange | None = None
     if event.type == _ORDERED:

@@ -1,4 +1,4 @@
-"""Cart states and their timers in Valkey: read in one trip, written inside the stream's commit, cached while we own them.
+"""Cart states and their timers in Valkey: read in one trip, written with the stream's commit, cached meanwhile.
 
 A timer may ring too early, never too late: it is set when a cart has none and looked at again when it rings, so that a
 busy cart costs one entry in half an hour and not one an event.
@@ -59,7 +59,7 @@ class CartStore:
                     self._cache[key] = _DECODE(value)
 
     async def due(self, until: Mapping[tuple[int, str], int]) -> list[CartKey]:
-        """Carts whose timers have rung: `until` gives the time reached, by partition and store ("" for the wall clock)."""
+        """Carts whose timers have rung by the time reached, given by partition and store ("" for the wall clock)."""
         if not until:
             return []
         with translated():

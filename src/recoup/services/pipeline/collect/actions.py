@@ -1,4 +1,7 @@
-"""What both doors do with events: read them, make them durable, count them. Refuses early what it could not keep up with."""
+"""What both doors do with events: read them, make them durable, count them.
+
+Refuses early what it could not keep up with.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -40,7 +43,7 @@ class Collector:
     _ticked: dict[str, datetime] = field(default_factory=dict)
 
     async def accept(self, store_id: str, body: bytes, form: Form) -> Reading:
-        """Durable events and refusals; raises Refused for a body that cannot be read, TooMany or Unavailable to slow down."""
+        """Durable events and refusals; raises Refused for an unreadable body, TooMany or Unavailable to slow down."""
         if self._overloaded:
             raise TooMany("events wait to be processed; send again later", retry_after=timedelta(seconds=1))
         store = await self.stores.settings(store_id)
@@ -76,7 +79,7 @@ class Collector:
         if len(events) > 0 and events[-1].type == EventType.CLOCK:
             self._ticked[store_id] = events[-1].occurred_at
         counts = Counter(f"refused:{refusal.problem.code}" for refusal in reading.refusals)
-        counts["accepted"] = len(reading.events)
+        counts["accepted"] = sum(event.type != EventType.CLOCK for event in reading.events)
         self.stats.count(store_id, counts)
 
     def _routed(
@@ -97,10 +100,7 @@ class Collector:
         before = self._ticked.get(store_id)
         if before is not None and reached < before + TICK and not (asked and reached > before):
             return ()
-        return [
-            Event(event_id=new_id(), type=EventType.CLOCK, occurred_at=reached, session_id="clock")
-            for _ in range(self.log.partitions)
-        ]
+        return [Event(event_id=new_id(), type=EventType.CLOCK, occurred_at=reached) for _ in range(self.log.partitions)]
 
     async def watch_backlog(self) -> None:
         """Notes whether the processor keeps up, from its lag; called every now and then."""

@@ -1,20 +1,22 @@
-"""The collector's doors: single events, batches, a WebSocket, and the counts. Decodes transfer encodings; decides nothing.
+"""The collector's doors: single events, batches, a WebSocket, and the counts.
+
+Decodes transfer encodings; decides nothing.
 
 Bodies are taken raw and read by one prepared decoder: half the cost of a typed parameter at 500 events a request.
 """
 
 import zlib
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from litestar import Request, Router, WebSocket, get, post, websocket
+from litestar import Router, get, post, websocket
 from litestar.di import NamedDependency
 from litestar.exceptions import WebSocketDisconnect
-from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
+from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from msgspec import Struct
 
 from recoup.kit.errors import Failure, Invalid, Problem, TooLarge
-from recoup.kit.http import ProblemDocument, caller_of, problem
+from recoup.kit.http import HttpRequest, ProblemDocument, Socket, caller_of, problem
 from recoup.kit.telemetry import current_trace
 from recoup.messages.access import Permission
 from recoup.services.pipeline.collect.actions import Collector
@@ -75,11 +77,11 @@ _EVENT_SCHEMA: Final[dict[str, object]] = {
     "description": "One event; see the event vocabulary for types and fields.",
     "required": ["event_id", "type", "occurred_at"],
     "properties": {
-        "event_id": Schema(type="string", format="uuid"),
-        "type": Schema(type="string"),
-        "occurred_at": Schema(type="string", format="date-time"),
-        "cart_id": Schema(type="string", min_length=1, max_length=128),
-        "anonymous_id": Schema(type="string", min_length=1, max_length=128),
+        "event_id": Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.UUID),
+        "type": Schema(type=OpenAPIType.STRING),
+        "occurred_at": Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE_TIME),
+        "cart_id": Schema(type=OpenAPIType.STRING, min_length=1, max_length=128),
+        "anonymous_id": Schema(type=OpenAPIType.STRING, min_length=1, max_length=128),
     },
 }
 """Enough to write a first event by; every field is in the guide."""
@@ -87,7 +89,7 @@ _EVENT_SCHEMA: Final[dict[str, object]] = {
 
 @post("/", status_code=202, opt=_WRITE, operation_class=_body(_EVENT_SCHEMA, "application/json"))
 async def post_event(
-    request: Request[Any, Any, Any], store_id: NamedDependency[str], collector: NamedDependency[Collector]
+    request: HttpRequest, store_id: NamedDependency[str], collector: NamedDependency[Collector]
 ) -> Receipt:
     """Takes one event; it is durable when this answers 202."""
     reading = await collector.accept(store_id, await _content(request, collector), Form.ONE)
@@ -101,9 +103,12 @@ async def post_event(
     operation_class=_body({"type": "array", "items": Schema(**_EVENT_SCHEMA)}, "application/json"),  # pyright: ignore[reportArgumentType] - plain JSON Schema
 )
 async def post_batch(
-    request: Request[Any, Any, Any], store_id: NamedDependency[str], collector: NamedDependency[Collector]
+    request: HttpRequest, store_id: NamedDependency[str], collector: NamedDependency[Collector]
 ) -> Receipt:
-    """Takes a JSON array, or lines of JSON (NDJSON); gzip allowed. Good events are kept whatever their neighbours are."""
+    """Takes a JSON array, or lines of JSON (NDJSON); gzip allowed.
+
+    Good events are kept whatever their neighbours are.
+    """
     form = Form.LINES if _media_type(request) in _LINE_TYPES else Form.ARRAY
     reading = await collector.accept(store_id, await _content(request, collector), form)
     return _receipt(reading)
@@ -116,7 +121,7 @@ async def read_stats(store_id: NamedDependency[str], stats: NamedDependency[Stat
 
 
 @websocket("/stream", opt=_WRITE)
-async def stream_events(socket: WebSocket[Any, Any, Any], collector: NamedDependency[Collector]) -> None:
+async def stream_events(socket: Socket, collector: NamedDependency[Collector]) -> None:
     """Frames `{id, events: […]}` in, acknowledgements `{type: "ack", id, accepted, results: […]}` out, in order."""
     store_id = caller_of(socket).tenant(None, Permission.EVENTS_WRITE)
     await socket.accept()
@@ -171,14 +176,14 @@ def _receipt(reading: Reading) -> Receipt:
     return Receipt(accepted=len(reading.events), refused=problems)
 
 
-def _media_type(request: Request[Any, Any, Any]) -> str:
+def _media_type(request: HttpRequest) -> str:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in _LINE_TYPES and kind not in _JSON_TYPES:
         raise Invalid(f"cannot read a body of type {kind!r}; send JSON or NDJSON", code="unsupported_media_type")
     return kind
 
 
-async def _content(request: Request[Any, Any, Any], collector: Collector) -> bytes:
+async def _content(request: HttpRequest, collector: Collector) -> bytes:
     """The body without its transfer coding, never longer than the limit."""
     _media_type(request)
     limit = collector.settings.batch_bytes

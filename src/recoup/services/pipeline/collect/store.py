@@ -1,7 +1,7 @@
 """What the collector writes: group commits to the event log, and counts by store.
 
-While one append is on its way to disk, whatever arrives waits and shares the next one. Nobody waits for a timer: alone, a
-request is written at once; in a crowd, the disk's own pace makes the groups.
+While one append is on its way to disk, whatever arrives waits and shares the next one. Nobody waits for a timer:
+alone, a request is written at once; in a crowd, the disk's own pace makes the groups.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -72,19 +73,19 @@ class EventLog:
     async def _write(self, group: Sequence[_Waiting]) -> None:
         here = current_trace()
         headers: Mapping[str, str] = {"traceparent": here.header} if here else {}
-        good = [waiting for waiting in group if waiting.good is not None]
-        dead = [waiting for waiting in group if waiting.dead is not None]
+        good = [(waiting.good, waiting.partitions) for waiting in group if waiting.good is not None]
+        dead = [(waiting.dead, waiting.store_id) for waiting in group if waiting.dead is not None]
         if dead:
             await self.log.append(
                 EVENTS_DEAD.name,
                 [
-                    Outgoing(partition_of(waiting.store_id, self.log.partitions), arrow.encode(waiting.dead), headers)
-                    for waiting in dead
+                    Outgoing(partition_of(store_id, self.log.partitions), arrow.encode(rows), headers)
+                    for rows, store_id in dead
                 ],
             )
         if good:
-            rows = pa.concat_tables([waiting.good for waiting in good])
-            partitions = np.concatenate([waiting.partitions for waiting in good])
+            rows = pa.concat_tables([rows for rows, _ in good])
+            partitions = np.concatenate([places for _, places in good])
             await self.log.append(
                 EVENTS_RAW.name,
                 [Outgoing(partition, arrow.encode(part), headers) for partition, part in split(rows, partitions)],
@@ -96,7 +97,7 @@ class EventStats(Struct, frozen=True, kw_only=True):
 
     store_id: str
     accepted: int
-    """Events acknowledged, repeats included."""
+    """Events acknowledged, repeats included; the clock's own are not counted."""
     unique: int
     """Events that took effect."""
     duplicates: int
@@ -138,7 +139,7 @@ class Stats:
         if self._pending:
             await self.flush()
         found = await settled(self.valkey.hgetall(EVENT_STATS.key(store_id=store_id)))
-        counts = {key.decode(): int(value) for key, value in found.items()}
+        counts = {key.decode(): int(value) for key, value in cast("dict[bytes, bytes]", found).items()}
         last = counts.get("last_event_at")
         return EventStats(
             store_id=store_id,

@@ -1,4 +1,4 @@
-"""The processor's loop: read what waits on all partitions, gather what the steps need, take the steps, commit together."""
+"""The processor's loop: read what waits, gather what the steps need, take them, commit together."""
 
 import asyncio
 from collections import Counter, deque
@@ -86,20 +86,19 @@ class Processor:
         """Until cancelled."""
         reader = self.log.reader(STREAM_GROUP, self.member, [EVENTS_RAW.name])
         try:
-            while not await self._registered():
-                await asyncio.sleep(RETRY_SECONDS)
+            await self._register()
             while True:
                 await self._turn(reader)
         finally:
             await reader.close()
 
-    async def _registered(self) -> bool:
-        try:
-            await self.log.register(STREAM_GROUP, [EVENTS_RAW.name])
-        except Failure as failure:
-            log.warning("trying again", why=failure.detail)
-            return False
-        return True
+    async def _register(self) -> None:
+        while True:
+            try:
+                return await self.log.register(STREAM_GROUP, [EVENTS_RAW.name])
+            except Failure as failure:
+                log.warning("trying again", why=failure.detail)
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _turn(self, reader: Reader) -> None:
         try:

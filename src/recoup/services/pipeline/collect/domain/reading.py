@@ -1,4 +1,6 @@
-"""From bytes to events, each with its own verdict. One bad event never costs its neighbours; nothing is guessed or mended.
+"""From bytes to events, each with its own verdict.
+
+One bad event never costs its neighbours; nothing is guessed or mended.
 
 The common case, a body whose every event is good, is decoded in one go and checked by column. Only when that fails is
 the body read again event by event, to say which one broke which rule.
@@ -161,10 +163,15 @@ def _all_good(events: Sequence[Event], limits: Limits) -> bool:
         and {event.store_id for event in events} <= {None, limits.store_id}
         and max([len(event.items) for event in events]) <= limits.items
         and all(map(_is_currency, {event.currency for event in events}))
-        and all([event.cart_id or event.anonymous_id or event.user_id or event.session_id for event in events])
+        and all(map(_is_somebodys, events))
         and _all_properties_fit([bytes(event.properties) for event in events], limits)
         and len({event.event_id for event in events}) == len(events)
     )
+
+
+def _is_somebodys(event: Event) -> bool:
+    whose = event.cart_id or event.anonymous_id or event.user_id or event.session_id
+    return whose is not None or event.type == EventType.CLOCK
 
 
 def _is_currency(code: str | None) -> bool:
@@ -223,7 +230,7 @@ def _currency_rule(event: Event, _: Limits) -> Problem | None:
 
 
 def _visitor_rule(event: Event, _: Limits) -> Problem | None:
-    if event.cart_id or event.anonymous_id or event.user_id or event.session_id:
+    if _is_somebodys(event):
         return None
     detail = "one of cart_id, anonymous_id, user_id, session_id must say whose event this is"
     return Problem(code="no_visitor", field="anonymous_id", detail=detail)

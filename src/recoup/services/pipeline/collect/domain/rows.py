@@ -90,17 +90,17 @@ def _contexts(contexts: Sequence[Context]) -> dict[str, Sequence[object]]:
 
 
 def _corrected(
-    occurred: Sequence[datetime], sent: Sequence[datetime | None], received_at: datetime, skew_seconds: int
-) -> Sequence[datetime]:
+    occurred: tuple[datetime, ...], sent: Sequence[datetime | None], received_at: datetime, skew_seconds: int
+) -> tuple[datetime, ...]:
     """Moves times by how far the client's clock was off when it sent (as the Segment spec does)."""
     if sent.count(None) == len(sent):
         return occurred
-    return [
+    return tuple(
         at + (received_at - left)
         if left is not None and abs((received_at - left).total_seconds()) > skew_seconds
         else at
         for at, left in zip(occurred, sent, strict=True)
-    ]
+    )
 
 
 def partitions_of(events: Sequence[Event], store_id: str, partitions: int) -> np.ndarray:

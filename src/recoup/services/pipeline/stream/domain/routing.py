@@ -21,7 +21,7 @@ _REPLACED: Final = frozenset({"amount", "currency"})
 
 
 def route(work: Work, known: Known) -> None:
-    """Valid rows and derived ones to the enriched topic, the others to the dead letters; partitions stay as they were."""
+    """Valid rows and derived ones to the enriched topic, the others to the dead letters; partitions stay."""
     work.enriched = _by_partition(_enriched(work, known), *_derived(work, known))
     if work.dead:
         work.dead_letters = _dead(work, known)
@@ -92,7 +92,7 @@ def _id(key: CartKey, fact: Derived) -> UUID:
 def _by_partition(
     rows: tuple[pa.Table, np.ndarray], derived: pa.Table, derived_partitions: np.ndarray
 ) -> list[tuple[int, pa.Table]]:
-    """Each partition's rows in order of time: a reader of one partition never sees a later fact before an earlier one."""
+    """Each partition's rows in order of time: a reader never sees a later fact before an earlier one."""
     table, partitions = rows
     if len(derived):
         table = pa.concat_tables([table, derived])

@@ -79,7 +79,7 @@ def _events(work: Work, rows: np.ndarray) -> dict[int, CartEvent]:
     }
 
 
-def _lines(items: pa.ListArray) -> list[Sequence[Line]]:
+def _lines(items: pa.Array) -> list[Sequence[Line]]:
     flat = items.flatten()
     names = ("product_id", "quantity", "price", "variant_id", "name", "category", "brand")
     rows: list[Line] = list(zip(*(flat.field(name).to_pylist() for name in names), strict=True))

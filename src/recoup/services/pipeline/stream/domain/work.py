@@ -1,4 +1,7 @@
-"""A batch on its way through the steps: its rows, what is known about them, and what was found out. Holds, decides nothing."""
+"""A batch on its way through the steps: its rows, what is known about them, and what was found out.
+
+Holds, decides nothing.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,9 +52,9 @@ class Work:
     kept: np.ndarray
     ids: Sequence[bytes]
     type_codes: np.ndarray
-    type_names: Sequence[str]
+    type_names: list[str]
     store_codes: np.ndarray
-    store_names: Sequence[str]
+    store_names: list[str]
     occurred: np.ndarray
     """Milliseconds since 1970."""
     cart_codes: np.ndarray
@@ -104,7 +107,7 @@ def _encoded(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
 
 
 def _carts(
-    column: pa.ChunkedArray, partitions: np.ndarray, stores: np.ndarray, store_names: Sequence[str]
+    column: pa.ChunkedArray, partitions: np.ndarray, stores: np.ndarray, store_names: list[str]
 ) -> tuple[np.ndarray, list[CartKey]]:
     """Carts are few beside their events: each gets one key, and its rows a number."""
     encoded = column.combine_chunks().dictionary_encode()
