@@ -23,6 +23,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.params import FromPath, JSONBody
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import Counter, Gauge, Histogram, generate_latest
+from typing_extensions import override
 
 from recoup import __version__
 from recoup.kit import errors
@@ -103,7 +104,8 @@ class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 class JsonRequest(Request[Any, Any, Any]):
     """A request whose body may be any bytes: what can't be read as JSON for whatever reason is the caller's mistake."""
 
-    async def json(self) -> Any:
+    @override
+    async def json(self) -> object:
         try:
             return await super().json()
         except (UnicodeDecodeError, RecursionError) as error:

@@ -34,7 +34,7 @@ async def test_a_new_key_works_at_once_and_is_never_shown_again(platform):
     _, answer = await made(platform)
     assert (await platform.ask("GET", "/api/config", key=answer["key"]))[0] == 200
     _, _, page = await platform.ask("GET", "/api/api-keys", key=platform.first.secret_key)
-    assert answer["key"].startswith(page["keys"][0]["prefix"])
+    assert answer["key"].startswith(page["items"][0]["prefix"])
     assert answer["key"] not in str(page)
 
 
@@ -54,7 +54,7 @@ async def test_the_last_use_is_written_down(platform):
         if stop.__name__ == "flush":
             await stop()
     _, _, page = await platform.ask("GET", "/api/api-keys", key=platform.first.secret_key)
-    last_used = {key["id"]: key.get("last_used_at") for key in page["keys"]}
+    last_used = {key["id"]: key.get("last_used_at") for key in page["items"]}
     assert last_used[answer["api_key"]["id"]]
 
 

@@ -113,10 +113,10 @@ async def test_a_store_is_renamed_by_its_owner_only(platform):
 async def test_what_was_done_is_in_the_audit_trail_for_good(platform):
     await put(platform, (await config(platform))[1])
     _, _, page = await platform.ask("GET", "/api/audit-logs", key=platform.first.secret_key)
-    last = page["entries"][0]
+    last = page["items"][0]
     assert (last["action"], last["address"]) == ("settings_changed", "127.0.0.1")
     assert last["actor"].startswith("key:")
-    assert {entry["store_id"] for entry in page["entries"]} == {platform.first.store_id}
+    assert {entry["store_id"] for entry in page["items"]} == {platform.first.store_id}
     connection = await asyncpg.connect(platform.deps.postgres_url)
     try:
         for statement in ("delete from platform.audit_logs", "update platform.audit_logs set actor = 'x'"):
@@ -130,4 +130,4 @@ async def test_the_audit_trail_comes_in_pages(platform):
     first = (await platform.ask("GET", "/api/audit-logs?limit=1", key=platform.first.secret_key))[2]
     cursor = first["next_cursor"]
     second = (await platform.ask("GET", f"/api/audit-logs?limit=1&cursor={cursor}", key=platform.first.secret_key))[2]
-    assert first["entries"][0]["id"] > second["entries"][0]["id"]
+    assert first["items"][0]["id"] > second["items"][0]["id"]

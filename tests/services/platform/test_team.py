@@ -25,7 +25,7 @@ async def signed_in(platform, email: str, password: str) -> str:
 async def member(platform, email: str) -> str:
     params = {"store_id": platform.first.store_id}
     _, _, team = await platform.ask("GET", "/api/users", key=await owner(platform), params=params)
-    return next(member["id"] for member in team["members"] if member["email"] == email)
+    return next(member["id"] for member in team["items"] if member["email"] == email)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Making, listing and revoking API keys."""
 
 import secrets
-from collections.abc import Sequence
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from msgspec import Meta, Struct
 
 from recoup.kit.clock import Clock
 from recoup.kit.ids import new_id
+from recoup.kit.pages import DEFAULT_LIMIT, Limit, Page
 from recoup.messages.access import Permission
 from recoup.services.platform.access import domain
 from recoup.services.platform.access.actions import KeyRing
@@ -32,13 +32,6 @@ class MadeKey(Struct, frozen=True, kw_only=True):
 
     key: str
     api_key: ApiKey
-
-
-class KeyPage(Struct, frozen=True, kw_only=True):
-    """Newest first; `next_cursor` is absent on the last page."""
-
-    keys: Sequence[ApiKey]
-    next_cursor: str | None
 
 
 @post("/api-keys", opt={"permission": Permission.KEYS_WRITE})
@@ -64,11 +57,11 @@ async def list_keys(
     store_id: NamedDependency[str],
     keys: NamedDependency[Keys],
     cursor: FromQuery[UUID | None] = None,
-    limit: FromQuery[Annotated[int, Meta(ge=1, le=1000)]] = 100,
-) -> KeyPage:
-    """A store's keys by their first signs."""
+    limit: FromQuery[Limit] = DEFAULT_LIMIT,
+) -> Page[ApiKey]:
+    """A store's keys by their first signs, newest first."""
     page = await keys.page(store_id, cursor, limit)
-    return KeyPage(keys=page, next_cursor=str(page[-1].id) if len(page) == limit else None)
+    return Page([*page], str(page[-1].id) if len(page) == limit else None)
 
 
 @delete("/api-keys/{key_id:uuid}", opt={"permission": Permission.KEYS_WRITE})

@@ -1,24 +1,15 @@
 """Reading the audit trail."""
 
-from collections.abc import Sequence
-from typing import Annotated
 from uuid import UUID
 
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery
-from msgspec import Meta, Struct
 
+from recoup.kit.pages import DEFAULT_LIMIT, Limit, Page
 from recoup.messages.access import Permission
 from recoup.services.platform.audit.domain import Action, Entry
 from recoup.services.platform.audit.store import AuditLog
-
-
-class AuditPage(Struct, frozen=True, kw_only=True):
-    """Newest first; `next_cursor` is absent on the last page."""
-
-    entries: Sequence[Entry]
-    next_cursor: str | None
 
 
 @get("/audit-logs", opt={"permission": Permission.TEAM_READ})
@@ -27,11 +18,11 @@ async def audit_logs(
     audit: NamedDependency[AuditLog],
     action: FromQuery[Action | None] = None,
     cursor: FromQuery[UUID | None] = None,
-    limit: FromQuery[Annotated[int, Meta(ge=1, le=1000)]] = 100,
-) -> AuditPage:
-    """Who did what, when, to what."""
+    limit: FromQuery[Limit] = DEFAULT_LIMIT,
+) -> Page[Entry]:
+    """Who did what, when, to what; newest first."""
     entries = await audit.page(store_id, action, cursor, limit)
-    return AuditPage(entries=entries, next_cursor=str(entries[-1].id) if len(entries) == limit else None)
+    return Page([*entries], str(entries[-1].id) if len(entries) == limit else None)
 
 
 HANDLERS = (audit_logs,)

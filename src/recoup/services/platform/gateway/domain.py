@@ -68,7 +68,7 @@ def way(raw_path: str) -> Way | None:
         return Way(_first(raw_path), None, raw_path)
     path = raw_path[len("/api") :]
     segment = _first(path)
-    if segment == "internal":
+    if segment in {"", "internal"}:
         return None
     return Way(segment, PEERS.get(segment), path)
 

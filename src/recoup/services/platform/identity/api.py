@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from recoup.kit.errors import Unauthenticated
 from recoup.kit.http import PUBLIC
+from recoup.kit.pages import Page
 from recoup.messages.access import Permission, Principal, Role
 from recoup.services.platform.audit.domain import Actor
 from recoup.services.platform.identity.actions import Joined, SignIn, Team, Tokens
@@ -56,12 +57,6 @@ class RoleChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What somebody shall be."""
 
     role: Role
-
-
-class Members(Struct, frozen=True):
-    """Everybody of a store."""
-
-    members: Sequence[Member]
 
 
 @post("/auth/login", opt={"permission": PUBLIC}, status_code=200)
@@ -116,9 +111,9 @@ async def me(
 
 
 @get("/users", opt={"permission": Permission.TEAM_READ})
-async def list_users(store_id: NamedDependency[str], people: NamedDependency[People]) -> Members:
+async def list_users(store_id: NamedDependency[str], people: NamedDependency[People]) -> Page[Member]:
     """Everybody of a store, with their roles."""
-    return Members(await people.members(store_id))
+    return Page([*await people.members(store_id)])
 
 
 @post("/users", opt={"permission": Permission.TEAM_WRITE})

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from recoup.kit.clock import Clock
 from recoup.kit.errors import Forbidden, Invalid
+from recoup.kit.pages import Page
 from recoup.messages.access import Permission, Principal
 from recoup.messages.stores import StoreConfigured, StoreSettings
 from recoup.services.platform.audit.domain import Actor
@@ -20,12 +21,6 @@ from recoup.services.platform.stores.domain import Store
 from recoup.services.platform.stores.store import Stores
 
 StoreName = Annotated[str, Meta(min_length=1, max_length=200)]
-
-
-class StoreList(Struct, frozen=True):
-    """Every store one belongs to."""
-
-    stores: Sequence[Store]
 
 
 class NewStore(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,10 +37,10 @@ class StoreChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 @get("/stores", opt={"permission": Permission.SELF_READ})
-async def list_stores(caller: NamedDependency[Principal], stores: NamedDependency[Stores]) -> StoreList:
+async def list_stores(caller: NamedDependency[Principal], stores: NamedDependency[Stores]) -> Page[Store]:
     """The stores one belongs to."""
     mine = [store_id for store_id, granted in caller.stores.items() if domain.readable(granted)]
-    return StoreList(await stores.among(mine))
+    return Page([*await stores.among(mine)])
 
 
 @post("/stores", opt={"permission": Permission.STORES_WRITE})
