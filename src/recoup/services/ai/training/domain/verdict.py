@@ -1,5 +1,6 @@
 """When a trained model may serve: enough to learn from, nothing leaking, no worse than what serves now. Says why."""
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,7 +14,8 @@ from recoup.services.ai.training.domain.measures import auc
 TELLS_ALONE: Final = 0.98
 """A feature that ranks this well by itself knows the outcome: it was written after it."""
 TOO_GOOD: Final = 0.995
-CHANCE: Final = 0.53
+LUCK: Final = 3.0
+"""Standard errors above a coin's ranking that a model must reach: chance alone gets there once in seven hundred."""
 WORSE_RANKING: Final = 0.01
 """By so much may AUC fall, where the log loss is better."""
 WORST_CALIBRATION: Final = 0.08
@@ -49,6 +51,13 @@ def _alone(data: Dataset, column: int) -> float:
     return max(by_presence, 1 - by_presence, by_value, 1 - by_value)
 
 
+def coin_error(positives: int, negatives: int) -> float:
+    """The standard error of the AUC of a ranking that knows nothing (Mann and Whitney)."""
+    if not positives or not negatives:
+        return 0.5
+    return math.sqrt((positives + negatives + 1) / (12 * positives * negatives))
+
+
 def judge(candidate: Metrics, champion: Metrics, champion_version: str, leaking: Sequence[str]) -> Verdict:
     """Compares both on the same newest rows, which neither was trained on."""
     fault = _fault(candidate, leaking)
@@ -71,8 +80,9 @@ def _fault(candidate: Metrics, leaking: Sequence[str]) -> str | None:
         return f"{', '.join(leaking)} alone gives the outcome away: a value from after the decision"
     if candidate.auc >= TOO_GOOD:
         return f"AUC {candidate.auc:.3f} is too good to be true: something in the data knows the outcome"
-    if candidate.auc < CHANCE:
-        return f"AUC {candidate.auc:.3f} is hardly better than chance"
+    needed = 0.5 + LUCK * coin_error(candidate.positives, candidate.rows - candidate.positives)
+    if candidate.auc < needed:
+        return f"AUC {candidate.auc:.3f} on {candidate.rows} carts can be luck; it takes {needed:.3f}"
     if candidate.calibration_error > WORST_CALIBRATION:
         return f"its probabilities miss by {candidate.calibration_error:.3f} on average"
     return None
