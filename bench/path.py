@@ -107,7 +107,7 @@ def main() -> None:
         f"baseline: msgspec decodes {decoded:,.0f} events/s on one core; the whole path is {rate / decoded:.2f} of that"
     )
     print(
-        f"baseline: FastAPI + pydantic + redis, only storing: {naive:,.0f} events/s; ours is {rate / naive:.1f} times that"
+        f"baseline: FastAPI + pydantic + redis, only storing: {naive:,.0f} events/s; ours {rate / naive:.1f} times that"
     )
 
 

@@ -28,6 +28,15 @@ def test_every_declared_topic_is_used() -> None:
     assert declared == set(writers(services()))
 
 
+def test_the_readers_that_are_shown_are_those_there_are() -> None:
+    groups = {"processor": "pipeline"}
+    read = {topic: {groups.get(name, name) for name in names} for topic, names in readers(services()).items()}
+
+    assert {topic: set(names) for topic, names in topics.READERS.items()} == {
+        topic: names for topic, names in read.items() if topic != topics.CONFIG_CHANGES.name
+    }
+
+
 def test_every_process_has_a_service_of_its_name() -> None:
     built = services()
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import aiohttp
@@ -27,6 +28,9 @@ from recoup.kit.warehouse import Warehouse
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 VICTIMS = ("pipeline", "processor", "intelligence", "valkey", "interventions", "ai")
 BATCH = 100
+PAUSE_SECONDS = 0.1
+CALM = 4
+"""So many looks in a row must find nothing left to do: a process that was just killed may not have said so yet."""
 
 
 @dataclass
@@ -46,6 +50,7 @@ class Shop:
         """Batches, one after another, until told to stop."""
         while not self.stop.is_set():
             await self.send(self.batch())
+            await asyncio.sleep(PAUSE_SECONDS)
 
     def batch(self) -> list[dict[str, object]]:
         """Each visitor fills a cart and looks at a page; every second one buys. Batches are forty minutes apart."""
@@ -123,13 +128,15 @@ async def wait_until_counted(running: House, events: int) -> None:
 
 
 async def wait_until_decided(running: House) -> None:
-    """Until interventions have nothing left to decide, twice in a row."""
+    """Until interventions have decided and announced everything, and every reader of the log has read it all."""
     calm = 0
-    async with asyncio.timeout(90):
-        while calm < 3:
+    async with asyncio.timeout(120):
+        while calm < CALM:
             progress = await asyncio.to_thread(running.get, "/api/interventions/progress")
-            calm = calm + 1 if progress["outstanding"] == 0 else 0
-            await asyncio.sleep(0.3)
+            status = await asyncio.to_thread(running.get, "/api/pipeline/status")
+            waiting = sum(lag["waiting"] for lag in msgspec.convert(status["lag"], list[dict[str, Any]]))
+            calm = calm + 1 if progress["outstanding"] == progress["pending"] == waiting == 0 else 0
+            await asyncio.sleep(0.5)
 
 
 class Row(msgspec.Struct):

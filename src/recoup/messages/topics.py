@@ -3,6 +3,9 @@
 Which service writes and reads which is in `wiring.py`.
 """
 
+from collections.abc import Mapping
+from typing import Final
+
 from recoup.kit.service import ArrowTopic, Topic
 from recoup.messages.events import DEAD, ENRICHED, RAW
 from recoup.messages.facts import CartScored, ConversionRecorded, InterventionEvent, RiskSignal
@@ -27,3 +30,15 @@ CONFIG_CHANGES = Topic("config-changes", StoreConfigured, key=lambda change: cha
 def event_key(store_id: str, cart_id: str | None, *visitor: str | None) -> str:
     """What decides an event's partition: its store and cart, or the visitor while there is no cart."""
     return f"{store_id}/{cart_id or next(filter(None, visitor), '')}"
+
+
+READERS: Final[Mapping[str, tuple[str, ...]]] = {
+    EVENTS_RAW.name: ("pipeline", "intelligence"),
+    EVENTS_ENRICHED.name: ("ai", "interventions", "monitoring", "intelligence"),
+    EVENTS_DEAD.name: ("intelligence",),
+    PREDICTION_RESULTS.name: ("interventions", "intelligence"),
+    INTERVENTION_EVENTS.name: ("monitoring", "intelligence"),
+    CONVERSION_EVENTS.name: ("monitoring", "intelligence"),
+    RISK_SIGNALS.name: ("interventions",),
+}
+"""The groups that read each topic, for whoever shows how far they are behind. A test holds it against the records."""

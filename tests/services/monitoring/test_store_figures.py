@@ -173,3 +173,14 @@ async def test_messages_are_counted_once_into_the_business_figures(world, connec
     assert [(row_["metric"], row_["value"]) for row_ in rows] == [
         ("delivered", 2), ("failed", 1), ("revenue_recovered:EUR", 5000),
     ]  # fmt: skip
+
+
+async def test_what_is_too_old_to_learn_from_is_forgotten_by_the_store_s_own_time(world, connection) -> None:
+    old = MIDNIGHT - timedelta(days=36)
+    await handler(world)(batch((0, 1, [row(old), row(MIDNIGHT), row(old, store_id="replay")])))
+    jobs = {job.name: job.run for job in world.service.jobs}
+
+    assert await jobs["forget-figures"]() == "forgot 1 figures older than 35 days of their store"
+    left = await connection.fetch("select store_id, bucket from buckets order by store_id")
+    assert [tuple(figure) for figure in left] == [("replay", old), ("shop", MIDNIGHT)]
+    assert await jobs["forget-metrics"]() == "forgot 0 rows of metrics older than 7 days"

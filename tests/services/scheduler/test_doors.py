@@ -117,6 +117,15 @@ async def test_a_changed_time_counts_from_now_on(store: Store, client) -> None:
     assert job["next_run"] == "2026-06-01T13:30:00Z"
 
 
+async def test_runs_that_ended_long_ago_are_forgotten(store: Store, client) -> None:
+    await store.offer("ai", [CLEAN], NOON)
+    await store.fire(NOON + timedelta(minutes=5))
+    (run,) = await runs(client, "clean")
+    assert await store.forget(NOON + timedelta(days=1)) == 0, "it has not ended"
+    await store.finish(run["id"], NOON, result="clean", error=None)
+    assert await store.forget(NOON + timedelta(days=1)) == 1
+
+
 async def test_a_finished_run_keeps_its_first_answer(store: Store, client) -> None:
     await store.offer("ai", [TRAIN], NOON)
     run = (await client.post("/jobs/train/run")).json()["id"]

@@ -113,7 +113,7 @@ def start_scheduler(
             "RECOUP_MEMBER": member,
             "RECOUP_PEERS__SHOP": shop,
             "RECOUP_SCHEDULER__TICK_SECONDS": "0.1",
-            "RECOUP_SCHEDULER__LEASE_SECONDS": "2",
+            "RECOUP_SCHEDULER__LEASE_SECONDS": "4",
         }
         with (tmp_path / f"scheduler-{member}.log").open("ab") as output:
             process = subprocess.Popen(
@@ -140,14 +140,14 @@ async def connection(scheduler_database: str) -> AsyncIterator[asyncpg.Connectio
 
 async def until(connection: asyncpg.Connection, sql: str, wanted: int) -> None:
     """Waits until the statement counts what is wanted."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while await connection.fetchval(sql) != wanted:
             await asyncio.sleep(0.05)
 
 
 async def holder(connection: asyncpg.Connection) -> str:
     """A scheduler in the middle of a run."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while True:
             found = await connection.fetchval(
                 """select executor_id from scheduler_dbos.workflow_status
@@ -168,10 +168,10 @@ async def test_jobs_due_at_once_are_each_done_once_although_a_scheduler_dies_in_
         await until(connection, "select count(*) from scheduler.jobs", len(NAMES))
 
         await connection.execute("update scheduler.jobs set next_run = now()")
-        await until(connection, "select count(*) from scheduler.runs where state = 'running' and attempts = 1", 6)
+        await until(connection, "select count(*) from scheduler.runs where state = 'running' and attempts > 0", 6)
         victim = await holder(connection)
         schedulers[victim].kill()
-        await until(connection, "select count(*) from scheduler.instances", 2)
+        await until(connection, f"select count(*) from scheduler.instances where member = '{victim}'", 0)
         await until(
             connection,
             "select count(*) from scheduler_dbos.workflow_status "
@@ -183,7 +183,7 @@ async def test_jobs_due_at_once_are_each_done_once_although_a_scheduler_dies_in_
 
         assert work.begun == dict.fromkeys(NAMES, 1)
         assert await connection.fetchval("select count(*) from scheduler.runs") == len(NAMES)
-        assert await connection.fetchval("select max(attempts) from scheduler.runs") == 2, "nothing was taken over"
+        assert await connection.fetchval("select max(attempts) from scheduler.runs") > 1, "nothing was taken over"
 
 
 async def test_a_scheduler_that_is_stopped_in_the_middle_goes_on_after_its_next_start(
@@ -194,11 +194,11 @@ async def test_a_scheduler_that_is_stopped_in_the_middle_goes_on_after_its_next_
         first = start_scheduler("0", shop)
         await until(connection, "select count(*) from scheduler.jobs", 1)
         await connection.execute("update scheduler.jobs set next_run = now()")
-        await until(connection, "select count(*) from scheduler.runs where state = 'running' and attempts = 1", 1)
+        await until(connection, "select count(*) from scheduler.runs where state = 'running' and attempts > 0", 1)
 
         assert first.stop() == 0
         start_scheduler("0", shop)
-        await until(connection, "select count(*) from scheduler.runs where attempts = 2", 1)
+        await until(connection, "select count(*) from scheduler.runs where attempts > 1", 1)
         work.let_go.set()
         await until(connection, "select count(*) from scheduler.runs where state = 'succeeded'", 1)
 

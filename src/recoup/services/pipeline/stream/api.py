@@ -8,8 +8,7 @@ from msgspec import Struct
 
 from recoup.kit.log.port import Log
 from recoup.messages.access import Permission
-from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_RAW
-from recoup.services.pipeline.collect.actions import STREAM_GROUP
+from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_RAW, READERS
 from recoup.services.pipeline.stream.store import ProcessorStatus, StreamStore
 
 
@@ -39,14 +38,17 @@ class PipelineStatus(Struct, frozen=True, kw_only=True):
 @get("/pipeline/status", opt={"permission": Permission.EVENTS_READ})
 async def read_pipeline_status(stream: NamedDependency[StreamStore], log: NamedDependency[Log]) -> PipelineStatus:
     """Rates, lag and latencies of each stage, over all stores of this installation."""
-    waiting = await log.lag(STREAM_GROUP, EVENTS_RAW.name)
     return PipelineStatus(
         processors=await stream.read_status(),
-        lag=[GroupLag(STREAM_GROUP, EVENTS_RAW.name, sum(lag.waiting for lag in waiting))],
+        lag=[await _lag(log, group, topic) for topic, groups in READERS.items() for group in groups],
         topics=[
             TopicSize(topic.name, await log.size(topic.name)) for topic in (EVENTS_RAW, EVENTS_ENRICHED, EVENTS_DEAD)
         ],
     )
+
+
+async def _lag(log: Log, group: str, topic: str) -> GroupLag:
+    return GroupLag(group, topic, sum(lag.waiting for lag in await log.lag(group, topic)))
 
 
 def router() -> Router:

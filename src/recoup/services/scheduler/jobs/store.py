@@ -207,4 +207,6 @@ class Store:
 
     async def forget(self, before: datetime) -> int:
         """Drops runs that ended before then, and says how many."""
-        return await self._db.execute("delete from runs where coalesce(finished_at, due_at) < $1", before)
+        return await self._db.execute(
+            "delete from runs where state not in ('queued', 'running') and coalesce(finished_at, due_at) < $1", before
+        )
