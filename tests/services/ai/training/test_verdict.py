@@ -1,9 +1,13 @@
 """A model serves only where it is better than what serves now, and where that can be neither luck nor a leak."""
 
+from datetime import timedelta
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from recoup.services.ai.models.domain import Metrics
+from recoup.services.ai.training.domain.dataset import from_table
 from recoup.services.ai.training.domain.measures import auc
 from recoup.services.ai.training.domain.verdict import coin_error, judge
 
@@ -31,6 +35,16 @@ def test_a_verdict_is_given_with_its_reason(candidate, leaking, promoted, why):
     verdict = judge(candidate, SERVING, "prior-1", leaking)
     assert verdict.promoted is promoted
     assert why in verdict.why
+
+
+def test_carts_whose_window_is_still_open_are_left_out_although_some_were_bought(build):
+    rows = [
+        {"prediction_id": f"p{day}", "occurred_at": build.noon + timedelta(days=day), "features": "{}",
+         "outcome": "held_out", "converted": int(day in {1, 6, 7, 8})}
+        for day in range(9) if day != 5
+    ]  # fmt: skip
+    data = from_table(pa.Table.from_pylist(rows, schema=build.outcomes), ["pages"])
+    assert data.bought.tolist() == [False, True, False, False, False]
 
 
 def test_rankings_that_know_nothing_scatter_as_expected():

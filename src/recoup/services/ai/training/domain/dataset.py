@@ -59,6 +59,9 @@ def from_table(table: "pa.Table", names: Sequence[str]) -> Dataset:
     at = ordered.column("occurred_at").cast(pa.timestamp("ms", "UTC")).cast(pa.int64()).to_numpy()
     bought = ordered.column("converted").cast(pa.int8()).to_numpy() > 0
     contacted = np.array([outcome == Outcome.CONTACT for outcome in ordered.column("outcome").to_pylist()], np.float32)
+    # Of the newest carts only those that were bought already are known; with them, the newest would all seem bought.
+    settled = at <= at[~bought].max(initial=0)
+    values, bought, at, contacted = values[settled], bought[settled], at[settled], contacted[settled]
     plain = Dataset(names, values, bought, at)
     if not _ENOUGH_OF_BOTH <= float(contacted.mean() if len(contacted) else 0) <= 1 - _ENOUGH_OF_BOTH:
         return plain
