@@ -465,6 +465,30 @@ async def test_a_step_left_by_a_dead_member_is_told_once_though_two_take_over(
     assert sum(lag.waiting for lag in await log.lag(group, topic)) == 0
 
 
+async def test_members_of_one_name_replace_each_other_and_lose_nothing(
+    log: Log, readers: Readers, topic: str, group: str
+):
+    await log.append(topic, numbered(9))
+    one = readers.open(group, "a", topic)
+    await take(one, 9)
+    other = readers.open(group, "a", topic)
+    await take(other, 9)
+
+    found: list[Record] = []
+    await one.rewind()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while sum(lag.waiting for lag in await log.lag(group, topic)):
+            try:
+                found += await one.read(wait_seconds=0.2, limit=100)
+                if found:
+                    await one.commit(reached(found))
+            except Fenced:
+                found.clear()
+                await one.rewind()
+
+    assert set(numbers(found)) == set(range(9))
+
+
 async def test_lag_size_and_seek_tell_and_move_the_position(log: Log, readers: Readers, topic: str, group: str):
     assert [lag.waiting for lag in await log.lag(group, topic)] == [0] * PARTITIONS
     await log.append(topic, numbered(9))

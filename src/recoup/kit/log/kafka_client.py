@@ -38,6 +38,7 @@ _OF_PRODUCERS: Final = (
 )  # fmt: skip
 # librdkafka's own codes, as opposed to a broker's, begin with an underscore and are public all the same.
 PARTITION_EOF: Final = KafkaError._PARTITION_EOF  # noqa: SLF001
+FATAL: Final = KafkaError._FATAL  # noqa: SLF001
 OUTAGES: Final = (KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._TRANSPORT)  # noqa: SLF001
 _FENCED_HERE: Final = (KafkaError._FENCED, KafkaError._ASSIGNMENT_LOST)  # noqa: SLF001
 _BUGS: Final = (KafkaError._INVALID_ARG, KafkaError._STATE, KafkaError._CONFLICT)  # noqa: SLF001

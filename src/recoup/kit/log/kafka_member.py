@@ -11,8 +11,9 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from recoup.kit.clock import stopwatch
-from recoup.kit.log.kafka_client import OUTAGES, PATIENCE_SECONDS, KafkaSettings, failure
+from recoup.kit.log.kafka_client import FATAL, OUTAGES, PATIENCE_SECONDS, KafkaSettings
 from recoup.kit.log.kafka_journal import At, Mark, Step
+from recoup.kit.log.port import Fenced
 
 _LEAVING_SECONDS = 3.0
 
@@ -33,6 +34,7 @@ class Member:
     # The group's generation as of the last poll: a commit from before a rebalance is refused by the broker.
     _generation: Any = None
     _outage: KafkaError | None = None
+    _replaced: bool = False
 
     @property
     def joined(self) -> bool:
@@ -62,10 +64,11 @@ class Member:
             found += consumer.consume(max(1, limit * max(1, len(self.assigned))), 0)
         self._generation = consumer.consumer_group_metadata()
         for message in found:
-            error = message.error()
-            if error is not None and error.fatal():
-                self._drop()
-                raise failure(error)
+            self._note(message.error())
+        if self._replaced:
+            # Another member of our name has joined. We can only join again, and would replace it in turn.
+            self._drop()
+            raise Fenced(f"{self.group}: another member is called {self.name!r} too")
         if not found and self._outage is not None:
             consumer.list_topics(self.topics[0], timeout=1.0)
             self._outage = None
@@ -162,6 +165,7 @@ class Member:
 
     def _drop(self) -> None:
         consumer, self._consumer = self._consumer, None
+        self._replaced = False
         self.assigned.clear()
         self.waiting.clear()
         self._producer = None
@@ -174,7 +178,11 @@ class Member:
             raise RuntimeError("not joined")
         return self._consumer
 
-    def _note(self, error: KafkaError) -> None:
+    def _note(self, error: KafkaError | None) -> None:
+        if error is None:
+            return
+        # Of all that can befall a consumer only this is fatal.
+        self._replaced = self._replaced or error.fatal() or error.code() == FATAL
         if error.code() in OUTAGES:
             self._outage = error
 
