@@ -183,7 +183,7 @@ async def test_jobs_due_at_once_are_each_done_once_although_a_scheduler_dies_in_
 
         assert work.begun == dict.fromkeys(NAMES, 1)
         assert await connection.fetchval("select count(*) from scheduler.runs") == len(NAMES)
-        assert await connection.fetchval("select max(attempts) from scheduler.runs") > 1, "nothing was taken over"
+        assert await connection.fetchval("select max(attempts) > 1 from scheduler.runs"), "nothing was taken over"
 
 
 async def test_a_scheduler_that_is_stopped_in_the_middle_goes_on_after_its_next_start(
