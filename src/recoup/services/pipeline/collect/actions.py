@@ -69,7 +69,7 @@ class Collector:
         )
 
     async def _keep(self, store_id: str, store: StoreSettings, reading: Reading, now: datetime) -> None:
-        events, partitions = self._routed(store_id, store, reading.events)
+        events, partitions, accepted = self._routed(store_id, store, reading.events)
         # An event clock is the shop's own; correcting it by ours would tear its events apart.
         skew = self.settings.skew_seconds if store.clock == "wall" else 2**31
         good = table_of(events, store_id, now, skew) if events else None
@@ -79,19 +79,20 @@ class Collector:
         if len(events) > 0 and events[-1].type == EventType.CLOCK:
             self._ticked[store_id] = events[-1].occurred_at
         counts = Counter(f"refused:{refusal.problem.code}" for refusal in reading.refusals)
-        counts["accepted"] = sum(event.type != EventType.CLOCK for event in reading.events)
+        counts["accepted"] = accepted
         self.stats.count(store_id, counts)
 
     def _routed(
         self, store_id: str, store: StoreSettings, events: Sequence[Event]
-    ) -> tuple[Sequence[Event], np.ndarray]:
-        """Each event with its partition; on an event clock, every partition also learns how late it is."""
+    ) -> tuple[Sequence[Event], np.ndarray, int]:
+        """Rows with their partitions, and how many are shoppers'; on an event clock, partitions learn how late it is."""
         if store.clock == "wall":
-            return events, partitions_of(events, store_id, self.log.partitions)
+            return events, partitions_of(events, store_id, self.log.partitions), len(events)
         shoppers = [event for event in events if event.type != EventType.CLOCK]
         ticks = self._ticks(store_id, events, asked=len(shoppers) < len(events))
         partitions = partitions_of(shoppers, store_id, self.log.partitions)
-        return [*shoppers, *ticks], np.concatenate([partitions, np.arange(len(ticks), dtype=np.int64)])
+        everywhere = np.arange(len(ticks), dtype=np.int64)
+        return [*shoppers, *ticks], np.concatenate([partitions, everywhere]), len(shoppers)
 
     def _ticks(self, store_id: str, events: Sequence[Event], *, asked: bool) -> Sequence[Event]:
         if not events:
