@@ -157,11 +157,14 @@ class Member:
         if consumer is None:
             return
         # A static member that is merely closed keeps its partitions until its session ends; unsubscribing leaves.
-        consumer.unsubscribe()
-        give_up = stopwatch() + _LEAVING_SECONDS
-        while self.assigned and stopwatch() < give_up:
-            consumer.consume(100, 0.05)
-        self._drop()
+        try:
+            consumer.unsubscribe()
+            give_up = stopwatch() + _LEAVING_SECONDS
+            while self.assigned and stopwatch() < give_up:
+                consumer.consume(100, 0.05)
+        finally:
+            # A consumer that is never closed can hold up the end of the process.
+            self._drop()
 
     def _drop(self) -> None:
         consumer, self._consumer = self._consumer, None
