@@ -3,10 +3,12 @@
 Which processes there are: `processes`.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from importlib import import_module
+from pathlib import Path
 from typing import cast
 
 from litestar import Litestar
@@ -60,6 +62,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which of several processes of one service this is; a restarted one keeps its name."""
     log_level: str = "INFO"
     otlp_endpoint: str | None = None
+    starts_after: str | None = None
+    """A file to wait for before anything is opened; `recoup up` makes it when the databases are up to date."""
     peers: dict[str, str] = {}
     """Base URL by process name: RECOUP_PEERS__AI=http://127.0.0.1:9003."""
     http: HttpSettings = HttpSettings()
@@ -122,7 +126,16 @@ async def serve(name: str, settings: Settings) -> None:
     configure_traces(name, settings.otlp_endpoint)
     deps = dependencies(name, settings)
     service = build(name, settings, deps)
+    if settings.starts_after is not None:
+        await _made(Path(settings.starts_after))
     changes = Consumer(CONFIG_CHANGES, on_messages=deps.stores.on_configured, group=f"{deps.member}-config")
     closing = (deps.valkey.aclose, deps.log.close, deps.peers.close)
     listening = replace(service, consumes=(*service.consumes, changes), on_stop=(*closing, *service.on_stop))
     await run(listening, application(service, settings), deps.log, deps.member, host=settings.host, port=settings.port)
+
+
+async def _made(file: Path) -> None:
+    while True:
+        if await asyncio.to_thread(file.exists):
+            return
+        await asyncio.sleep(0.05)

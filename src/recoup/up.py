@@ -33,6 +33,8 @@ _FRUGAL = {
     "PYTHONUNBUFFERED": "1",
 }
 FIRST_RUN = "first-run.json"
+MIGRATED = "migrated"
+"""Made anew at every start, once the databases are up to date: services wait for it."""
 Say = Callable[[str], None]
 
 
@@ -84,29 +86,36 @@ def plan(options: Options, environ: Mapping[str, str]) -> House:
         f"{PREFIX}WAREHOUSE_URL": f"chdb:///{data / 'warehouse'}",
         f"{PREFIX}INTERNAL_KEY": _internal_key(data),
         f"{PREFIX}DATA": str(data),
+        f"{PREFIX}STARTS_AFTER": str(data / MIGRATED),
         f"{PREFIX}PUBLIC_URL": f"http://{options.host}:{options.port}",
         **{f"{PREFIX}PEERS__{name.upper()}": f"http://127.0.0.1:{port}" for name, port in ports.items()},
     }
     shared = {**_FRUGAL, **ours, **environ}
     names = tuple(engine.name for engine in engines)
-    migrated = _Once(lambda: _migrate(shared))
-    services = [_service(name, ports[name], shared, names, migrated, options.host) for name in PROCESSES]
+    services = [_service(name, ports[name], shared, names, options.host) for name in PROCESSES]
     return House((*engines, *services), shared, data, options.port)
 
 
 async def up(options: Options, environ: Mapping[str, str], *, say: Say = print, story: "Story | None" = None) -> None:
     """Runs the house until SIGTERM or SIGINT, saying what becomes ready; with a `story`, plays it once all is ready."""
     house = plan(options, environ)
+    (house.data / MIGRATED).unlink(missing_ok=True)
     supervisor = supervise(house, say)
-    telling = asyncio.create_task(_tell(supervisor, house, say, story))
-    # A story that fails takes the house down with it instead of leaving it running without a word.
-    telling.add_done_callback(lambda task: supervisor.stop() if not task.cancelled() and task.exception() else None)
+    tasks = [
+        asyncio.create_task(_migrate(supervisor, house)),
+        asyncio.create_task(_tell(supervisor, house, say, story)),
+    ]
+    for task in tasks:
+        # What fails takes the house down with it instead of leaving it running without a word.
+        task.add_done_callback(lambda done: supervisor.stop() if not done.cancelled() and done.exception() else None)
     try:
         await supervisor.run()
     finally:
-        telling.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await telling
+        for task in tasks:
+            task.cancel()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
 
 
 def supervise(house: House, say: Say) -> Supervisor:
@@ -138,40 +147,24 @@ async def _until_whole(port: int) -> None:
         await asyncio.sleep(0.1)
 
 
-class _Once:
-    """Something all wait for that happens once, and again only where it failed."""
+async def _migrate(supervisor: Supervisor, house: House) -> None:
+    """Brings the database up to date once it answers, and lets the services go on.
 
-    def __init__(self, act: Callable[[], Awaitable[None]]) -> None:
-        self._act = act
-        self._lock = asyncio.Lock()
-        self._done = False
-
-    async def __call__(self) -> None:
-        async with self._lock:
-            if not self._done:
-                await self._act()
-                self._done = True
-
-
-async def _migrate(environ: Mapping[str, str]) -> None:
-    """In a process of its own, so that what migrating needs is not kept in memory."""
+    They load their code meanwhile: on two cores that is most of the time a start takes. It runs as a process of its own,
+    so that what migrating needs is not kept in memory.
+    """
+    await supervisor.ready("postgres")
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "recoup",
-        "migrate",
-        env=dict(environ),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
+        sys.executable, "-m", "recoup", "migrate", env=dict(house.environ),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
     output, _ = await process.communicate()
     if process.returncode != 0:
         raise Unavailable(f"the database could not be brought up to date: {output.decode(errors='replace')[-2000:]}")
+    (house.data / MIGRATED).touch()
 
 
-def _service(
-    name: str, port: int, environ: Mapping[str, str], engines: tuple[str, ...], migrated: _Once, host: str
-) -> Child:
+def _service(name: str, port: int, environ: Mapping[str, str], engines: tuple[str, ...], host: str) -> Child:
     is_door = name == DOOR
     path = "/health" if is_door else "/health/ready"
     return Child(
@@ -179,7 +172,6 @@ def _service(
         argv=(sys.executable, "-m", "recoup", "serve", name),
         env={**environ, f"{PREFIX}PORT": str(port), f"{PREFIX}HOST": host if is_door else "127.0.0.1"},
         after=engines,
-        prepare=migrated,
         ready=lambda: _answers(port, path),
     )
 

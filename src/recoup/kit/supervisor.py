@@ -67,6 +67,11 @@ class Supervisor:
         """Tell `run` to end in order; safe in a signal handler, and more than once."""
         self._told_to_stop.set()
 
+    async def ready(self, name: str) -> None:
+        """Wait until one child has become ready; one that is not ours to start is taken to be."""
+        if name in self._keepers:
+            await self._keepers[name].is_ready.wait()
+
     async def all_ready(self) -> None:
         """Wait until every child has become ready."""
         for keeper in self._keepers.values():

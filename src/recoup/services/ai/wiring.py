@@ -8,6 +8,7 @@ from recoup.messages.deps import Deps
 from recoup.messages.topics import EVENTS_ENRICHED, PREDICTION_RESULTS
 from recoup.services.ai.features import api as features_api
 from recoup.services.ai.features.actions import Features
+from recoup.services.ai.features.domain.rows import COLUMNS
 from recoup.services.ai.features.store import Store as FeatureStore
 from recoup.services.ai.models import api as models_api
 from recoup.services.ai.models.actions import Serving
@@ -44,7 +45,11 @@ def build(deps: Deps, settings: Settings) -> Service:
             training_api.router(training),
             predictions_api.router(predictor, predictions, features, deps.clock, settings.predict_batch),
         ),
-        consumes=(Consumer(EVENTS_ENRICHED, on_batch=handlers.on_enriched, gather_seconds=settings.gather_seconds),),
+        consumes=(
+            Consumer(
+                EVENTS_ENRICHED.only(*COLUMNS), on_batch=handlers.on_enriched, gather_seconds=settings.gather_seconds
+            ),
+        ),
         emits=(PREDICTION_RESULTS,),
         checks=(Check("postgresql", postgres.ping), Check("valkey", deps.valkey.ping)),
         jobs=(nightly(training, settings.training_cron),),

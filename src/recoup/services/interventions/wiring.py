@@ -38,6 +38,7 @@ from recoup.services.interventions.preferences import api as preferences_api
 from recoup.services.interventions.preferences.handlers import Handlers as Risks
 from recoup.services.interventions.preferences.store import People
 from recoup.services.interventions.settings import Settings
+from recoup.services.interventions.shoppers.domain import COLUMNS
 from recoup.services.interventions.shoppers.handlers import Handlers as Shoppers
 from recoup.services.interventions.templates.store import builtin
 from recoup.services.interventions.tracking import api as tracking_api
@@ -126,7 +127,11 @@ def build(deps: Deps, settings: Settings) -> Service:
         ),
         consumes=(
             Consumer(PREDICTION_RESULTS, on_messages=parts.decisions.on_carts_scored),
-            Consumer(EVENTS_ENRICHED, on_batch=parts.shoppers.on_events, gather_seconds=settings.gather_seconds),
+            Consumer(
+                EVENTS_ENRICHED.only(*COLUMNS),
+                on_batch=parts.shoppers.on_events,
+                gather_seconds=settings.gather_seconds,
+            ),
             Consumer(RISK_SIGNALS, on_messages=Risks(parts.people).on_risk_signals),
         ),
         emits=(INTERVENTION_EVENTS, CONVERSION_EVENTS),

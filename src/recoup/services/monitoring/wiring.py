@@ -10,6 +10,7 @@ from recoup.messages.deps import Deps
 from recoup.messages.topics import CONVERSION_EVENTS, EVENTS_ENRICHED, INTERVENTION_EVENTS, RISK_SIGNALS
 from recoup.services.monitoring.anomalies import api as anomalies_api
 from recoup.services.monitoring.anomalies import store as anomalies_store
+from recoup.services.monitoring.anomalies.domain.counts import COLUMNS
 from recoup.services.monitoring.anomalies.handlers import Handlers
 from recoup.services.monitoring.anomalies.jobs import Detector
 from recoup.services.monitoring.metrics import api as metrics_api
@@ -63,7 +64,7 @@ def build(deps: Deps, settings: Settings) -> Service:
             anomalies_api.router(figures, deps.clock),
         ],
         consumes=[
-            Consumer(EVENTS_ENRICHED, on_batch=handlers.on_enriched, gather_seconds=_GATHER_SECONDS),
+            Consumer(EVENTS_ENRICHED.only(*COLUMNS), on_batch=handlers.on_enriched, gather_seconds=_GATHER_SECONDS),
             Consumer(INTERVENTION_EVENTS, on_messages=handlers.on_interventions, gather_seconds=_GATHER_SECONDS),
             Consumer(CONVERSION_EVENTS, on_messages=handlers.on_conversions, gather_seconds=_GATHER_SECONDS),
         ],

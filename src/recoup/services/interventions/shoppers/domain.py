@@ -14,7 +14,7 @@ from recoup.services.interventions.attribution.domain import Order
 from recoup.services.interventions.decisions.domain import CartSeen
 from recoup.services.interventions.preferences.domain import NO_TRAITS, Seen, traits
 
-_COLUMNS = (
+COLUMNS = (
     "type", "store_id", "occurred_at", "event_id", "user_id", "anonymous_id", "session_id", "cart_id", "cart_number",
     "order_id", "amount", "currency", "cart_value", "locale", "timezone", "properties",
 )  # fmt: skip
@@ -58,7 +58,7 @@ def news(partitions: Sequence[int], tables: Sequence[pa.Table]) -> News:
     """What matters in a batch; `partitions` says where each table came from."""
     if not tables:
         return News(reached={}, added=[], rows=[])
-    whole = pa.concat_tables([table.select(_COLUMNS) for table in tables])
+    whole = pa.concat_tables([table.select(COLUMNS) for table in tables])
     came_from = pa.array(np.repeat(np.array(partitions, np.int32), [table.num_rows for table in tables]))
     kinds = whole.column("type")
     clocks = pc.equal(kinds, EventType.CLOCK)

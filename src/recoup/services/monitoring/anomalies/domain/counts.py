@@ -14,7 +14,7 @@ from recoup.services.monitoring.anomalies.domain.detector import BUCKET
 
 _BUCKET_MS: Final = int(BUCKET.total_seconds() * 1000)
 _MINUTE_MS: Final = 60_000
-_COLUMNS: Final = (
+COLUMNS: Final = (
     "store_id", "type", "occurred_at", "cart_id", "cart_number", "cart_change", "cart_value",
     "amount", "currency", "user_id", "anonymous_id", "session_id", "items",
 )  # fmt: skip
@@ -61,7 +61,7 @@ class Adding(NamedTuple):
 
 def rows(tables: Sequence[pa.Table]) -> pa.Table:
     """The columns we look at, of all tables, in one piece each."""
-    return pa.concat_tables([table.select(_COLUMNS) for table in tables]).combine_chunks()
+    return pa.concat_tables([table.select(COLUMNS) for table in tables]).combine_chunks()
 
 
 def counted(table: pa.Table) -> Counts:
