@@ -38,7 +38,6 @@ ASKS_BY_ITSELF = {
     "/events/stream",
     "/ws/user/{user_id:str}",
 }
-ALWAYS_THE_CALLERS_OWN = {"/events/stream"}
 OURS, THEIRS = "store-of-the-caller", "store-of-somebody-else"
 # Everything there is to be allowed, in a store that the request is not about.
 CALLER = Principal(subject=str(uuid4()), kind="person", stores={OURS: list(Permission)})
@@ -134,7 +133,7 @@ async def test_a_foreign_store_is_refused_before_anything_is_looked_up(route: Ro
 
 @pytest.mark.parametrize(
     "route",
-    [route for route in ROUTES if route.method == "SOCKET" and route.path not in ALWAYS_THE_CALLERS_OWN],
+    [route for route in ROUTES if route.method == "SOCKET"],
     ids=str,
 )
 async def test_a_socket_about_a_foreign_store_does_not_open(route: Route, houses) -> None:

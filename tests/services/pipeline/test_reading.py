@@ -104,3 +104,31 @@ def test_every_event_gets_exactly_one_verdict(kinds: list[str]) -> None:
 
     refused = [refusal.problem.index for refusal in reading.refusals]
     assert sorted([*reading.indexes, *(index for index in refused if index is not None)]) == list(range(len(events)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"cart_id": "a\0b"}, "cart_id"),
+        ({"items": [{"product_id": "mug"}, {"product_id": "m\0"}]}, "items.1.product_id"),
+        ({"context": {"page_url": "\0"}}, "context.page_url"),
+        ({"properties": {"deep": ["x", {"na\0me": 1}]}}, "properties.deep.1.name"),
+    ],
+)
+def test_a_nul_in_any_text_is_refused_where_it_stands(fields: dict[str, object], place: str) -> None:
+    reading = read(msgspec.json.encode([event(**fields), event()]), Form.ARRAY, limits())
+    assert [(refusal.problem.code, refusal.problem.field) for refusal in reading.refusals] == [("bad_text", place)]
+    assert len(reading.events) == 1
+
+
+def test_an_escaped_backslash_before_digits_is_no_nul() -> None:
+    reading = read(msgspec.json.encode([event(cart_id=r"a\u0000")]), Form.ARRAY, limits())
+    assert not reading.refusals
+
+
+@pytest.mark.parametrize("form", [Form.ONE, Form.ARRAY])
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"properties":' * 100_000, b"[" * 9_999 + b"]" * 9_999])
+def test_brackets_without_end_are_the_callers_mistake(body: bytes, form: Form) -> None:
+    with pytest.raises(Invalid) as refused:
+        read(body, form, limits())
+    assert refused.value.reason == "malformed_json"

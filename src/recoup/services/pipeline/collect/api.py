@@ -15,7 +15,7 @@ from litestar.exceptions import WebSocketDisconnect
 from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from msgspec import Struct
 
-from recoup.kit.errors import Failure, Invalid, Problem, TooLarge
+from recoup.kit.errors import Failure, Invalid, Problem, Refused, TooLarge
 from recoup.kit.http import HttpRequest, ProblemDocument, Socket, caller_of, problem
 from recoup.kit.telemetry import current_trace
 from recoup.messages.access import Permission
@@ -92,7 +92,7 @@ async def post_event(
     request: HttpRequest, store_id: NamedDependency[str], collector: NamedDependency[Collector]
 ) -> Receipt:
     """Takes one event; it is durable when this answers 202."""
-    reading = await collector.accept(store_id, await _content(request, collector), Form.ONE)
+    reading = await collector.accept(store_id, await _content(request, collector, store_id), Form.ONE)
     return _receipt(reading)
 
 
@@ -109,8 +109,9 @@ async def post_batch(
 
     Good events are kept whatever their neighbours are.
     """
+    content = await _content(request, collector, store_id)
     form = Form.LINES if _media_type(request) in _LINE_TYPES else Form.ARRAY
-    reading = await collector.accept(store_id, await _content(request, collector), form)
+    reading = await collector.accept(store_id, content, form)
     return _receipt(reading)
 
 
@@ -123,7 +124,7 @@ async def read_stats(store_id: NamedDependency[str], stats: NamedDependency[Stat
 @websocket("/stream", opt=_WRITE)
 async def stream_events(socket: Socket, collector: NamedDependency[Collector]) -> None:
     """Frames `{id, events: […]}` in, acknowledgements `{type: "ack", id, accepted, results: […]}` out, in order."""
-    store_id = caller_of(socket).tenant(None, Permission.EVENTS_WRITE)
+    store_id = caller_of(socket).tenant(socket.query_params.get("store_id"), Permission.EVENTS_WRITE)
     await socket.accept()
     try:
         while True:
@@ -136,9 +137,7 @@ async def stream_events(socket: Socket, collector: NamedDependency[Collector]) -
 async def _answered(collector: Collector, store_id: str, data: bytes) -> str:
     frame_id = ""
     try:
-        if len(data) > collector.settings.batch_bytes:
-            raise TooLarge(f"a frame of {len(data)} bytes; at most {collector.settings.batch_bytes} are taken")
-        frame = _frame(data)
+        frame = _counted(collector, store_id, data)
         frame_id = frame.id
         reading = await collector.accept(store_id, bytes(frame.events), Form.ARRAY)
         answer = FrameAnswer(id=frame_id, accepted=len(reading.events), results=_results(reading))
@@ -148,10 +147,20 @@ async def _answered(collector: Collector, store_id: str, data: bytes) -> str:
     return msgspec.json.encode(answer).decode()
 
 
-def _frame(data: bytes) -> Frame:
+def _counted(collector: Collector, store_id: str, data: bytes) -> Frame:
+    try:
+        return _frame(data, collector.settings.batch_bytes)
+    except Refused as refusal:
+        collector.count_refusal(store_id, refusal)
+        raise
+
+
+def _frame(data: bytes, limit: int) -> Frame:
+    if len(data) > limit:
+        raise TooLarge(f"a frame of {len(data)} bytes; at most {limit} are taken")
     try:
         return msgspec.json.decode(data, type=Frame)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"a frame is {{id, events: […]}}: {error}", code="malformed_frame") from error
 
 
@@ -183,11 +192,17 @@ def _media_type(request: HttpRequest) -> str:
     return kind
 
 
-async def _content(request: HttpRequest, collector: Collector) -> bytes:
-    """The body without its transfer coding, never longer than the limit."""
-    _media_type(request)
-    limit = collector.settings.batch_bytes
-    body = await request.body()
+async def _content(request: HttpRequest, collector: Collector, store_id: str) -> bytes:
+    """The body without its transfer coding, never longer than the limit; what comes in another form is counted."""
+    try:
+        _media_type(request)
+        return _decoded(await request.body(), request, collector.settings.batch_bytes)
+    except Refused as refusal:
+        collector.count_refusal(store_id, refusal)
+        raise
+
+
+def _decoded(body: bytes, request: HttpRequest, limit: int) -> bytes:
     coding = request.headers.get("content-encoding", "identity").lower()
     if coding == "gzip":
         body = _gunzipped(body, limit)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 from msgspec import Raw
@@ -27,6 +27,11 @@ _PARTS: Final = msgspec.json.Decoder(list[Raw])
 _ANY: Final = msgspec.json.Decoder()
 _PLACE: Final = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$(?P<place>[^`]*)`)?$", re.DOTALL)
 _NAMED: Final = re.compile(r"(?:field|unknown field) `(\w+)`")
+
+# Brackets in brackets without end are a recursion to the decoder.
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+# As JSON writes it; a bare one is no JSON. No database of ours keeps it in text, so it would only fail further on.
+_NUL: Final = rb"\u0000"
 
 
 class Form(Enum):
@@ -72,10 +77,10 @@ def read(body: bytes, form: Form, limits: Limits) -> Reading:
     """Events and refusals; raises Invalid where the body as a whole cannot be read, TooLarge for too many events."""
     try:
         events = _decode(body, form)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _UNREADABLE:
         return _read_each(body, form, limits)
     _demand_room(len(events), limits)
-    if _all_good(events, limits):
+    if _NUL not in body and _all_good(events, limits):
         return Reading(events, range(len(events)), ())
     return _sorted_out([(event, b"") for event in events], limits)
 
@@ -109,7 +114,7 @@ def _parts(body: bytes, form: Form) -> list[bytes]:
         return [body]
     try:
         return [bytes(part) for part in _PARTS.decode(body)]
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         _demand_json(body)
         raise Invalid(f"the body must be a JSON array of events: {error}", code="not_an_array") from error
 
@@ -117,7 +122,7 @@ def _parts(body: bytes, form: Form) -> list[bytes]:
 def _demand_json(body: bytes) -> None:
     try:
         _ANY.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise Invalid(f"the body is not JSON: {error}", code="malformed_json") from error
 
 
@@ -126,7 +131,7 @@ def _decoded(part: bytes) -> Event | Problem:
         return _EVENT.decode(part)
     except msgspec.ValidationError as error:
         return _problem(str(error))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         return Problem(code="malformed_json", detail=f"this event is not JSON: {error}")
 
 
@@ -236,7 +241,39 @@ def _visitor_rule(event: Event, _: Limits) -> Problem | None:
     return Problem(code="no_visitor", field="anonymous_id", detail=detail)
 
 
-_RULES: Final[tuple[_Rule, ...]] = (_time_rule, _type_rule, _store_rule, _size_rule, _currency_rule, _visitor_rule)
+def _text_rule(event: Event, _: Limits) -> Problem | None:
+    encoded = msgspec.json.encode(event)
+    if _NUL not in encoded:
+        return None
+    try:
+        place = _place_of_nul(_ANY.decode(encoded))
+    except RecursionError:
+        return Problem(code="bad_properties", field="properties", detail="nested too deeply to be checked")
+    if place is None:
+        return None
+    return Problem(code="bad_text", field=place, detail=r"text must not hold the character \u0000")
+
+
+def _place_of_nul(value: object) -> str | None:
+    """Where a NUL stands, as a dotted path; None where what looks like one is an escaped backslash before digits."""
+    if isinstance(value, str):
+        return "" if "\0" in value else None
+    if isinstance(value, dict):
+        for name, part in cast("dict[str, object]", value).items():
+            inner = "" if "\0" in name else _place_of_nul(part)
+            if inner is not None:
+                return f"{name.replace(chr(0), '')}.{inner}".strip(".")
+    if isinstance(value, list):
+        for index, part in enumerate(cast("list[object]", value)):
+            inner = _place_of_nul(part)
+            if inner is not None:
+                return f"{index}.{inner}".strip(".")
+    return None
+
+
+_RULES: Final[tuple[_Rule, ...]] = (
+    _time_rule, _type_rule, _store_rule, _size_rule, _currency_rule, _visitor_rule, _text_rule,
+)  # fmt: skip
 
 
 def _sorted_out(candidates: Iterable[tuple[Event | Problem, bytes]], limits: Limits) -> Reading:
