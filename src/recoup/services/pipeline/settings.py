@@ -17,7 +17,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     linger_ms: int = 4
     """How long a group commit waits for company, and only while others are on their way."""
     max_backlog_records: int = 20_000
-    """Records of `cart-events-raw` that may wait for the processor; beyond it the collector answers 429."""
+    """Records that may wait for the processor, or on one topic for the warehouse; beyond it there is 429."""
     future_hours: int = 24
     """How far ahead of our clock an event may be."""
     skew_seconds: int = 5

@@ -17,7 +17,7 @@ from recoup.kit.log.port import Log
 from recoup.kit.telemetry import logger
 from recoup.messages.events import Event, EventType
 from recoup.messages.stores import StoreDirectory, StoreSettings
-from recoup.messages.topics import EVENTS_RAW
+from recoup.messages.topics import EVENTS_ENRICHED, EVENTS_RAW
 from recoup.services.pipeline.collect.domain.reading import SHOP_TYPES, Form, Limits, Reading, read
 from recoup.services.pipeline.collect.domain.rows import dead_table, partitions_of, table_of
 from recoup.services.pipeline.collect.store import EventLog, Stats
@@ -25,6 +25,11 @@ from recoup.services.pipeline.settings import Settings
 
 log = logger(__name__)
 STREAM_GROUP = "pipeline"
+# What the warehouse has not loaded yet, the log must hold: one that nobody empties would grow until memory is full.
+_LOADER_GROUP = "intelligence"
+_LOADED = (EVENTS_RAW.name, EVENTS_ENRICHED.name)
+# The loader works in gulps and has room for minutes, so it is looked at in every so many rounds only.
+_LOADER_ROUNDS = 5
 # How far a store's event time must have moved before every partition is told again.
 TICK = timedelta(seconds=60)
 
@@ -40,6 +45,8 @@ class Collector:
     clock: Clock
     settings: Settings
     _overloaded: bool = False
+    _waiting_for_loader: int = 0
+    _rounds: int = 0
     _ticked: dict[str, datetime] = field(default_factory=dict)
 
     async def accept(self, store_id: str, body: bytes, form: Form) -> Reading:
@@ -51,10 +58,14 @@ class Collector:
         try:
             reading = read(body, form, self._limits(store_id, store, now))
         except Refused as refusal:
-            self.stats.count(store_id, {f"refused:{refusal.reason}": 1})
+            self.count_refusal(store_id, refusal)
             raise
         await self._keep(store_id, store, reading, now)
         return reading
+
+    def count_refusal(self, store_id: str, refusal: Refused) -> None:
+        """Counts a body that could not be taken as a whole."""
+        self.stats.count(store_id, {f"refused:{refusal.reason}": 1})
 
     def _limits(self, store_id: str, store: StoreSettings, now: datetime) -> Limits:
         settings = self.settings
@@ -104,9 +115,16 @@ class Collector:
         return [Event(event_id=new_id(), type=EventType.CLOCK, occurred_at=reached) for _ in range(self.log.partitions)]
 
     async def watch_backlog(self) -> None:
-        """Notes whether the processor keeps up, from its lag; called every now and then."""
-        waiting = sum(lag.waiting for lag in await self.log.lag(STREAM_GROUP, EVENTS_RAW.name))
+        """Notes whether the processor and the warehouse keep up, from their lag; called every now and then."""
+        processor = await self._waiting(STREAM_GROUP, EVENTS_RAW.name)
+        if self._rounds % _LOADER_ROUNDS == 0:
+            self._waiting_for_loader = max([await self._waiting(_LOADER_GROUP, topic) for topic in _LOADED])
+        self._rounds += 1
+        waiting = max(processor, self._waiting_for_loader)
         self._overloaded = waiting > self.settings.max_backlog_records
+
+    async def _waiting(self, group: str, topic: str) -> int:
+        return sum(lag.waiting for lag in await self.log.lag(group, topic))
 
     async def housekeep(self) -> None:
         """One round of what happens in the background; an outage only makes it late."""
