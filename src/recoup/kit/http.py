@@ -16,7 +16,7 @@ from litestar import Litestar, MediaType, Request, Response, Router, WebSocket, 
 from litestar.config.response_cache import ResponseCacheConfig
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -198,7 +198,20 @@ def _places(error: HTTPException) -> Sequence[Problem]:
     ]
 
 
+def _blamed(error: Exception) -> Exception:
+    """The caller's mistake where Litestar takes it for ours: a field of a body that bears a dependency's name."""
+    cause = error.__cause__
+    if not isinstance(error, InternalServerException) or not isinstance(cause, msgspec.ValidationError):
+        return error
+    what, _, place = str(cause).partition(" - at `$.data")
+    if not place:
+        return error
+    broken = Problem(code="invalid", field=place.strip(".`"), detail=what)
+    return Invalid(f"the body breaks a rule: {what}", problems=[broken])
+
+
 def _to_response(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemDocument]:
+    error = _blamed(error)
     trace_id = str(request.scope.get("state", {}).get("trace_id", ""))
     document = problem(error, trace_id)
     FAULTS.labels(str(request.app.state.get("service", "")), document.code).inc()
