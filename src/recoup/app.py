@@ -24,13 +24,12 @@ from recoup.kit.peers import Peers, TokenSource
 from recoup.kit.process import run
 from recoup.kit.runner import Publisher
 from recoup.kit.service import Consumer, Service
-from recoup.kit.telemetry import configure_logs, configure_traces
+from recoup.kit.telemetry import configure_logs, export_to
 from recoup.kit.tokens import Signer, Verifier
 from recoup.kit.valkey import connect
 from recoup.messages.access import Principal, service_principal
 from recoup.messages.deps import Deps
-from recoup.messages.stores import StoreDirectory
-from recoup.messages.topics import CONFIG_CHANGES
+from recoup.messages.stores import CONFIG_CHANGES, StoreDirectory
 from recoup.processes import PROCESSES
 from recoup.services.ai.settings import Settings as Ai
 from recoup.services.intelligence.settings import Settings as Intelligence
@@ -123,7 +122,10 @@ async def serve(name: str, settings: Settings) -> None:
     if PROCESSES.get(name) is None or not PROCESSES[name].needs_pandas:
         without("pandas")
     configure_logs(name, settings.log_level)
-    configure_traces(name, settings.otlp_endpoint)
+    if settings.otlp_endpoint is not None:
+        from recoup.kit.spans import OtlpExporter
+
+        export_to(OtlpExporter(name, settings.otlp_endpoint))
     deps = dependencies(name, settings)
     service = build(name, settings, deps)
     if settings.starts_after is not None:

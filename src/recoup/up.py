@@ -150,8 +150,8 @@ async def _until_whole(port: int) -> None:
 async def _migrate(supervisor: Supervisor, house: House) -> None:
     """Brings the database up to date once it answers, and lets the services go on.
 
-    They load their code meanwhile: on two cores that is most of the time a start takes. It runs as a process of its own,
-    so that what migrating needs is not kept in memory.
+    They load their code meanwhile: on two cores that is most of the time a start takes. It runs as a process of its
+    own, so that what migrating needs is not kept in memory.
     """
     await supervisor.ready("postgres")
     process = await asyncio.create_subprocess_exec(

@@ -52,12 +52,13 @@ async def run(service: Service, app: Litestar, log_: Log, member: str, *, host: 
 def _settle_garbage() -> None:
     """Takes what start-up made out of the collector's sight, and lets it look for cycles seldom.
 
-    Batches make objects by the ten thousand and drop them again, none of them in a cycle; at CPython's defaults a quarter
-    of the collector process's time went into looking for some (profiled under the path bench).
+    Batches make objects by the ten thousand and drop them again, none of them in a cycle; at CPython's defaults a
+    quarter of the collector process's time went into looking for some (profiled under the path bench).
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
+    gc.enable()
 
 
 def _workers(service: Service, log_: Log, member: str) -> Sequence[Worker]:

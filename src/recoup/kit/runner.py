@@ -13,18 +13,19 @@ import base64
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pyarrow as pa
 from prometheus_client import Counter, Histogram
 
 from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Refused, Unavailable
-from recoup.kit.log import arrow
 from recoup.kit.log.port import Fenced, Log, Outgoing, Reader, Record, partition_of
 from recoup.kit.service import ArrowTopic, Batch, Consumer, Topic
 from recoup.kit.telemetry import current_trace, logger, traced
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 log = logger(__name__)
 
@@ -184,9 +185,11 @@ class Runner:
         await asyncio.sleep(min(0.1 * 2 ** min(self._failures, 10), LONGEST_PAUSE_SECONDS))
 
 
-def decoded(records: Sequence[Record], schema: pa.Schema) -> Batch:
+def decoded(records: Sequence[Record], schema: "pa.Schema") -> Batch:
     """The rows of Arrow records, beside the records they came in."""
-    tables: list[pa.Table] = [arrow.decode(record.value, schema) for record in records]
+    from recoup.kit.log import arrow  # noqa: PLC0415 - services that read no Arrow topic do without 45 MB
+
+    tables = [arrow.decode(record.value, schema) for record in records]
     return Batch(records, tables)
 
 

@@ -7,14 +7,16 @@ picture in ARCHITECTURE.md is drawn and the topics are checked for a writer and 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
-import pyarrow as pa
 from litestar import Router
 from litestar.types import ASGIApp
 
 from recoup.kit.log.port import Record
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 M = TypeVar("M", bound=msgspec.Struct)
 
@@ -33,10 +35,12 @@ class ArrowTopic:
     """A topic whose records are Arrow batches of `schema`; rows of a record share one partition."""
 
     name: str
-    schema: pa.Schema
+    schema: "pa.Schema"
 
     def only(self, *columns: str) -> "ArrowTopic":
         """The same topic for a reader who looks at some columns alone; the others cost it nothing."""
+        import pyarrow as pa  # noqa: PLC0415 - 45 MB that services without Arrow topics do without
+
         return ArrowTopic(self.name, pa.schema([self.schema.field(column) for column in columns]))
 
 
@@ -44,7 +48,7 @@ class Batch(NamedTuple):
     """Everything that waited on an Arrow topic: each record's rows with where they came from, in order by partition."""
 
     records: Sequence[Record]
-    tables: Sequence[pa.Table]
+    tables: "Sequence[pa.Table]"
 
 
 Publish = Callable[[Topic[Any], Sequence[Any]], Awaitable[None]]

@@ -9,13 +9,11 @@ import os
 import re
 import sys
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import structlog
-from opentelemetry import trace
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from structlog.stdlib import BoundLogger
 
 _TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$")
@@ -33,6 +31,7 @@ class Trace(NamedTuple):
         return f"00-{self.trace_id}-{self.span_id}-{self.flags}"
 
 
+_exporter: "Exporter | None" = None
 _current: ContextVar[Trace | None] = ContextVar("recoup_trace", default=None)
 
 
@@ -53,20 +52,18 @@ def current_trace() -> Trace | None:
 def traced(name: str, parent: str | None = None) -> Generator[Trace]:
     """A step of work under its own span, as a child of `parent` (a traceparent header) or of what is going on."""
     before = parse_traceparent(parent) or _current.get()
-    carrier = {"traceparent": before.header} if before else {}
-    context = TraceContextTextMapPropagator().extract(carrier)
-    with trace.get_tracer("recoup").start_as_current_span(name, context=context) as span:
-        exported = span.get_span_context()
-        here = Trace(
-            f"{exported.trace_id:032x}" if span.is_recording() else before.trace_id if before else os.urandom(16).hex(),
-            f"{exported.span_id:016x}" if span.is_recording() else os.urandom(8).hex(),
-            before.flags if before else "01",
-        )
+    with _exporter.span(name, before) if _exporter is not None else nullcontext(_made_up(before)) as here:
         token = _current.set(here)
         try:
             yield here
         finally:
             _current.reset(token)
+
+
+def _made_up(before: Trace | None) -> Trace:
+    """Ids without a span behind them: enough for logs and answers, at no cost to speak of."""
+    span_id = os.urandom(8).hex()
+    return Trace(os.urandom(16).hex(), span_id) if before is None else before._replace(span_id=span_id)
 
 
 def configure_logs(service: str, level: str) -> None:
@@ -107,18 +104,16 @@ def logger(name: str) -> BoundLogger:
     return structlog.stdlib.get_logger(name)
 
 
-def configure_traces(service: str, endpoint: str | None) -> None:
-    """Exports spans over OTLP/HTTP to `endpoint`; without one, tracing stays a pass-through of ids."""
-    if endpoint is None:
-        return
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - heavy, rarely on
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+class Exporter(Protocol):
+    """Records spans somewhere; `kit.spans` has the one for OpenTelemetry."""
 
-    provider = TracerProvider(resource=Resource.create({"service.name": f"recoup-{service}"}))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces")))
-    trace.set_tracer_provider(provider)
+    def span(self, name: str, before: Trace | None) -> AbstractContextManager[Trace]: ...
+
+
+def export_to(exporter: Exporter) -> None:
+    """From now on, every step of this process is a recorded span."""
+    global _exporter  # noqa: PLW0603 - one a process
+    _exporter = exporter
 
 
 def _add_trace(_: object, __: str, event: structlog.typing.EventDict) -> Mapping[str, object]:

@@ -9,7 +9,9 @@ from typing import Final
 from recoup.kit.service import ArrowTopic, Topic
 from recoup.messages.events import DEAD, ENRICHED, RAW
 from recoup.messages.facts import CartScored, ConversionRecorded, InterventionEvent, RiskSignal
-from recoup.messages.stores import StoreConfigured
+from recoup.messages.stores import CONFIG_CHANGES
+
+__all__ = ["CONFIG_CHANGES"]  # declared beside what it carries
 
 EVENTS_RAW = ArrowTopic("cart-events-raw", RAW)
 EVENTS_ENRICHED = ArrowTopic("cart-events-enriched", ENRICHED)
@@ -24,7 +26,6 @@ CONVERSION_EVENTS = Topic(
     "conversion-events", ConversionRecorded, key=lambda event: f"{event.store_id}/{event.person_id}"
 )
 RISK_SIGNALS = Topic("risk-signals", RiskSignal, key=lambda signal: f"{signal.store_id}/{signal.subject}")
-CONFIG_CHANGES = Topic("config-changes", StoreConfigured, key=lambda change: change.store_id)
 
 
 def event_key(store_id: str, cart_id: str | None, *visitor: str | None) -> str:

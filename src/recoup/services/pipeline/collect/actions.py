@@ -96,7 +96,7 @@ class Collector:
     def _routed(
         self, store_id: str, store: StoreSettings, events: Sequence[Event]
     ) -> tuple[Sequence[Event], np.ndarray, int]:
-        """Rows with their partitions, and how many are shoppers'; on an event clock, partitions learn how late it is."""
+        """Rows, their partitions, and how many are shoppers'; on an event clock, all partitions learn the time."""
         if store.clock == "wall":
             return events, partitions_of(events, store_id, self.log.partitions), len(events)
         shoppers = [event for event in events if event.type != EventType.CLOCK]
