@@ -6,7 +6,7 @@ for the tenant gets one the caller may act for, or the request ends.
 """
 
 import asyncio
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, Protocol, cast
@@ -21,7 +21,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.params import FromPath, JSONBody
-from litestar.types import ASGIApp, Guard, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import Counter, Gauge, Histogram, generate_latest
 from typing_extensions import override
 
@@ -225,7 +225,9 @@ def _to_response(request: Request[Any, Any, Any], error: Exception) -> Response[
     return Response(document, status_code=document.status, media_type="application/problem+json", headers=headers)
 
 
-def _guard(identify: Callable[[str], Caller]) -> Guard:
+def _guard(
+    identify: Callable[[str], Caller],
+) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]:
     # A coroutine although it awaits nothing: Litestar would run a plain function in a thread, at every request.
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         # Only the OpenAPI document comes without a declaration; for any other route the start would have failed.

@@ -160,6 +160,7 @@ async def test_mail_goes_to_a_mail_server_with_all_its_headers(database: str, va
         assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
         assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
         assert "Green tea" in next(message.iter_parts()).get_content()
+        assert mailing.parts.server is not None
         await mailing.parts.server.close()
 
 
@@ -179,6 +180,7 @@ async def test_a_busy_mail_server_is_tried_again_and_a_refusal_is_final(database
         await mailing.score(scored("cart-2", user_id="bob"))
         await mailing.deliver()
         assert sorted(await mailing.kinds()) == ["decided", "decided", "delivered", "failed"]
+        assert mailing.parts.server is not None
         await mailing.parts.server.close()
 
 

@@ -83,12 +83,14 @@ async def test_a_click_leads_where_the_link_says_and_a_forged_one_nowhere(world:
     assert (answer.status_code, answer.headers["location"]) == (302, "https://shop.example/cart?cart=cart-1")
     forged = await client.get(f"/track/click/{FORGED}", follow_redirects=False)
     assert (forged.status_code, forged.headers["content-type"]) == (404, "application/problem+json")
+    opened = world.parts.tracking.opened(path.rpartition("/")[2])
+    assert opened is not None
     stolen = signed(
         b"another key",
         Link(
             "clicked",
             SHOP,
-            world.parts.tracking.opened(path.rpartition("/")[2]).intervention_id,
+            opened.intervention_id,
             "https://evil.example",
         ),
     )
