@@ -51,7 +51,7 @@ def fitted(sessions: Dataset) -> Fitted:
 
 def test_real_shoppers_are_ranked_well_with_honest_probabilities(fitted, record_property):
     metrics = fitted.report.metrics
-    record_property("metrics", metrics)
+    record_property("metrics", str(metrics))
     print(metrics)
     assert metrics.auc >= 0.92
     assert metrics.average_precision >= 0.70
