@@ -42,7 +42,7 @@ def batch(*records: tuple[int, int, Sequence[dict[str, object]]]) -> Batch:
 
 
 def handler(world) -> Callable[[Batch], Awaitable[None]]:
-    (consumer,) = [consumer for consumer in world.service.consumes if consumer.topic is EVENTS_ENRICHED]
+    (consumer,) = [consumer for consumer in world.service.consumes if consumer.topic.name == EVENTS_ENRICHED.name]
     return consumer.on_batch
 
 
