@@ -28,8 +28,9 @@ from recoup.kit.telemetry import configure_logs, export_to
 from recoup.kit.tokens import Signer, Verifier
 from recoup.kit.valkey import connect
 from recoup.messages.access import Principal, service_principal
+from recoup.messages.changes import CONFIG_CHANGES
 from recoup.messages.deps import Deps
-from recoup.messages.stores import CONFIG_CHANGES, StoreDirectory
+from recoup.messages.stores import StoreDirectory
 from recoup.processes import PROCESSES
 from recoup.services.ai.settings import Settings as Ai
 from recoup.services.intelligence.settings import Settings as Intelligence

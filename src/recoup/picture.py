@@ -6,7 +6,7 @@ from pathlib import Path
 from recoup.app import Settings, build, dependencies
 from recoup.kit.config import new_secret
 from recoup.kit.service import Service
-from recoup.messages.stores import CONFIG_CHANGES
+from recoup.messages.changes import CONFIG_CHANGES
 from recoup.processes import PROCESSES
 from recoup.services.pipeline.stream.domain.steps import STEPS
 

@@ -9,7 +9,6 @@ from msgspec import Meta, Struct
 
 from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Unavailable
-from recoup.kit.service import Topic
 
 T = TypeVar("T")
 HourMinute = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
@@ -72,10 +71,6 @@ class Asks(Protocol):
     """Asks a sister service, as `kit.peers` does; a pure domain may know settings, but no client of HTTP."""
 
     async def get(self, service: str, path: str, kind: type[T], params: Mapping[str, str] | None = None) -> T: ...
-
-
-CONFIG_CHANGES = Topic("config-changes", StoreConfigured, key=lambda change: change.store_id)
-"""Lives here and not among the other topics so that who only reads settings need not load Arrow."""
 
 
 @dataclass(slots=True)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from recoup.kit.service import ArrowTopic, Topic
+from recoup.messages.changes import CONFIG_CHANGES
 from recoup.messages.events import DEAD, ENRICHED, RAW
 from recoup.messages.facts import CartScored, ConversionRecorded, InterventionEvent, RiskSignal
-from recoup.messages.stores import CONFIG_CHANGES
 
 __all__ = ["CONFIG_CHANGES"]  # declared beside what it carries
 

@@ -17,8 +17,8 @@ from recoup.kit.postgres import Postgres
 from recoup.kit.proxy import Proxy, ProxyLimits
 from recoup.kit.service import Check, Service, Worker
 from recoup.messages.access import Principal
+from recoup.messages.changes import CONFIG_CHANGES
 from recoup.messages.deps import Deps
-from recoup.messages.stores import CONFIG_CHANGES
 from recoup.services.platform.access import api as access_api
 from recoup.services.platform.access.actions import KeyRing
 from recoup.services.platform.access.store import Keys

@@ -10,7 +10,8 @@ from recoup.kit.clock import Clock
 from recoup.kit.errors import Conflict, Invalid
 from recoup.kit.peers import Peers
 from recoup.kit.service import Publish
-from recoup.messages.stores import CONFIG_CHANGES, StoreConfigured, StoreSettings
+from recoup.messages.changes import CONFIG_CHANGES
+from recoup.messages.stores import StoreConfigured, StoreSettings
 from recoup.services.platform.audit.domain import Actor
 from recoup.services.platform.stores import domain
 from recoup.services.platform.stores.domain import Store
