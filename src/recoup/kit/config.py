@@ -1,6 +1,6 @@
 """Settings from the environment into frozen Structs. Unknown names stop the boot; secrets never print.
 
-`RECOUP_PIPELINE__LINGER_MS=4` sets field `linger_ms` of section `pipeline`; a single name sets a field of the root.
+`RECOUP_PIPELINE__MAX_ITEMS=400` sets field `max_items` of section `pipeline`; a single name sets a field of the root.
 """
 
 import base64

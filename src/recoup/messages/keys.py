@@ -49,7 +49,6 @@ SOCKETS = KeyPattern(
 LOAD_INTENTS = KeyPattern(
     "load_intents", "intelligence", "hash", None, "what each loader is about to insert, by member"
 )
-API_KEY = KeyPattern("api_key:{digest}", "platform", "string", timedelta(minutes=1), "what an API key may do")
 RATE_LIMIT = KeyPattern("rate_limit:{identifier}", "platform", "string", timedelta(minutes=5), "recent attempts")
 
 ALL = tuple(value for value in list(globals().values()) if isinstance(value, KeyPattern))

@@ -27,12 +27,6 @@ CONVERSION_EVENTS = Topic(
 )
 RISK_SIGNALS = Topic("risk-signals", RiskSignal, key=lambda signal: f"{signal.store_id}/{signal.subject}")
 
-
-def event_key(store_id: str, cart_id: str | None, *visitor: str | None) -> str:
-    """What decides an event's partition: its store and cart, or the visitor while there is no cart."""
-    return f"{store_id}/{cart_id or next(filter(None, visitor), '')}"
-
-
 READERS: Final[Mapping[str, tuple[str, ...]]] = {
     EVENTS_RAW.name: ("pipeline", "intelligence"),
     EVENTS_ENRICHED.name: ("ai", "interventions", "monitoring", "intelligence"),

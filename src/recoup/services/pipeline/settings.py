@@ -14,8 +14,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Most lines in one cart or order."""
     max_properties_bytes: int = 32_768
     """Largest `properties` of one event."""
-    linger_ms: int = 4
-    """How long a group commit waits for company, and only while others are on their way."""
     max_backlog_records: int = 20_000
     """Records that may wait for the processor, or on one topic for the warehouse; beyond it there is 429."""
     future_hours: int = 24

@@ -104,7 +104,7 @@ def _corrected(
 
 
 def partitions_of(events: Sequence[Event], store_id: str, partitions: int) -> np.ndarray:
-    """Each event's partition: that of its store and cart, or visitor while there is no cart; see `topics.event_key`."""
+    """Each event's partition: that of its store and cart, or visitor while there is no cart."""
     start = crc32(f"{store_id}/".encode())
     keys = [event.cart_id or event.anonymous_id or event.user_id or event.session_id or "" for event in events]
     return np.fromiter((crc32(key.encode(), start) % partitions for key in keys), dtype=np.int64, count=len(events))
