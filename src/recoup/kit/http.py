@@ -1,8 +1,8 @@
 """Every service's HTTP face: health, metrics, OpenAPI, request ids, traces, identity, limits, problems.
 
-The only place that turns failures into HTTP (RFC 9457 `application/problem+json`). It knows callers and permissions as
-words it compares, not what they mean: a route without a declared permission stops the start, and a handler that asks
-for the tenant gets one the caller may act for, or the request ends.
+It knows callers and permissions as words it compares, not what they mean: a route without a declared permission stops
+the start, and a handler that asks for the tenant gets one the caller may act for, or the request ends. How a failure
+is said stands in `kit.problems`.
 """
 
 import asyncio
@@ -16,7 +16,6 @@ from litestar import Litestar, MediaType, Request, Response, Router, WebSocket, 
 from litestar.config.response_cache import ResponseCacheConfig
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
-from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -26,12 +25,12 @@ from prometheus_client import Counter, Gauge, Histogram, generate_latest
 from typing_extensions import override
 
 from recoup import __version__
-from recoup.kit import errors
 from recoup.kit.clock import stopwatch
-from recoup.kit.errors import Failure, Forbidden, Invalid, Problem, Refused, TooMany, Unauthenticated, Unavailable
+from recoup.kit.errors import Failure, Invalid, TooMany, Unauthenticated, Unavailable
 from recoup.kit.ids import new_id
 from recoup.kit.jobs import Runs
 from recoup.kit.peers import IDENTITY_HEADER
+from recoup.kit.problems import ProblemDocument, blamed, problem, send_problem
 from recoup.kit.service import Check, Job, Service
 from recoup.kit.telemetry import logger, traced
 
@@ -55,19 +54,6 @@ REQUESTS = Counter("request_count_total", "Requests answered", ["service", "rout
 FAULTS = Counter("error_count_total", "Requests refused or failed, by problem code", ["service", "code"])
 CONNECTIONS = Gauge("active_connections", "Requests and sockets open now", ["service"])
 
-_STATUS: dict[type[Failure], HTTPStatus] = {
-    Invalid: HTTPStatus.BAD_REQUEST,
-    Unauthenticated: HTTPStatus.UNAUTHORIZED,
-    Forbidden: HTTPStatus.FORBIDDEN,
-    errors.Missing: HTTPStatus.NOT_FOUND,
-    errors.Conflict: HTTPStatus.CONFLICT,
-    errors.Stale: HTTPStatus.PRECONDITION_FAILED,
-    errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    TooMany: HTTPStatus.TOO_MANY_REQUESTS,
-    Refused: HTTPStatus.BAD_REQUEST,
-    Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
-}
-
 
 class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of one service's doors."""
@@ -88,17 +74,6 @@ class Caller(Protocol):
     def demand(self, permission: str) -> None:
         """Raises Forbidden unless this caller has the permission for any tenant at all."""
         ...
-
-
-class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """RFC 9457, with our stable `code`, the broken rules and the trace to look for in the logs."""
-
-    title: str
-    status: int
-    code: str
-    detail: str
-    trace_id: str
-    problems: Sequence[Problem] = ()
 
 
 class JsonRequest(Request[Any, Any, Any]):
@@ -150,68 +125,8 @@ def caller_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
     return cast("Caller", caller)
 
 
-def problem(error: Exception, trace_id: str) -> ProblemDocument:
-    """The document for a failure; says nothing of the inside for a bug."""
-    if isinstance(error, Failure):
-        status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
-        problems = error.problems if isinstance(error, Invalid) else ()
-        return ProblemDocument(
-            title=status.phrase,
-            status=status,
-            code=error.reason,
-            detail=error.detail,
-            trace_id=trace_id,
-            problems=problems,
-        )
-    if isinstance(error, HTTPException):
-        status = HTTPStatus(error.status_code)
-        return ProblemDocument(
-            title=status.phrase,
-            status=status,
-            code=_code_of(status),
-            detail=error.detail,
-            trace_id=trace_id,
-            problems=tuple(_places(error)),
-        )
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
-    return ProblemDocument(
-        title=status.phrase,
-        status=status,
-        code="internal",
-        detail="this is our mistake; the trace id finds it in the logs",
-        trace_id=trace_id,
-    )
-
-
-def _code_of(status: HTTPStatus) -> str:
-    known = {kind_status: kind.code for kind, kind_status in _STATUS.items() if kind is not Refused}
-    return known.get(status, status.phrase.lower().replace(" ", "_"))
-
-
-def _places(error: HTTPException) -> Sequence[Problem]:
-    extra = error.extra if isinstance(error, ValidationException) else None
-    rows = cast("list[dict[str, object]]", extra) if isinstance(extra, list) else []
-    return [
-        Problem(code="invalid", field=str(row.get("key", "")), detail=str(row.get("message", "")))
-        for row in rows
-        if isinstance(cast("object", row), dict)
-    ]
-
-
-def _blamed(error: Exception) -> Exception:
-    """The caller's mistake where Litestar takes it for ours: a field of a body that bears a dependency's name."""
-    cause = error.__cause__
-    if not isinstance(error, InternalServerException) or not isinstance(cause, msgspec.ValidationError):
-        return error
-    what, _, place = str(cause).partition(" - at `$.data")
-    if not place:
-        return error
-    broken = Problem(code="invalid", field=place.strip(".`"), detail=what)
-    return Invalid(f"the body breaks a rule: {what}", problems=[broken])
-
-
 def _to_response(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemDocument]:
-    error = _blamed(error)
+    error = blamed(error)
     trace_id = str(request.scope.get("state", {}).get("trace_id", ""))
     document = problem(error, trace_id)
     FAULTS.labels(str(request.app.state.get("service", "")), document.code).inc()
@@ -387,15 +302,6 @@ async def _within(app: ASGIApp, scope: Scope, receive: Receive, send: Send, time
         trace_id = str(scope.get("state", {}).get("trace_id", ""))
         document = problem(Unavailable(f"no answer within {timeout_seconds:g} s", code="timed_out"), trace_id)
         await send_problem(send, document)
-
-
-async def send_problem(send: Send, document: ProblemDocument) -> None:
-    """A problem as a whole answer, for code below Litestar."""
-    headers = [(b"content-type", b"application/problem+json")]
-    if document.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers.append((b"retry-after", b"1"))
-    await send(cast("Message", {"type": "http.response.start", "status": int(document.status), "headers": headers}))
-    await send(cast("Message", {"type": "http.response.body", "body": msgspec.json.encode(document)}))
 
 
 def _marking(send: Send, request_id: bytes, status: list[int]) -> Send:

@@ -16,7 +16,8 @@ from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIType, 
 from msgspec import Struct
 
 from recoup.kit.errors import Failure, Invalid, Problem, Refused, TooLarge
-from recoup.kit.http import HttpRequest, ProblemDocument, Socket, caller_of, problem
+from recoup.kit.http import HttpRequest, Socket, caller_of
+from recoup.kit.problems import ProblemDocument, problem
 from recoup.kit.telemetry import current_trace
 from recoup.messages.access import Permission
 from recoup.services.pipeline.collect.actions import Collector

@@ -8,9 +8,10 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send, We
 
 from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Failure, Missing, Unauthenticated
-from recoup.kit.http import CONNECTIONS, DURATION, FAULTS, REQUESTS, problem, send_problem
+from recoup.kit.http import CONNECTIONS, DURATION, FAULTS, REQUESTS
 from recoup.kit.ids import new_id
 from recoup.kit.peers import IDENTITY_HEADER, Peers
+from recoup.kit.problems import problem, send_problem
 from recoup.kit.proxy import Proxy, refuse_socket
 from recoup.kit.telemetry import logger, traced
 from recoup.services.platform.gateway import domain
