@@ -29,6 +29,7 @@ from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Failure, Invalid, TooMany, Unauthenticated, Unavailable
 from recoup.kit.ids import new_id
 from recoup.kit.jobs import Runs
+from recoup.kit.paths import segmented, whole_parameters
 from recoup.kit.peers import IDENTITY_HEADER
 from recoup.kit.problems import ProblemDocument, blamed, problem, send_problem
 from recoup.kit.service import Check, Job, Service
@@ -94,6 +95,7 @@ def create_app(
     app = Litestar(
         route_handlers=[_standard_routes(service.checks), _job_routes(service.jobs), *service.routers],
         guards=[_guard(identify)],
+        middleware=[whole_parameters],
         dependencies={tenant: Provide(_tenant(tenant)), "caller": Provide(_caller, sync_to_thread=False)},
         exception_handlers={Exception: _to_response},
         openapi_config=OpenAPIConfig(
@@ -111,7 +113,7 @@ def create_app(
     _demand_declarations(app, service.name)
     # Around everything, so that a path nobody serves is observed too; Litestar's own middleware starts behind the
     # routing.
-    app.asgi_handler = _observed(service.name, settings.timeout_seconds)(app.asgi_handler)
+    app.asgi_handler = _observed(service.name, settings.timeout_seconds)(segmented(app.asgi_handler))
     if service.front is not None:
         app.asgi_handler = service.front(app.asgi_handler)
     return app

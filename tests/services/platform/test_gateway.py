@@ -29,6 +29,12 @@ async def test_a_request_reaches_its_service_under_the_services_own_path(platfor
     assert "X-Gone" not in headers
 
 
+async def test_an_id_with_any_sign_in_it_reaches_its_service_as_it_was_sent(platform):
+    path = "/carts/a%2F..%2Fb%3F%25%20k%C3%A4se"
+    status, _, seen = await platform.ask("GET", f"/api{path}", key=platform.first.secret_key)
+    assert (status, seen["path"]) == (200, path)
+
+
 async def test_services_are_told_who_asks_and_nobody_can_say_it_himself(platform):
     stronger = await own_stamp(platform)
     _, _, seen = await platform.ask(

@@ -62,7 +62,7 @@ class Way(NamedTuple):
 
 def way(raw_path: str) -> Way | None:
     """The way of a path as it came over the wire; None where there is none from outside."""
-    if any(part in {".", ".."} for part in unquote(raw_path).split("/")):
+    if any(unquote(part) in {".", ".."} for part in raw_path.split("/")):
         return None
     if not raw_path.startswith("/api/"):
         return Way(_first(raw_path), None, raw_path)
