@@ -1,10 +1,17 @@
-"""Arrow tables to and from the bytes of a log record: one IPC stream, LZ4-compressed buffers. Knows no column.
+"""Arrow tables to and from the bytes of a log record: one IPC stream with one batch. Knows no column.
 
 Columns without a value are left out and come back as nulls: a record of 60 events of 31 columns, most of them empty,
-is 8 kB instead of 21. It also lets a schema grow: a record from before a column existed reads as if it had been empty.
+is 15 kB instead of 21. It also lets a schema grow: a record from before a column existed reads as if it had been empty.
+
+Most records are small, so what counts is the work a record, not a row: a stream begins with its schema, and writing or
+parsing thirty columns of it cost more than sixty rows did. Parts of one table share the schema's bytes, and a schema
+whose bytes have been read before is not parsed again (measured: 113 to 35 µs to read a record of 60 rows).
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 
 import pyarrow as pa
 
@@ -12,61 +19,106 @@ import pyarrow as pa
 # One thread: a record's buffers are so small that handing them to a pool costs more than compressing them.
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 # Below this many rows the frame of each buffer outweighs what compressing saves.
-_COMPRESS_FROM = 64
-_PLAIN = pa.ipc.IpcWriteOptions(use_threads=False)
-_READ = pa.ipc.IpcReadOptions(use_threads=False)
+_COMPRESS_FROM = 128
+# From this size on, columns nobody asks for are worth opening a reader that skips them; smaller ones cost nothing.
+_SKIP_FROM_BYTES = 32_768
+_CONTINUES = b"\xff\xff\xff\xff"
+_END = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 def encode(table: pa.Table) -> bytes:
     """One self-describing IPC stream."""
+    return encode_parts(table, [(0, table.num_rows)])[0]
+
+
+def encode_parts(table: pa.Table, parts: Sequence[tuple[int, int]]) -> list[bytes]:
+    """Consecutive rows as streams of their own, given by their first row and how many they are."""
     filled = [name for name, column in zip(table.column_names, table.columns, strict=True) if not _empty(column)]
-    slim = table.select(filled or table.column_names[:1])
+    batch = _one_batch(table.select(filled or table.column_names[:1]))
+    schema: bytes = batch.schema.serialize().to_pybytes()
+    return [_stream(batch.slice(start, count), schema) for start, count in parts]
+
+
+def _stream(batch: pa.RecordBatch, schema: bytes) -> bytes:
+    if batch.num_rows < _COMPRESS_FROM:
+        return b"".join((schema, batch.serialize(), _END))
     sink = pa.BufferOutputStream()
-    options = _OPTIONS if table.num_rows >= _COMPRESS_FROM else _PLAIN
-    with pa.ipc.new_stream(sink, slim.schema, options=options) as writer:
-        writer.write(slim)
+    with pa.ipc.new_stream(sink, batch.schema, options=_OPTIONS) as writer:
+        writer.write_batch(batch)
     return sink.getvalue().to_pybytes()
 
 
 def decode(value: bytes, schema: pa.Schema) -> pa.Table:
-    """The rows of one record as `schema`; raises pa.ArrowInvalid for bytes that are not such a stream.
-
-    Columns that `schema` does not have are not even decompressed.
-    """
-    return _conformed(_slim(value, schema), schema)
+    """The rows of one record as `schema`; raises pa.ArrowInvalid for bytes that are not such a stream."""
+    return _conformed(pa.Table.from_batches([_read(value, schema)[1]]), schema)
 
 
 def decode_slim(value: bytes) -> pa.Table:
     """The rows of one record with the columns it carries and no others, for who needs no whole schema."""
-    return _slim(value)
+    return pa.Table.from_batches([_read(value)[1]])
 
 
 def joined(values: Sequence[bytes], schema: pa.Schema) -> tuple[pa.Table, list[int]]:
     """The rows of many records as one table of `schema`, each column in one piece; and how many each record had."""
-    tables = [_slim(value) for value in values]
-    whole = pa.concat_tables(tables, promote_options="default") if tables else schema.empty_table()
-    return _conformed(whole, schema).combine_chunks(), [table.num_rows for table in tables]
+    read = [_read(value, schema) for value in values]
+    tables = [
+        _conformed(pa.Table.from_batches([batch for _, batch in alike]), schema)
+        for _, alike in groupby(read, key=itemgetter(0))
+    ]
+    whole = pa.concat_tables(tables) if tables else schema.empty_table()
+    return whole.combine_chunks(), [batch.num_rows for _, batch in read]
 
 
 def _empty(column: pa.ChunkedArray) -> bool:
     return column.null_count == len(column)
 
 
-def _slim(value: bytes, schema: pa.Schema | None = None) -> pa.Table:
+def _one_batch(table: pa.Table) -> pa.RecordBatch:
+    batches = table.combine_chunks().to_batches()
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
+
+
+def _read(value: bytes, wanted: pa.Schema | None = None) -> tuple[object, pa.RecordBatch]:
+    """A record's rows, with something that is equal for records whose batches have the same schema."""
     try:
-        with pa.ipc.open_stream(value, options=_READ) as reader:
-            wanted = _wanted(reader.schema, schema)
-            if wanted is None:
-                return reader.read_all()
-        options = pa.ipc.IpcReadOptions(use_threads=False, included_fields=wanted)
-        with pa.ipc.open_stream(value, options=options) as reader:
-            return reader.read_all()
+        length = 8 + int.from_bytes(value[4:8], "little")
+        head = value[:length]
+        if head[:4] != _CONTINUES or len(head) < length:
+            raise pa.ArrowInvalid("not an Arrow stream")
+        schema = _schema(head)
+        names = _names(schema, wanted)
+        if names is not None and len(value) >= _SKIP_FROM_BYTES:
+            return (head, True), _opened(value, names)
+        batch = _only(value, length, schema)
     except OSError as error:
         # Some broken streams are reported as if a file had failed.
         raise pa.ArrowInvalid(str(error)) from error
+    return (head, False), batch if names is None else batch.select(names)
 
 
-def _wanted(there: pa.Schema, schema: pa.Schema | None) -> list[int] | None:
+def _only(value: bytes, start: int, schema: pa.Schema) -> pa.RecordBatch:
+    """The batch after a stream's schema, where it is the only one."""
+    message = pa.ipc.read_message(pa.py_buffer(value)[start:])
+    end = start + 8 + int.from_bytes(value[start + 4 : start + 8], "little") + message.body.size
+    if value[end:] != _END:
+        return _opened(value, list(range(len(schema))))
+    return pa.ipc.read_record_batch(message, schema)
+
+
+def _opened(value: bytes, fields: Sequence[int]) -> pa.RecordBatch:
+    """Some columns of a stream of any number of batches."""
+    options = pa.ipc.IpcReadOptions(use_threads=False, included_fields=list(fields))
+    with pa.ipc.open_stream(value, options=options) as reader:
+        return _one_batch(reader.read_all())
+
+
+@lru_cache(maxsize=512)
+def _schema(head: bytes) -> pa.Schema:
+    """A stream's schema from its first message."""
+    return pa.ipc.read_schema(pa.py_buffer(head))
+
+
+def _names(there: pa.Schema, schema: pa.Schema | None) -> list[int] | None:
     """Which of a record's columns to read; None for all of them."""
     names = set(there.names if schema is None else schema.names)
     wanted = [place for place, name in enumerate(there.names) if name in names]
@@ -81,8 +133,12 @@ def _conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
     rows = table.num_rows
     return pa.Table.from_arrays(
         [
-            table.column(field.name).cast(field.type) if field.name in present else pa.nulls(rows, field.type)
+            _cast(table.column(field.name), field.type) if field.name in present else pa.nulls(rows, field.type)
             for field in schema
         ],
         schema=schema,
     )
+
+
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    return column if column.type == kind else column.cast(kind)

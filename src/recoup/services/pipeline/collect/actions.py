@@ -19,7 +19,7 @@ from recoup.messages.events import Event, EventType
 from recoup.messages.stores import StoreDirectory, StoreSettings
 from recoup.messages.topics import EVENTS_ENRICHED, EVENTS_RAW
 from recoup.services.pipeline.collect.domain.reading import SHOP_TYPES, Form, Limits, Reading, read
-from recoup.services.pipeline.collect.domain.rows import dead_table, partitions_of, table_of
+from recoup.services.pipeline.collect.domain.rows import Arrived, dead_table, partitions_of
 from recoup.services.pipeline.collect.store import EventLog, Stats
 from recoup.services.pipeline.settings import Settings
 
@@ -83,10 +83,10 @@ class Collector:
         events, partitions, accepted = self._routed(store_id, store, reading.events)
         # An event clock is the shop's own; correcting it by ours would tear its events apart.
         skew = self.settings.skew_seconds if store.clock == "wall" else 2**31
-        good = table_of(events, store_id, now, skew) if events else None
+        good = Arrived(store_id, events, partitions, now, skew) if events else None
         dead = dead_table(reading.refusals, store_id, now) if reading.refusals else None
         if good is not None or dead is not None:
-            await self.events.append(store_id, good, partitions, dead)
+            await self.events.append(store_id, good, dead)
         if len(events) > 0 and events[-1].type == EventType.CLOCK:
             self._ticked[store_id] = events[-1].occurred_at
         counts = Counter(f"refused:{refusal.problem.code}" for refusal in reading.refusals)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import cast
 
-import numpy as np
 import pyarrow as pa
 from msgspec import Struct
 
@@ -23,15 +22,14 @@ from recoup.kit.telemetry import current_trace
 from recoup.kit.valkey import Valkey, settled, translated
 from recoup.messages.keys import EVENT_STATS
 from recoup.messages.topics import EVENTS_DEAD, EVENTS_RAW
-from recoup.services.pipeline.collect.domain.rows import split
+from recoup.services.pipeline.collect.domain.rows import Arrived, Rows, rows_of
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """One request's rows, until they are durable."""
+    """One request, until its rows are durable."""
 
-    good: pa.Table | None
-    partitions: np.ndarray
+    good: Arrived | None
     dead: pa.Table | None
     store_id: str
     done: "asyncio.Future[None]"
@@ -45,8 +43,8 @@ class EventLog:
     _waiting: list[_Waiting] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def append(self, store_id: str, good: pa.Table | None, partitions: np.ndarray, dead: pa.Table | None) -> None:
-        waiting = _Waiting(good, partitions, dead, store_id, asyncio.get_running_loop().create_future())
+    async def append(self, store_id: str, good: Arrived | None, dead: pa.Table | None) -> None:
+        waiting = _Waiting(good, dead, store_id, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._wake.set()
         await waiting.done
@@ -73,7 +71,6 @@ class EventLog:
     async def _write(self, group: Sequence[_Waiting]) -> None:
         here = current_trace()
         headers: Mapping[str, str] = {"traceparent": here.header} if here else {}
-        good = [(waiting.good, waiting.partitions) for waiting in group if waiting.good is not None]
         dead = [(waiting.dead, waiting.store_id) for waiting in group if waiting.dead is not None]
         if dead:
             await self.log.append(
@@ -83,13 +80,20 @@ class EventLog:
                     for rows, store_id in dead
                 ],
             )
+        good: dict[str, list[Arrived]] = {}
+        for waiting in group:
+            if waiting.good is not None:
+                good.setdefault(waiting.store_id, []).append(waiting.good)
         if good:
-            rows = pa.concat_tables([rows for rows, _ in good])
-            partitions = np.concatenate([places for _, places in good])
             await self.log.append(
-                EVENTS_RAW.name,
-                [Outgoing(partition, arrow.encode(part), headers) for partition, part in split(rows, partitions)],
+                EVENTS_RAW.name, [record for arrived in good.values() for record in _records(rows_of(arrived), headers)]
             )
+
+
+def _records(rows: Rows, headers: Mapping[str, str]) -> list[Outgoing]:
+    """One record a partition."""
+    values = arrow.encode_parts(rows.table, rows.parts)
+    return [Outgoing(partition, value, headers) for partition, value in zip(rows.partitions, values, strict=True)]
 
 
 class EventStats(Struct, frozen=True, kw_only=True):
