@@ -39,6 +39,7 @@ class Failure(Exception):
     def __init__(self, detail: str, *, code: str | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
+        self.said = detail
         self.reason = code or self.code
 
 
@@ -105,6 +106,13 @@ class TooMany(Refused):
 
 
 class Unavailable(Failure):
-    """A dependency does not answer."""
+    """A dependency does not answer.
+
+    `cause` is for our logs and stands in `detail`; callers are told `said` alone, since causes hold addresses of ours.
+    """
 
     code: ClassVar[str] = "unavailable"
+
+    def __init__(self, said: str, *, cause: object = None, code: str | None = None) -> None:
+        super().__init__(said if cause is None else f"{said}: {cause}", code=code)
+        self.said = said

@@ -139,6 +139,7 @@ def _to_response(request: Request[Any, Any, Any], error: Exception) -> Response[
     )
     if document.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers = {"Retry-After": "1"}
+        log.warning("cannot answer", why=str(error), path=request.scope["path"])
     return Response(document, status_code=document.status, media_type="application/problem+json", headers=headers)
 
 
@@ -255,8 +256,10 @@ async def _checked(check: Check) -> tuple[str, str]:
     try:
         async with asyncio.timeout(2):
             await check.ping()
-    except (Failure, TimeoutError) as error:
-        return check.name, str(error) or "no answer within 2 s"
+    except TimeoutError:
+        return check.name, "no answer within 2 s"
+    except Failure as error:
+        return check.name, error.said
     return check.name, "ok"
 
 

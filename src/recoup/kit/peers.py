@@ -97,7 +97,7 @@ class Peers:
                 body = await answer.read()
                 return Probe(answer.status, body, stopwatch() - started)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unavailable(f"{service} does not answer: {error}") from error
+            raise Unavailable(f"{service} does not answer", cause=error) from error
 
     async def close(self) -> None:
         if self._session is not None:
@@ -131,4 +131,4 @@ class Peers:
                     raise Refused(f"{service} answered {answer.status} to {method} {path}: {await answer.text()}")
                 yield answer
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unavailable(f"{service} does not answer: {error}") from error
+            raise Unavailable(f"{service} does not answer", cause=error) from error

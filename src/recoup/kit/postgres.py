@@ -84,7 +84,7 @@ class Postgres:
             async with pool.acquire() as connection, connection.transaction():
                 yield Session(connection)
         except _OUTAGES as error:
-            raise Unavailable(f"postgresql does not answer: {error}") from error
+            raise Unavailable("postgresql does not answer", cause=error) from error
         except _UNKEEPABLE as error:
             raise Invalid(f"text that cannot be kept: {error}", code="text_invalid") from error
 

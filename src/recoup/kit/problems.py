@@ -48,7 +48,7 @@ def problem(error: Exception, trace_id: str) -> ProblemDocument:
             title=status.phrase,
             status=status,
             code=error.reason,
-            detail=error.detail,
+            detail=error.said,
             trace_id=trace_id,
             problems=problems,
         )

@@ -6,7 +6,7 @@ may not travel past one hop stays here. A server that can't be reached is `Unava
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import aiohttp
 from aiohttp import ClientTimeout, ClientWebSocketResponse, ClientWSTimeout, WSMsgType
@@ -44,6 +44,18 @@ class ProxyLimits(Struct, frozen=True, kw_only=True):
     silence_seconds: float = 30.0
     """Longest wait for the next bytes of an answer."""
     total_seconds: float = 900.0
+
+
+class Onward(NamedTuple):
+    """Where a request goes on to."""
+
+    name: str
+    """What callers are told when it does not answer; never its address."""
+    url: str
+    headers: Mapping[str, str]
+    """Set, whatever the client sent under these names."""
+    without: frozenset[bytes]
+    """Left out."""
 
 
 class _Lost(Exception):
@@ -94,27 +106,18 @@ class Proxy:
             total=limits.total_seconds, sock_connect=limits.connect_seconds, sock_read=limits.silence_seconds
         )
 
-    async def forward(
-        self,
-        scope: HTTPScope,
-        receive: Receive,
-        send: Send,
-        *,
-        url: str,
-        headers: Mapping[str, str],
-        without: frozenset[bytes],
-    ) -> None:
-        """One request to `url`, with `headers` set and those named in `without` left out."""
+    async def forward(self, scope: HTTPScope, receive: Receive, send: Send, onward: Onward) -> None:
+        """One request, answered by the server behind."""
         declared = await self._declared(scope, receive)
         message = cast("HTTPReceiveMessage", await receive())
         first = message.get("body", b"")
         more = message.get("more_body", False) and len(first) != declared
         upload = _Upload(first, declared, receive, self._limits.body_bytes)
         data = upload.chunks() if more else first or None
-        sent = passed_on(scope["headers"], headers, without | _OURS)
+        sent = passed_on(scope["headers"], onward.headers, onward.without | _OURS)
         try:
             async with self._session().request(
-                scope["method"], URL(url, encoded=True), data=data, headers=sent, timeout=self._timeout,
+                scope["method"], URL(onward.url, encoded=True), data=data, headers=sent, timeout=self._timeout,
                 skip_auto_headers=_AUTOMATIC, allow_redirects=False,
             ) as answer:  # fmt: skip
                 await _answer(answer, receive, send)
@@ -123,26 +126,16 @@ class Proxy:
                 await _drain(receive, self._limits.drain_bytes)
                 raise upload.failure from None
             if upload.failure is None:
-                raise Unavailable(
-                    f"the service behind does not answer: {_words(error)}", code="service_unavailable"
-                ) from error
+                said = f"{onward.name} does not answer"
+                raise Unavailable(said, cause=_words(error), code="service_unavailable") from error
 
-    async def connect(
-        self,
-        scope: WebSocketScope,
-        receive: Receive,
-        send: Send,
-        *,
-        url: str,
-        headers: Mapping[str, str],
-        without: frozenset[bytes],
-    ) -> None:
-        """One socket to `url`, until either side closes it; the other side gets its close code."""
+    async def connect(self, scope: WebSocketScope, receive: Receive, send: Send, onward: Onward) -> None:
+        """One socket, until either side closes it; the other side gets its close code."""
         await receive()
-        sent = passed_on(scope["headers"], headers, without | _OURS | _HANDSHAKE)
+        sent = passed_on(scope["headers"], onward.headers, onward.without | _OURS | _HANDSHAKE)
         try:
             upstream = await self._session().ws_connect(
-                URL(url, encoded=True), headers=sent, protocols=scope["subprotocols"], heartbeat=30.0,
+                URL(onward.url, encoded=True), headers=sent, protocols=scope["subprotocols"], heartbeat=30.0,
                 timeout=ClientWSTimeout(ws_close=5.0),  # pyright: ignore[reportCallIssue] - attrs makes its constructor
                 max_msg_size=self._limits.frame_bytes,
             )  # fmt: skip

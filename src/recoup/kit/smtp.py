@@ -44,7 +44,7 @@ class Smtp:
             except aiosmtplib.SMTPResponseException as error:
                 raise _failure(error.code, error.message) from error
             except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
-                raise Unavailable(f"the mail server does not answer: {error}") from error
+                raise Unavailable("the mail server does not answer", cause=error) from error
 
     async def close(self) -> None:
         for client in self._idle:

@@ -105,8 +105,8 @@ def translated() -> Generator[None]:
     try:
         yield
     except (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ConnectionError) as error:
-        raise Unavailable(f"valkey does not answer: {error}") from error
+        raise Unavailable("valkey does not answer", cause=error) from error
     except ResponseError as error:
         if str(error).startswith(_PASSING):
-            raise Unavailable(f"valkey takes no writes: {error}") from error
+            raise Unavailable("valkey takes no writes", cause=error) from error
         raise

@@ -99,10 +99,10 @@ class Warehouse:
                 self._client = _open(self.url, self.threads)
             return call(self._client)
         except (OperationalError, OSError) as error:
-            raise Unavailable(f"the warehouse does not answer: {error}") from error
+            raise Unavailable("the warehouse does not answer", cause=error) from error
         except DatabaseError as error:
             if any(words in str(error) for words in _PASSING):
-                raise Unavailable(f"the warehouse cannot take this now: {error}") from error
+                raise Unavailable("the warehouse cannot take this now", cause=error) from error
             raise
 
 

@@ -126,6 +126,7 @@ async def test_a_service_that_is_away_is_a_problem_to_try_again(platform):
     platform.deps.peers.addresses["ai"] = "http://127.0.0.1:9"
     status, headers, problem = await platform.ask("GET", "/api/predict/x", key=platform.first.secret_key)
     assert (status, problem["code"], headers["Retry-After"]) == (503, "service_unavailable", "1")
+    assert problem["detail"] == "ai does not answer"
     assert headers["X-Request-Id"]
 
 

@@ -122,7 +122,7 @@ def failure(error: KafkaError) -> Exception:
         return TooLarge(f"kafka takes no record above {LARGEST_RECORD_BYTES} bytes")
     if code in _BUGS:
         return KafkaException(error)
-    return Unavailable(f"kafka does not answer: {error.str()}")
+    return Unavailable("kafka does not answer", cause=error.str())
 
 
 @contextmanager

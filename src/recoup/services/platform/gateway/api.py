@@ -12,7 +12,7 @@ from recoup.kit.http import CONNECTIONS, DURATION, FAULTS, REQUESTS
 from recoup.kit.ids import new_id
 from recoup.kit.peers import IDENTITY_HEADER, Peers
 from recoup.kit.problems import problem, send_problem
-from recoup.kit.proxy import Proxy, refuse_socket
+from recoup.kit.proxy import Onward, Proxy, refuse_socket
 from recoup.kit.telemetry import logger, traced
 from recoup.services.platform.gateway import domain
 from recoup.services.platform.gateway.actions import Identities
@@ -100,10 +100,9 @@ class Gateway:
         try:
             with traced(route, headers.traceparent) as here:
                 try:
-                    await self.proxy.forward(
-                        scope, receive, answering, url=self._url(way, scope["query_string"].decode("latin1")),
-                        headers=await self._passing(scope, headers, way, here.header), without=DROPPED,
-                    )  # fmt: skip
+                    passing = await self._passing(scope, headers, way, here.header)
+                    query = scope["query_string"].decode("latin1")
+                    await self.proxy.forward(scope, receive, answering, self._onward(way, query, passing))
                 except Failure as error:
                     if answering.status:
                         raise  # half an answer is out: breaking off is the only way to say so
@@ -123,8 +122,7 @@ class Gateway:
         try:
             with traced(f"/api/{way.segment}", headers.traceparent) as here:
                 passing = await self._passing(scope, headers, way, here.header)
-                url = self._url(way, query)
-                await self.proxy.connect(scope, receive, send, url=url, headers=passing, without=DROPPED)
+                await self.proxy.connect(scope, receive, send, self._onward(way, query, passing))
         except Failure as error:
             await receive()
             status = int(problem(error, "").status)
@@ -151,9 +149,10 @@ class Gateway:
         passing[IDENTITY_HEADER] = await self.identities.stamp(headers.credential)
         return passing
 
-    def _url(self, way: Way, query: str) -> str:
-        address = self.peers.address(cast("str", way.peer))
-        return f"{address}{way.path}?{query}" if query else address + way.path
+    def _onward(self, way: Way, query: str, passing: Mapping[str, str]) -> Onward:
+        peer = cast("str", way.peer)
+        url = self.peers.address(peer) + way.path
+        return Onward(peer, f"{url}?{query}" if query else url, passing, DROPPED)
 
     def _client(self, scope: HTTPScope | WebSocketScope, headers: "_Headers") -> str:
         client = scope["client"]

@@ -56,7 +56,7 @@ async def _condition(check: Check) -> Condition:
         async with asyncio.timeout(PATIENCE_SECONDS):
             await check.ping()
     except Failure as failure:
-        status = failure.detail
+        status = failure.said
     except TimeoutError:
         status = f"no answer within {PATIENCE_SECONDS:g} s"
     return Condition(name=check.name, status=status, latency_ms=round((stopwatch() - started) * 1000, 2))
