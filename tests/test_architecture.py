@@ -29,8 +29,12 @@ def test_every_declared_topic_is_used() -> None:
 
 
 def test_the_readers_that_are_shown_are_those_there_are() -> None:
+    built = services()
     groups = {"processor": "pipeline"}
-    read = {topic: {groups.get(name, name) for name in names} for topic, names in readers(services()).items()}
+    read = {topic: {groups.get(name, name) for name in names} for topic, names in readers(built).items()}
+    own = {(c.topic.name, name): c.group for name, service in built.items() for c in service.consumes if c.group}
+    for (topic, name), group in own.items():
+        read[topic] = read[topic] - {name} | {group}
 
     assert {topic: set(names) for topic, names in topics.READERS.items()} == {
         topic: names for topic, names in read.items() if topic != topics.CONFIG_CHANGES.name

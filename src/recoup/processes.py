@@ -21,7 +21,7 @@ class Process:
 
 PROCESSES = {
     "platform": Process("platform", "recoup.services.platform.wiring:build", "platform", "platform"),
-    "pipeline": Process("pipeline", "recoup.services.pipeline.wiring:build_collector", "pipeline"),
+    "pipeline": Process("pipeline", "recoup.services.pipeline.wiring:build_collector", "pipeline", "pipeline"),
     "processor": Process("pipeline", "recoup.services.pipeline.wiring:build_processor", "pipeline"),
     "ai": Process("ai", "recoup.services.ai.wiring:build", "ai", "ai"),
     "interventions": Process(

@@ -15,6 +15,9 @@ class Permission(StrEnum):
     """Who one is, and which stores one belongs to."""
     EVENTS_WRITE = "events:write"
     EVENTS_READ = "events:read"
+    DLQ_READ = "dlq:read"
+    """Dead letters, with everything the shop sent in them."""
+    DLQ_WRITE = "dlq:write"
     PREDICT_READ = "predict:read"
     MODELS_READ = "models:read"
     MODELS_WRITE = "models:write"
@@ -53,7 +56,7 @@ class Role(StrEnum):
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.OWNER: _PEOPLE,
     Role.ANALYST: _READS - {Permission.KEYS_READ}
-    | {Permission.MODELS_WRITE, Permission.JOBS_WRITE, Permission.MONITORING_WRITE},
+    | {Permission.MODELS_WRITE, Permission.JOBS_WRITE, Permission.MONITORING_WRITE, Permission.DLQ_WRITE},
     Role.VIEWER: _READS
     - {Permission.KEYS_READ, Permission.TEAM_READ, Permission.EXPORT_READ, Permission.SETTINGS_READ},
 }

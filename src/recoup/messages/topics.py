@@ -30,7 +30,7 @@ RISK_SIGNALS = Topic("risk-signals", RiskSignal, key=lambda signal: f"{signal.st
 READERS: Final[Mapping[str, tuple[str, ...]]] = {
     EVENTS_RAW.name: ("pipeline", "intelligence"),
     EVENTS_ENRICHED.name: ("ai", "interventions", "monitoring", "intelligence"),
-    EVENTS_DEAD.name: ("intelligence",),
+    EVENTS_DEAD.name: ("intelligence", "deadletters"),
     PREDICTION_RESULTS.name: ("interventions", "intelligence"),
     INTERVENTION_EVENTS.name: ("monitoring", "intelligence"),
     CONVERSION_EVENTS.name: ("monitoring", "intelligence"),

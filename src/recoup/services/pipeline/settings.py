@@ -28,5 +28,19 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long records stay on the event topics after every group has committed them."""
     cart_cache: int = 200_000
     """Carts whose state the processor keeps in memory."""
+    dead_letter_days: int = 30
+    """How long a dead letter is kept."""
+    dead_letters_kept: int = 100_000
+    """Most dead letters kept of one store; the oldest go first."""
+    dead_letter_connections: int = 2
+    """Connections to PostgreSQL."""
+    dead_letter_seconds: float = 2.0
+    """How often dead letters are looked at for what is due."""
+    dead_letter_retries: int = 5
+    """Tries after which a letter that waits for something of ours is left to a person."""
+    dead_letter_pause_seconds: float = 30.0
+    """Before the first of these tries; twice as long before each further one."""
+    dead_letter_window_minutes: int = 10
+    """The window in which a store's dead letters are counted against its limit."""
     status_seconds: float = 1.0
     """How often the processor writes down its rates for `GET /pipeline/status`."""

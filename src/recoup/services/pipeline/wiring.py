@@ -2,24 +2,34 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import pyarrow as pa
 from litestar import Router
 from litestar.di import Provide
 
-from recoup.kit.service import Check, Service, Worker
+from recoup.kit.postgres import Postgres
+from recoup.kit.service import Check, Consumer, Job, Service, Worker
 from recoup.messages.deps import Deps
 from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_RAW
 from recoup.services.pipeline.carts.store import CartStore
 from recoup.services.pipeline.collect import api as collect_api
 from recoup.services.pipeline.collect.actions import Collector
 from recoup.services.pipeline.collect.store import EventLog, Stats
+from recoup.services.pipeline.deadletters import api as deadletters_api
+from recoup.services.pipeline.deadletters.actions import Workbench
+from recoup.services.pipeline.deadletters.handlers import Handlers as DeadLetters
+from recoup.services.pipeline.deadletters.jobs import Rounds
+from recoup.services.pipeline.deadletters.store import Store as DeadLetterStore
 from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.stream import api as stream_api
 from recoup.services.pipeline.stream.handlers import Processor
 from recoup.services.pipeline.stream.store import StreamStore
 
 HOUSEKEEPING_SECONDS = 0.2
+# Readers of their own: a group's members share partitions, and the stream's group must not be disturbed.
+DEAD_LETTER_GROUP = "deadletters"
+_GATHER_SECONDS = 1.0
 
 
 def build_collector(deps: Deps, settings: Settings) -> Service:
@@ -33,16 +43,30 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
         route_handlers=[collect_api.router(), stream_api.router()],
         dependencies={name: Provide(_constant(value), sync_to_thread=False) for name, value in given.items()},
     )
+    postgres = Postgres(deps.postgres_url, "pipeline", settings.dead_letter_connections)
+    letters = DeadLetterStore(postgres)
+    workbench = Workbench(letters, collector, deps.stores, deps.clock, settings)
+    rounds = Rounds(letters, workbench, deps.peers, deps.clock, settings)
     return Service(
         name="pipeline",
-        routers=[router],
+        routers=[router, deadletters_api.router(letters, workbench)],
+        consumes=[
+            Consumer(
+                EVENTS_DEAD,
+                on_batch=DeadLetters(letters, settings).on_dead,
+                gather_seconds=_GATHER_SECONDS,
+                group=DEAD_LETTER_GROUP,
+            )
+        ],
         emits=[EVENTS_RAW, EVENTS_DEAD],
         workers=[
             Worker("commit groups", events.run),
             Worker("housekeeping", _every(HOUSEKEEPING_SECONDS, collector.housekeep)),
+            Worker("dead letters", rounds.run),
         ],
+        jobs=[Job("forget-dead-letters", "47 3 * * *", rounds.forget, timedelta(minutes=10))],
         checks=[Check("log", deps.log.ping)],
-        on_stop=[collector.housekeep],
+        on_stop=[postgres.close, collector.housekeep],
     )
 
 
