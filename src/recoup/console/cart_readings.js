@@ -189,9 +189,12 @@ const conversionMoment = (conversion) => ({
   kind: "conversion",
   key: `conversion-${conversion.id}`,
   at: moment(conversion.occurred_at),
-  title: `Order over ${money(conversion.amount, conversion.currency)}`,
-  tone: "recovered",
-  detail: conversion.attributed
+  title:
+    conversion.amount < 0
+      ? `${money(-conversion.amount, conversion.currency)} of an order taken back`
+      : `Order over ${money(conversion.amount, conversion.currency)}`,
+  tone: conversion.amount < 0 ? "" : "recovered",
+  detail: conversion.amount < 0 ? "Cancelled or refunded; it no longer counts." : conversion.attributed
     ? "Attributed: our message was the last touch before it."
     : "Not attributed: no message of ours was the last touch before it.",
 });

@@ -127,6 +127,9 @@ class ConversionRecorded(Message, frozen=True, kw_only=True):
     attributed: bool
     """True if the last touch before the order was a message of ours that was clicked, opened or delivered."""
     channel: str | None = None
+    taken_back: bool = False
+    """True when the shop cancelled or refunded such an order: `amount` is negative and undoes so much of it, at the
+    order's own time, so that sums over a period are what remained."""
 
 
 class RiskSignal(Message, frozen=True, kw_only=True):

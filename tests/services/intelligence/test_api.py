@@ -144,6 +144,46 @@ async def test_the_overview_shows_the_shop_at_a_glance(stories: None, shop: Shop
     assert found["incremental_revenue"]["amount"] == 450
 
 
+TAKEN = {"occurred_at": NOON + timedelta(days=3), "order_id": "o2"}
+TAKEN_BACK = {
+    "cancelled": ([event(20, type="order_cancelled", **TAKEN)], (500, 0, 1)),
+    "paid back without an amount": ([event(20, type="order_refunded", **TAKEN)], (500, 0, 2)),
+    "paid back in part": ([event(20, type="order_refunded", amount=150, **TAKEN)], (800, 300, 2)),
+    "the same refund stored twice": ([event(20, type="order_refunded", amount=150, **TAKEN)] * 2, (800, 300, 2)),
+    "two refunds": ([event(n, type="order_refunded", amount=150, **TAKEN) for n in (20, 21)], (650, 150, 2)),
+    "more than was paid": ([event(20, type="order_refunded", amount=999, **TAKEN)], (500, 0, 2)),
+    "another order's": ([event(20, type="order_cancelled", **{**TAKEN, "order_id": "o9"})], (950, 450, 2)),
+}
+
+
+@pytest.mark.parametrize(("events", "left"), TAKEN_BACK.values(), ids=TAKEN_BACK)
+async def test_what_a_shop_takes_back_is_no_revenue(
+    stories: None, engines: Engines, loader: Loader, shop: Shop, events, left: tuple[int, int, int]
+):
+    await engines.log.append(EVENTS_ENRICHED.name, [record(0, [each]) for each in events])
+    await load(loader)
+    day = {"from": NOON.isoformat(), "to": (NOON + timedelta(days=1)).isoformat()}
+    found = (await shop.get("/analytics/overview", None, **day)).json()
+
+    revenue, recovered, orders = left
+    assert (found["revenue"]["amount"], found["recovered_revenue"]["amount"]) == (revenue, recovered)
+    assert (found["incremental_revenue"]["amount"], found["orders"]) == (recovered, orders)
+    assert found["recovered"] == 1
+
+
+async def test_a_conversion_taken_back_is_attributed_to_nobody(
+    stories: None, engines: Engines, loader: Loader, shop: Shop
+):
+    undone = ConversionRecorded(
+        id="c-o2:taken_back:450", store_id=SHOP, occurred_at=NOON + 60 * MINUTE, order_id="o2", person_id="bo",
+        cart_id="b", amount=-450, currency="USD", intervention_id="i-b", outcome=Outcome.CONTACT, attributed=True,
+        channel="email", taken_back=True,
+    )  # fmt: skip
+    await Publisher(engines.log)(CONVERSION_EVENTS, [undone, undone])
+    await load(loader)
+    assert (await shop.get("/analytics/overview")).json()["attributed_revenue"]["amount"] == 0
+
+
 async def test_every_cart_stands_in_its_stage(stories: None, shop: Shop):
     stages = ("open", "abandoned", "contacted", "recovered", "converted")
     boards = {stage: (await shop.get("/carts", stage=stage)).json() for stage in stages}

@@ -55,9 +55,11 @@ MEASURES: Final[Mapping[str, Measure]] = {
         f"countIf(type = '{EventType.CART_RECOVERED}')",
         "abandoned carts ordered within the recovery window",
     ),
-    "orders": Measure(Source.ORDERS, "count()", "completed orders, each once by its id"),
-    "revenue": Measure(Source.ORDERS, "sum(amount)", "their amounts"),
-    "recovered_revenue": Measure(Source.ORDERS, "sumIf(amount, recovered)", "amounts of orders that recovered a cart"),
+    "orders": Measure(Source.ORDERS, "count()", "completed orders that were not cancelled, each once by its id"),
+    "revenue": Measure(Source.ORDERS, "sum(amount)", "their amounts, less what was paid back"),
+    "recovered_revenue": Measure(
+        Source.ORDERS, "sumIf(amount, recovered)", "what was not paid back of orders that recovered a cart"
+    ),
     "contacted": Measure(
         Source.DECISIONS,
         f"uniqExactIf(intervention_id, kind = 'decided' and outcome = '{Outcome.CONTACT}')",
@@ -74,7 +76,9 @@ MEASURES: Final[Mapping[str, Measure]] = {
         "interventions of which a message went out",
     ),
     "attributed_revenue": Measure(
-        Source.CONVERSIONS, "sumIf(amount, attributed)", "amounts of orders whose last touch was a message of ours"
+        Source.CONVERSIONS,
+        "sumIf(amount, attributed)",
+        "what was not paid back of orders whose last touch was a message of ours",
     ),
 }
 

@@ -33,8 +33,23 @@ _IN_PERIOD: Final = """
 
 _EVENTS: Final = f"(select * from events_processed where {_IN_PERIOD})"
 
-# One row an order. An order without an amount is worth its items; one without a currency is in the shop's own.
-_ORDERS: Final = f"""(
+# What shops took back of orders, whenever that was: it counts against the day of the order. Each event counts once,
+# also when it was sent again long after the pipeline had forgotten its id.
+_TAKEN_BACK: Final = """(
+    select
+        order_key, max(kind = 'order_cancelled') as cancelled,
+        max(kind = 'order_cancelled' or amount is null) as whole, sum(ifNull(amount, 0)) as part
+    from (
+        select event_id, any(order_id) as order_key, any(toString(type)) as kind, any(e.amount) as amount
+        from events_processed as e
+        where store_id = {store_id:String} and type in ('order_refunded', 'order_cancelled') and order_id != ''
+            and occurred_at >= fromUnixTimestamp64Milli({since:Int64})
+        group by event_id
+    )
+    group by order_key
+)"""
+
+_COMPLETED: Final = f"""(
     select
         if(e.order_id = '', toString(e.event_id), e.order_id) as order_key,
         min(e.occurred_at) as at,
@@ -48,6 +63,14 @@ _ORDERS: Final = f"""(
     from {_EVENTS} as e
     where e.type = 'order_completed'
     group by order_key
+)"""
+
+# One row an order that was not cancelled, worth what was not paid back. An order without an amount is worth its items;
+# one without a currency is in the shop's own.
+_ORDERS: Final = f"""(
+    select o.* replace(if(t.whole, 0, greatest(0, o.amount - t.part)) as amount)
+    from {_COMPLETED} as o left join {_TAKEN_BACK} as t on o.order_key = t.order_key
+    where not t.cancelled
 )"""
 
 RELATIONS: Final[Mapping[Source, str]] = {

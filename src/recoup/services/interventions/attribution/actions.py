@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from recoup.messages.stores import StoreDirectory
-from recoup.services.interventions.attribution.domain import Order, attribute
+from recoup.services.interventions.attribution.domain import Order, Refund, attribute
 from recoup.services.interventions.attribution.store import Orders
 from recoup.services.interventions.decisions.domain import Intervention
 from recoup.services.interventions.preferences.domain import Person
@@ -55,6 +55,11 @@ class Attribution:
         credited = [each for each in conversions if each is not None]
         if credited:
             await self.orders.record(store_id, credited)
+            self.news.set()
+
+    async def refunded(self, store_id: str, refunds: Sequence[Refund]) -> None:
+        """Takes back what a shop cancelled or paid back."""
+        if await self.orders.take_back(store_id, refunds):
             self.news.set()
 
     async def decided(self, store_id: str, interventions: Sequence[Intervention], people: Sequence[Person]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from recoup.messages.facts import ConversionRecorded, Outcome
 from recoup.services.interventions.tracking.domain import Touch
@@ -26,6 +26,26 @@ class Order(Struct, frozen=True, kw_only=True):
     amount: int
     currency: str
     ordered_at: datetime
+
+
+class Refund(Struct, frozen=True, kw_only=True):
+    """An order was cancelled or paid back."""
+
+    event_id: UUID
+    order_id: str
+    amount: int | None
+    """How much; None is all of it."""
+    refunded_at: datetime
+
+
+class Credited(Struct, frozen=True, kw_only=True):
+    """A conversion, and what is known of its order's refunds."""
+
+    conversion: ConversionRecorded
+    taken_back: int
+    """Announced so far."""
+    refunds: Sequence[int | None]
+    """The amount of each; None is all of it."""
 
 
 class Decided(Struct, frozen=True, kw_only=True):
@@ -64,6 +84,24 @@ def attribute(
         outcome=last.outcome,
         attributed=touch is not None,
         channel=touch.channel if touch else None,
+    )
+
+
+def take_back(credited: Credited) -> ConversionRecorded | None:
+    """What is still to be undone of a conversion; None where nothing is.
+
+    Refunds add up, to no more than the order. The id says how much is undone with it, so that a repeat is the same.
+    """
+    order = credited.conversion
+    asked = (order.amount if amount is None else amount for amount in credited.refunds)
+    total = min(order.amount, sum(asked))
+    if total <= credited.taken_back:
+        return None
+    return structs.replace(
+        order,
+        id=f"{order.store_id}/{order.order_id}:taken_back:{total}",
+        amount=credited.taken_back - total,
+        taken_back=True,
     )
 
 

@@ -1,4 +1,4 @@
-"""Orders and the conversions they turned out to be. An order is credited once, whatever is learned later."""
+"""Orders and the conversions they turned out to be. An order is credited once; only its shop can take that back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +8,16 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from recoup.kit.postgres import Postgres
+from recoup.kit.postgres import Postgres, Session
 from recoup.messages.facts import ConversionRecorded
 from recoup.services.interventions.announcements.store import announce
-from recoup.services.interventions.attribution.domain import Decided, Order
+from recoup.services.interventions.attribution.domain import Credited, Decided, Order, Refund, take_back
 
 
 class _Kept(Struct, frozen=True):
     conversion: dict[str, object]
+    taken_back: int
+    refunds: list[int | None] = []
 
 
 class _Last(Struct, frozen=True):
@@ -115,12 +117,70 @@ class Orders:
                 conversions,
             )
             await announce(session, [each for each in conversions if each.order_id in new])
+            # A refund may be known before the conversion it undoes.
+            await _undo(session, store_id, [each.order_id for each in conversions])
+
+    async def take_back(self, store_id: str, refunds: Sequence[Refund]) -> bool:
+        """Keeps refunds, a repeat adds nothing, and undoes what they undo; whether that is anything to announce."""
+        async with self.postgres.transaction() as session:
+            await session.execute(
+                """
+                insert into refunds (store_id, event_id, order_id, amount, refunded_at)
+                select $1, * from unnest($2::uuid[], $3::text[], $4::bigint[], $5::timestamptz[])
+                on conflict (store_id, event_id) do nothing
+                """,
+                store_id,
+                [refund.event_id for refund in refunds],
+                [refund.order_id for refund in refunds],
+                [refund.amount for refund in refunds],
+                [refund.refunded_at for refund in refunds],
+            )
+            return await _undo(session, store_id, [refund.order_id for refund in refunds])
 
     async def of_intervention(self, store_id: str, intervention_id: UUID) -> list[ConversionRecorded]:
+        """Its conversions, worth what their shop did not take back."""
         rows = await self.postgres.rows(
             _Kept,
-            "select conversion from conversions where store_id = $1 and intervention_id = $2",
+            "select conversion, taken_back from conversions where store_id = $1 and intervention_id = $2",
             store_id,
             intervention_id,
         )
-        return [msgspec.convert(row.conversion, ConversionRecorded) for row in rows]
+        found = [(msgspec.convert(row.conversion, ConversionRecorded), row.taken_back) for row in rows]
+        return [msgspec.structs.replace(each, amount=each.amount - undone) for each, undone in found]
+
+
+async def _undo(session: Session, store_id: str, order_ids: Sequence[str]) -> bool:
+    """Announces what is to be undone of these orders' conversions, and remembers that it is."""
+    rows = await session.rows(
+        _Kept,
+        """
+        select c.conversion, c.taken_back,
+            array(select r.amount from refunds r where r.store_id = c.store_id and r.order_id = c.order_id) as refunds
+        from conversions c
+        where c.store_id = $1 and c.order_id = any($2)
+          and exists (select from refunds r where r.store_id = c.store_id and r.order_id = c.order_id)
+        order by c.order_id for update of c
+        """,
+        store_id,
+        order_ids,
+    )
+    known = [
+        Credited(
+            conversion=msgspec.convert(row.conversion, ConversionRecorded), taken_back=row.taken_back,
+            refunds=row.refunds,
+        )
+        for row in rows
+    ]  # fmt: skip
+    undone = [each for each in map(take_back, known) if each is not None]
+    await session.execute(
+        """
+        update conversions c set taken_back = c.taken_back - u.amount
+        from unnest($2::text[], $3::bigint[]) as u (order_id, amount)
+        where c.store_id = $1 and c.order_id = u.order_id
+        """,
+        store_id,
+        [each.order_id for each in undone],
+        [each.amount for each in undone],
+    )
+    await announce(session, undone)
+    return bool(undone)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TypedDict, cast
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 from msgspec import Struct
 
 from recoup.messages.events import EventType
-from recoup.services.interventions.attribution.domain import Order
+from recoup.services.interventions.attribution.domain import Order, Refund
 from recoup.services.interventions.decisions.domain import CartSeen
 from recoup.services.interventions.preferences.domain import NO_TRAITS, Seen, traits
 
@@ -18,9 +19,15 @@ COLUMNS = (
     "type", "store_id", "occurred_at", "event_id", "user_id", "anonymous_id", "session_id", "cart_id", "cart_number",
     "order_id", "amount", "currency", "cart_value", "locale", "timezone", "properties",
 )  # fmt: skip
+_REFUNDS = frozenset({EventType.ORDER_REFUNDED, EventType.ORDER_CANCELLED})
+_SAYS_NOTHING = _REFUNDS | {EventType.CART_ABANDONED}
+"""Of who somebody is: these come from the shop's back office, or from us."""
 _ROW_TYPES = pa.array(
-    [EventType.USER_IDENTIFIED, EventType.CONSENT_UPDATED, EventType.ORDER_COMPLETED, EventType.CART_ABANDONED]
-)
+    [
+        EventType.USER_IDENTIFIED, EventType.CONSENT_UPDATED, EventType.ORDER_COMPLETED, EventType.CART_ABANDONED,
+        *sorted(_REFUNDS),
+    ]
+)  # fmt: skip
 
 
 class Row(TypedDict):
@@ -114,7 +121,7 @@ def seen(rows: Iterable[Row]) -> list[Seen]:
             timezone=row["timezone"],
         )
         for row in rows
-        if row["type"] != EventType.CART_ABANDONED and (row["user_id"] or row["anonymous_id"])
+        if row["type"] not in _SAYS_NOTHING and (row["user_id"] or row["anonymous_id"])
     ]
 
 
@@ -142,3 +149,15 @@ def ordered(rows: Iterable[Row], currency: str) -> list[tuple[Order, Row]]:
         )  # fmt: skip
         found.setdefault(order_id, (order, row))
     return list(found.values())
+
+
+def refunded(rows: Iterable[Row]) -> list[Refund]:
+    """What shops took back: a cancelled order whole, a refund as far as its amount says, or else whole too."""
+    return [
+        Refund(
+            event_id=UUID(bytes=cast("bytes", row["event_id"])), order_id=row["order_id"],
+            amount=None if row["type"] == EventType.ORDER_CANCELLED else row["amount"], refunded_at=row["occurred_at"],
+        )
+        for row in rows
+        if row["type"] in _REFUNDS and row["order_id"]
+    ]  # fmt: skip

@@ -39,6 +39,9 @@ class Handlers:
             if seen:
                 await self.people.learn(store_id, seen)
             await self._orders(store_id, rows)
+            refunds = domain.refunded(rows)
+            if refunds:
+                await self.attribution.refunded(store_id, refunds)
         await self.interventions.note_abandoned(domain.abandoned(news.rows))
         await self._returns(news)
         # Last, so that whoever sees this time knows that all before it has been taken in.
