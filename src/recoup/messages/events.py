@@ -53,6 +53,8 @@ class EventType(StrEnum):
     CART_ABANDONED = "cart_abandoned"
     CART_RECOVERED = "cart_recovered"
     CART_EXPIRED = "cart_expired"
+    CUSTOM_EVENT = "custom_event"
+    """Something other software calls by a name we have no type for; `properties.event` says which."""
 
 
 DERIVED = frozenset({EventType.CART_ABANDONED, EventType.CART_RECOVERED, EventType.CART_EXPIRED})
@@ -90,6 +92,7 @@ class Context(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
 
 
 NO_CONTEXT = Context()
+NO_PROPERTIES = Raw(b"")
 
 
 class Event(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
@@ -116,7 +119,7 @@ class Event(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True,
     coupon: Text | None = None
     discount: MinorUnits | None = None
     context: Context = NO_CONTEXT
-    properties: Raw = Raw(b"")
+    properties: Raw = NO_PROPERTIES
     """Whatever else: a JSON object, kept as it came."""
 
 

@@ -27,6 +27,9 @@ PIPELINE_STATUS = KeyPattern("pipeline_status:{member}", "pipeline", "string", t
 EVENT_STATS = KeyPattern(
     "event_stats:{store_id}", "pipeline", "hash", None, "counts of accepted, refused, duplicate events"
 )
+VISITOR_CART = KeyPattern(
+    "visitor_cart:{store_id}:{visitor}", "pipeline", "string", timedelta(days=30), "cart a visitor was last seen with"
+)
 STORE_CLOCKS = KeyPattern("store_clocks:{partition}", "pipeline", "hash", None, "event time reached, by store")
 CART_FEATURES = KeyPattern(
     "features:{store_id}:{cart_id}", "ai", "string", timedelta(days=8), "what a cart's events add up to, packed"

@@ -21,6 +21,9 @@ from recoup.services.pipeline.deadletters.actions import Workbench
 from recoup.services.pipeline.deadletters.handlers import Handlers as DeadLetters
 from recoup.services.pipeline.deadletters.jobs import Rounds
 from recoup.services.pipeline.deadletters.store import Store as DeadLetterStore
+from recoup.services.pipeline.segment import api as segment_api
+from recoup.services.pipeline.segment.actions import Intake, WriteKeys
+from recoup.services.pipeline.segment.store import VisitorCarts
 from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.stream import api as stream_api
 from recoup.services.pipeline.stream.handlers import Processor
@@ -47,9 +50,10 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
     letters = DeadLetterStore(postgres)
     workbench = Workbench(letters, collector, deps.stores, deps.clock, settings)
     rounds = Rounds(letters, workbench, deps.peers, deps.clock, settings)
+    segment = segment_api.router(Intake(collector, VisitorCarts(deps.valkey), deps.clock), WriteKeys(deps.peers))
     return Service(
         name="pipeline",
-        routers=[router, deadletters_api.router(letters, workbench)],
+        routers=[router, deadletters_api.router(letters, workbench), segment],
         consumes=[
             Consumer(
                 EVENTS_DEAD,

@@ -1,5 +1,7 @@
 """Where a request goes, and what must not come in with it."""
 
+import base64
+import binascii
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 from urllib.parse import unquote, unquote_plus
@@ -7,7 +9,7 @@ from urllib.parse import unquote, unquote_plus
 PEERS: Final = {
     segment: peer
     for peer, segments in {
-        "pipeline": ("events", "pipeline", "dlq"),
+        "pipeline": ("events", "pipeline", "dlq", "v1", "webhooks"),
         "ai": ("predict", "features", "models"),
         "interventions": (
             "interventions", "outbox", "track", "conversions", "templates", "preferences", "unsubscribe", "ws",
@@ -20,10 +22,18 @@ PEERS: Final = {
 }  # fmt: skip
 """Which process answers what stands behind `/api/`; everything else is the platform's own."""
 
-PUBLIC: Final = ("/track/open/", "/track/click/", "/unsubscribe/")
-"""Proxied paths that need no identity: people come to them from a mail."""
+AS_THEY_ARE: Final = frozenset({"v1", "webhooks"})
+"""Segments that are also served without `/api`: stock clients of others put their own paths behind a host."""
 
-BROWSERS: Final = frozenset({"events", "track", "ws"})
+PUBLIC: Final = (
+    "/track/open/", "/track/click/", "/unsubscribe/", "/webhooks/shopify/", "/webhooks/woocommerce/",
+)  # fmt: skip
+"""Proxied paths that need no identity: people come to them from a mail, shop platforms sign what they send."""
+
+KEY_MAY_BE_INSIDE: Final = ("/v1/",)
+"""Proxied paths whose bodies may carry the key: without one in the headers the service looks for itself."""
+
+BROWSERS: Final = frozenset({"events", "track", "v1", "ws"})
 """What pages of any shop may call with a publishable key."""
 
 FORGETFUL: Final = frozenset({"/auth/login", "/auth/refresh", "/auth/logout"})
@@ -65,7 +75,8 @@ def way(raw_path: str) -> Way | None:
     if any(unquote(part) in {".", ".."} for part in raw_path.split("/")):
         return None
     if not raw_path.startswith("/api/"):
-        return Way(_first(raw_path), None, raw_path)
+        first = _first(raw_path)
+        return Way(first, PEERS[first] if first in AS_THEY_ARE else None, raw_path)
     path = raw_path[len("/api") :]
     segment = _first(path)
     if segment in {"", "internal"}:
@@ -78,6 +89,11 @@ def is_public(path: str) -> bool:
     return path.startswith(PUBLIC)
 
 
+def may_hold_key(path: str) -> bool:
+    """Whether who asks may be said in the body."""
+    return path.startswith(KEY_MAY_BE_INSIDE)
+
+
 def bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     """The token or key a request carries."""
     found: str | None = None
@@ -86,7 +102,21 @@ def bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
             return value.decode("latin1").strip()
         if name == b"authorization" and value[:7].lower() == b"bearer ":
             found = value[7:].decode("latin1").strip()
+        if name == b"authorization" and value[:6].lower() == b"basic ":
+            found = _key_in_basic(value[6:])
     return found
+
+
+def _key_in_basic(encoded: bytes) -> str | None:
+    """A key or token in basic authentication: the user name of Segment's clients, the password of schema registries'.
+
+    Whatever else stands there is ignored.
+    """
+    try:
+        name, _, password = base64.b64decode(encoded.strip(), validate=True).decode("latin1").partition(":")
+    except binascii.Error:
+        return None
+    return next((part for part in (name, password) if part.startswith(("rk_", "v4.public."))), None)
 
 
 def parameters(query: str) -> tuple[str | None, str]:

@@ -1,0 +1,120 @@
+"""What every call of Segment's comes to: messages become events, and the collector makes them durable."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from recoup.kit.clock import Clock, stopwatch
+from recoup.kit.errors import Failure, Problem, Refused, Unauthenticated
+from recoup.kit.ids import new_id
+from recoup.kit.loose import Table, encode, table
+from recoup.kit.peers import Peers
+from recoup.kit.telemetry import logger
+from recoup.messages.access import Principal
+from recoup.messages.events import Event
+from recoup.services.pipeline.collect.actions import Collector
+from recoup.services.pipeline.collect.domain.reading import SHOP_TYPES, Form
+from recoup.services.pipeline.foreign.domain import body_of
+from recoup.services.pipeline.segment.domain.carts import settled, visitors_of
+from recoup.services.pipeline.segment.domain.mapping import Call, Mapped, event_of
+from recoup.services.pipeline.segment.store import VisitorCarts
+
+log = logger(__name__)
+FRESH_SECONDS: Final = 5.0
+"""A revoked key may open this door for so long, as it may the others."""
+_REMEMBERED: Final = 1_000
+
+
+class Presented(Struct, frozen=True):
+    """A key, for the platform to say whose it is."""
+
+    key: str
+
+
+@dataclass(slots=True)
+class WriteKeys:
+    """Whose a key is that came inside a body, where the gateway does not look."""
+
+    peers: Peers
+    _known: dict[str, tuple[float, Principal]] = field(default_factory=dict)
+
+    async def principal(self, key: str) -> Principal:
+        """Who the key stands for; raises Unauthenticated."""
+        known = self._known.get(key)
+        if known is not None and stopwatch() - known[0] < FRESH_SECONDS:
+            return known[1]
+        try:
+            found = await self.peers.post("platform", "/internal/keys", Presented(key), Principal)
+        except Refused as refusal:
+            self._known.pop(key, None)
+            raise Unauthenticated("this write key is not in force", code="key_invalid") from refusal
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        self._known[key] = (stopwatch(), found)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a request said, and where it came from."""
+
+    messages: Sequence[object]
+    sent_at: datetime | None = None
+    context: Table | None = None
+    client_ip: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Takes calls for any store."""
+
+    collector: Collector
+    carts: VisitorCarts
+    clock: Clock
+
+    async def take(self, store_id: str, batch: Batch) -> list[Problem]:
+        """Makes a batch durable; what could not be an event, by its place in the batch."""
+        store = await self.collector.stores.settings(store_id)
+        call = Call(
+            store_id=store_id, currency=store.currency, types=SHOP_TYPES, received_at=self.clock.now(),
+            request_id=new_id(), sent_at=batch.sent_at, context=batch.context, client_ip=batch.client_ip,
+        )  # fmt: skip
+        mapped = [
+            event_of(table(message), call, place) if isinstance(message, dict) else None
+            for place, message in enumerate(batch.messages)
+        ]
+        events = iter(await self._with_carts(store_id, [each for each in mapped if each is not None]))
+        parts = [
+            encode(message) if each is None else next(events)
+            for each, message in zip(mapped, batch.messages, strict=True)
+        ]
+        return await self._keep(store_id, parts)
+
+    async def _with_carts(self, store_id: str, mapped: Sequence[Mapped]) -> list[Event]:
+        """Events with the carts of their visitors; without a memory each visitor has their own."""
+        try:
+            known = await self.carts.find(store_id, visitors_of(mapped))
+        except Failure as failure:
+            log.warning("carts of visitors are not known", why=failure.detail)
+            return settled(mapped, {})[0]
+        events, learned = settled(mapped, known)
+        try:
+            await self.carts.remember(store_id, learned)
+        except Failure as failure:
+            log.warning("carts of visitors are not remembered", why=failure.detail)
+        return events
+
+    async def _keep(self, store_id: str, parts: Sequence[Event | bytes]) -> list[Problem]:
+        step = self.collector.settings.batch_events
+        problems: list[Problem] = []
+        for start in range(0, len(parts), step):
+            reading = await self.collector.accept(store_id, body_of(parts[start : start + step]), Form.ARRAY)
+            problems += [
+                msgspec.structs.replace(refusal.problem, index=start + (refusal.problem.index or 0))
+                for refusal in reading.refusals
+            ]
+        return problems

@@ -1,0 +1,148 @@
+"""Segment's stock Python client, unchanged, pointed at a running house; and what its browser library does otherwise."""
+
+import gzip
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import msgspec
+import pytest
+from bench.lib.house import House, house
+from segment.analytics import Client
+
+pytestmark = pytest.mark.api
+PRODUCT = {"product_id": "mug", "name": "Mug", "price": 12.5, "quantity": 2}
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[House]:
+    with house() as started:
+        yield started
+
+
+def publishable(running: House) -> str:
+    return msgspec.json.decode((running.folder / "first-run.json").read_bytes())["publishable_key"]
+
+
+def send(running: House, *messages: dict[str, Any], path: str = "/v1/batch", **options: Any) -> httpx.Response:
+    """A batch as a client without any library would send it."""
+    return httpx.post(
+        f"http://127.0.0.1:{running.port}{path}",
+        json={"batch": messages},
+        auth=(running.keys.secret_key, ""),
+        timeout=30,
+        **options,
+    )
+
+
+def until(running: House, path: str, seen: Any) -> dict[str, Any]:
+    """What the house answers once `seen` is true of it."""
+    deadline = time.monotonic() + 60
+    headers = {"X-Api-Key": running.keys.secret_key}
+    while True:
+        answer = httpx.get(f"http://127.0.0.1:{running.port}{path}", headers=headers, timeout=30)
+        if answer.status_code == 200 and seen(answer.json()):
+            return answer.json()
+        assert time.monotonic() < deadline, f"{path} never came to it: {answer.text}"
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize("compress", [False, True], ids=["plain", "gzip"])
+@pytest.mark.parametrize("base", ["", "/api"])
+def test_the_stock_client_fills_and_buys_a_cart_and_it_arrives(running: House, compress: bool, base: str) -> None:
+    failures: list[object] = []
+    visitor, cart = f"visitor-{uuid4()}", f"cart-{uuid4()}"
+    client = Client(
+        running.keys.secret_key, host=f"http://127.0.0.1:{running.port}{base}", gzip=compress,
+        on_error=lambda error, _: failures.append(error),
+    )  # fmt: skip
+
+    client.page(anonymous_id=visitor, name="Home", context={"page": {"url": "https://shop/"}})
+    client.track(anonymous_id=visitor, event="Product Added", properties={"cart_id": cart, **PRODUCT})
+    client.identify("ada", {"email": "ada@example.com"}, anonymous_id=visitor)
+    client.track(
+        "ada", "Order Completed", {"order_id": f"o-{cart}", "total": "27.50", "products": [PRODUCT]},
+        anonymous_id=visitor,
+    )  # fmt: skip
+    client.alias(visitor, "ada")
+    client.group("ada", "friends")
+    client.shutdown()
+
+    assert failures == []
+    story = until(running, f"/api/carts/{cart}", lambda found: found["stage"] == "converted")
+    assert {"product_added", "order_completed"} <= {event["type"] for event in story["events"]}
+    assert story["user_id"] == "ada"
+    card = until(
+        running, "/api/carts?stage=converted", lambda page: cart in [card["cart_id"] for card in page["items"]]
+    )
+    (mine,) = [found for found in card["items"] if found["cart_id"] == cart]
+    assert mine["order_amount"] == 2_750
+
+
+def test_what_cannot_be_an_event_is_among_the_dead_letters_and_its_neighbours_are_not(running: House) -> None:
+    before = until(running, "/api/events/stats", lambda _: True)
+    answer = send(
+        running,
+        {"type": "track", "event": "Product Viewed", "anonymousId": "v", "properties": {"product_id": 1}},
+        {"type": "track", "event": "Nobody's"},
+        {
+            "type": "track",
+            "event": "Order Completed",
+            "anonymousId": "v",
+            "properties": {"order_id": 1, "total": 10**15},
+        },
+        "not even an object",  # pyright: ignore[reportArgumentType] - what somebody might send
+    )
+
+    assert (answer.status_code, answer.json()["success"]) == (200, True)
+    assert [(found["index"], found["code"]) for found in answer.json()["refused"]] == [
+        (1, "no_visitor"), (2, "out_of_range"), (3, "wrong_type")
+    ]  # fmt: skip
+    after = until(running, "/api/events/stats", lambda found: found["accepted"] == before["accepted"] + 1)
+    assert after["refused"]["no_visitor"] == before["refused"].get("no_visitor", 0) + 1
+
+
+def test_the_browsers_library_puts_its_key_into_the_body(running: House) -> None:
+    body = {
+        "anonymousId": "page-visitor", "messageId": "ajs-next-1", "timestamp": datetime.now(UTC).isoformat(),
+        "writeKey": publishable(running), "context": {"library": {"name": "analytics.js"}},
+    }  # fmt: skip
+    url = f"http://127.0.0.1:{running.port}/v1/p"
+    plain = {"Content-Type": "text/plain", "Origin": "https://shop.example"}
+
+    taken = httpx.post(url, content=msgspec.json.encode(body), headers=plain)
+    refused = httpx.post(url, content=msgspec.json.encode({**body, "writeKey": "rk_pub_wrong"}), headers=plain)
+    nobody = httpx.post(url, content=b"{}", headers=plain)
+
+    assert (taken.status_code, taken.json()) == (200, {"success": True})
+    assert taken.headers["access-control-allow-origin"] == "*"
+    assert (refused.status_code, nobody.status_code) == (401, 401)
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "code"),
+    [
+        (b"{", {}, "malformed_json"),
+        (b"[]", {}, "not_an_object"),
+        (b'{"batch": 1}', {}, "not_a_batch"),
+        (b'{"batch": [' + b" " * 600_000 + b"]}", {}, "too_large"),
+        (gzip.compress(b" " * 2_000_000), {"Content-Encoding": "gzip"}, "too_large"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_a_400_as_at_segments(running: House, content, headers, code) -> None:
+    answer = httpx.post(
+        f"http://127.0.0.1:{running.port}/v1/batch", content=content, headers=headers,
+        auth=(running.keys.secret_key, ""),
+    )  # fmt: skip
+
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
+def test_a_key_without_the_permission_or_none_is_refused(running: House) -> None:
+    url = f"http://127.0.0.1:{running.port}/v1/track"
+
+    assert httpx.post(url, json={"event": "x"}, auth=("rk_live_made_up", "")).status_code == 401
+    assert httpx.post(url, json={"event": "x"}).status_code == 401
