@@ -1,9 +1,11 @@
 """Each abandonment is predicted once, with reasons; over HTTP the same model answers, and bad values are named."""
 
 import msgspec
+import pytest
 
 from recoup.kit.ids import derived_id
-from recoup.messages.facts import CartScored
+from recoup.messages.facts import Action, CartScored
+from recoup.messages.stores import StoreSettings
 from recoup.messages.topics import PREDICTION_RESULTS
 
 ITEMS = [{"product_id": "p1", "quantity": 2, "price": 1500}]
@@ -115,9 +117,33 @@ async def test_many_carts_are_scored_in_one_request_in_their_order(client):
     answer = (await client.post("/predict/batch", json={"rows": rows})).json()
     low, high, unknown = answer["probabilities"]
     assert low < high
-    assert unknown == 0.25
+    assert unknown == 0.35
     wrong = await client.post("/predict/batch", json={"rows": [{}, {"pages": -3}]})
     assert wrong.json()["problems"][0]["index"] == 1
+
+
+ADDED = [("product_viewed", 0), ("product_added", 0.5)]
+VISITS = {
+    "put together and left": (ADDED, True),
+    "after twenty minutes of looking": ([("product_viewed", 0), ("product_added", 20)], True),
+    "added without a look": ([("product_added", 0)], True),
+    "looked at once more": ([*ADDED, ("cart_viewed", 1)], True),
+    "left at the checkout": ([*ADDED, ("checkout_started", 2)], True),
+    "left with a payment that failed": ([*ADDED, ("checkout_started", 2), ("payment_failed", 3)], True),
+    "left in a hurry": ([*ADDED, ("exit_intent", 0.6), ("exit_intent", 0.7)], False),
+}
+
+
+@pytest.mark.parametrize(("events", "contacted"), VISITS.values(), ids=VISITS)
+async def test_without_any_outcome_yet_an_ordinary_cart_is_worth_a_message_by_default(
+    service, deps, build, events, contacted: bool
+):
+    cart = {"cart_number": 1, "cart_value": 3000, "item_count": 1, "average_item_price": 3000, "user_id": "u1"}
+    rows = [build.row(kind, minute, **cart) for kind, minute in [*events, ("cart_abandoned", events[-1][1] + 30)]]
+    await enrich(service, build.batch(build.record(rows, 1)))
+    (scored,) = await published(deps)
+    assert (scored.probability > StoreSettings().threshold) is contacted
+    assert scored.action is not Action.NONE
 
 
 async def test_a_request_names_a_cart_or_values_and_not_both(client):

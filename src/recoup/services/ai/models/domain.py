@@ -96,14 +96,22 @@ class Term(Struct, frozen=True):
         return self.weight * (min(scaled, self.cap) - self.usual)
 
 
-BASE_RATE: Final = 0.25
-"""What an ordinary abandoned cart is given. Deliberately round: a starting point to be replaced, not a finding."""
+BASE_RATE: Final = 0.35
+"""What an ordinary abandoned cart is given: a decision, not a finding.
+
+Published studies of carts agree that some 70 of 100 are not paid during the visit (their averages lie between 67 and
+70); in the three recorded hours of a real shop that we replay 53 of 118 are not. How many of those left would be paid
+later without a message nobody publishes, as every shop that counts also writes. So the prior cannot know the rate. It
+can choose which mistake a new store makes: below the default threshold of 0.3 almost nobody is contacted and nothing
+is ever learned; above it ordinary carts are, within the caps, against a holdout, at the price of a message. Hence a
+round number that keeps an ordinary cart above the threshold and one left in a hurry below it. The confidence says that
+it is no measurement, and a trained model replaces it."""
 PRIOR_CONFIDENCE: Final = 0.2
 TERMS: Final = (
-    Term("checkout_depth", 0.45, 0.5, "each step towards paying is a step most lookers never take"),
+    Term("checkout_depth", 0.30, 0.0, "each step towards paying is a step most lookers never take"),
     Term("orders_before", 0.50, 0.0, "people who bought here before do so again", logarithmic=True, cap=2.5),
     Term("cart_edits", 0.15, 1.0, "whoever arranges a cart means it", cap=5.0),
-    Term("dwell_seconds", 0.10, 4.0, "time spent is interest", logarithmic=True, cap=8.0),
+    Term("dwell_seconds", 0.10, 2.0, "time spent is interest", logarithmic=True, cap=8.0),
     Term("returns_to_cart", 0.35, 0.0, "coming back once makes coming back again likely", cap=3.0),
     Term("removals", -0.20, 0.0, "taking things out is second thoughts", cap=3.0),
     Term("payment_failures", 0.30, 0.0, "a failed payment stopped someone who wanted to pay", cap=2.0),
@@ -112,7 +120,10 @@ TERMS: Final = (
     Term("value_to_usual", -0.30, 1.0, "a cart far above what one usually spends is harder to decide on", cap=5.0),
     Term("days_since_last_order", -0.15, 3.4, "the longer ago, the weaker the habit", logarithmic=True, cap=6.0),
 )  # fmt: skip
-"""The prior's coefficients are set by hand, in log-odds, small enough that no single one decides."""
+"""The prior's coefficients are set by hand, in log-odds, small enough that no single one decides.
+
+What is usual is the least a cart can be, as shops that send only cart events show no more: one thing added, a few
+seconds in the shop, no step of the checkout."""
 
 
 class Prior:
