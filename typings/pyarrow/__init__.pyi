@@ -60,6 +60,7 @@ class Array:
     type: DataType
     null_count: int
     nbytes: int
+    offset: int
     offsets: Array
     values: Array
     indices: Array

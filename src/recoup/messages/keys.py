@@ -9,7 +9,7 @@ class KeyPattern(NamedTuple):
 
     pattern: str
     owner: str
-    kind: Literal["string", "hash", "set", "zset", "stream"]
+    kind: Literal["string", "hash", "list", "zset", "stream"]
     lifetime: timedelta | None
     meaning: str
 
@@ -19,9 +19,12 @@ class KeyPattern(NamedTuple):
 
 
 SEEN_EVENTS = KeyPattern(
-    "seen:{store_id}:{hour}", "pipeline", "set", timedelta(hours=2), "ids of events that took effect"
+    "seen:{partition}:{slot}", "pipeline", "list", timedelta(minutes=80), "ids of events that took effect, by batch"
 )
 CARTS = KeyPattern("carts:{partition}", "pipeline", "hash", None, "state of each cart that holds or held items")
+CART_JOURNAL = KeyPattern(
+    "cart_journal:{partition}", "pipeline", "list", None, "what batches did to carts since their states were written"
+)
 CART_DUE = KeyPattern("cart_due:{partition}:{store_id}", "pipeline", "zset", None, "when to look at a cart again, ms")
 PIPELINE_STATUS = KeyPattern("pipeline_status:{member}", "pipeline", "string", timedelta(minutes=1), "rates by stage")
 EVENT_STATS = KeyPattern(

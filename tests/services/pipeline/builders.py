@@ -26,7 +26,7 @@ from recoup.services.pipeline.collect.domain.reading import SHOP_TYPES, Form, Li
 from recoup.services.pipeline.collect.store import EventLog, Stats
 from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.stream.handlers import Processor
-from recoup.services.pipeline.stream.store import StreamStore
+from recoup.services.pipeline.stream.store import SeenEvents, StreamStore
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SHOP = "shop-a"
@@ -112,7 +112,14 @@ async def pipeline(
     events, stats = EventLog(log), Stats(valkey)
     collector = Collector(events, stats, stores, log, manual, used)
     processor = Processor(
-        log, "test-processor", StreamStore(valkey), CartStore(valkey, used.cart_cache), stores, manual, used
+        log,
+        "test-processor",
+        StreamStore(valkey),
+        SeenEvents(valkey),
+        CartStore(valkey, used.cart_cache),
+        stores,
+        manual,
+        used,
     )
     await log.register("test", [EVENTS_ENRICHED.name])
     reader = log.reader("test", "test", [EVENTS_ENRICHED.name])

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recoup.messages.events import CartChange, EventType
-from recoup.services.pipeline.carts.domain import (
+from recoup.services.pipeline.carts.domain.cart import (
     CHANGING,
     CartEvent,
     CartState,

@@ -85,15 +85,14 @@ def _read(value: bytes, wanted: pa.Schema | None = None) -> tuple[object, pa.Rec
         head = value[:length]
         if head[:4] != _CONTINUES or len(head) < length:
             raise pa.ArrowInvalid("not an Arrow stream")
-        schema = _schema(head)
-        names = _names(schema, wanted)
-        if names is not None and len(value) >= _SKIP_FROM_BYTES:
-            return (head, True), _opened(value, names)
+        schema, fields = _plan(head, None if wanted is None else tuple(wanted.names))
+        if fields is not None and len(value) >= _SKIP_FROM_BYTES:
+            return (head, True), _opened(value, fields)
         batch = _only(value, length, schema)
     except OSError as error:
         # Some broken streams are reported as if a file had failed.
         raise pa.ArrowInvalid(str(error)) from error
-    return (head, False), batch if names is None else batch.select(names)
+    return (head, False), batch if fields is None else batch.select(fields)
 
 
 def _only(value: bytes, start: int, schema: pa.Schema) -> pa.RecordBatch:
@@ -113,17 +112,14 @@ def _opened(value: bytes, fields: Sequence[int]) -> pa.RecordBatch:
 
 
 @lru_cache(maxsize=512)
-def _schema(head: bytes) -> pa.Schema:
-    """A stream's schema from its first message."""
-    return pa.ipc.read_schema(pa.py_buffer(head))
-
-
-def _names(there: pa.Schema, schema: pa.Schema | None) -> list[int] | None:
-    """Which of a record's columns to read; None for all of them."""
-    names = set(there.names if schema is None else schema.names)
-    wanted = [place for place, name in enumerate(there.names) if name in names]
+def _plan(head: bytes, wanted: tuple[str, ...] | None) -> tuple[pa.Schema, list[int] | None]:
+    """A stream's schema from its first message, and which of its columns to read; None for all of them."""
+    schema = pa.ipc.read_schema(pa.py_buffer(head))
+    if wanted is None:
+        return schema, None
+    fields = [place for place, name in enumerate(schema.names) if name in wanted]
     # One column at least tells how many rows there are.
-    return None if len(wanted) == len(there.names) else wanted or [0]
+    return schema, None if len(fields) == len(schema) else fields or [0]
 
 
 def _conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -27,7 +27,7 @@ from recoup.services.pipeline.segment.store import VisitorCarts
 from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.stream import api as stream_api
 from recoup.services.pipeline.stream.handlers import Processor
-from recoup.services.pipeline.stream.store import StreamStore
+from recoup.services.pipeline.stream.store import SeenEvents, StreamStore
 
 HOUSEKEEPING_SECONDS = 0.2
 # Readers of their own: a group's members share partitions, and the stream's group must not be disturbed.
@@ -82,6 +82,7 @@ def build_processor(deps: Deps, settings: Settings) -> Service:
         deps.log,
         deps.member,
         StreamStore(deps.valkey),
+        SeenEvents(deps.valkey),
         CartStore(deps.valkey, settings.cart_cache),
         deps.stores,
         deps.clock,

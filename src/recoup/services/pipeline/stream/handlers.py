@@ -18,12 +18,19 @@ from recoup.kit.telemetry import logger, traced
 from recoup.messages.events import RAW, EventType
 from recoup.messages.stores import StoreDirectory, StoreSettings
 from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_RAW
-from recoup.services.pipeline.carts.store import CartStore, save_carts
+from recoup.services.pipeline.carts.store import CartStore
 from recoup.services.pipeline.collect.actions import STREAM_GROUP
 from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.stream.domain.steps import STEPS
-from recoup.services.pipeline.stream.domain.work import Known, Work, clock_domain, numbers, work_of
-from recoup.services.pipeline.stream.store import ProcessorStatus, StageStatus, StreamStore, claim, count, set_clocks
+from recoup.services.pipeline.stream.domain.work import Known, Parts, Work, clock_domain, halves, numbers, work_of
+from recoup.services.pipeline.stream.store import (
+    ProcessorStatus,
+    SeenEvents,
+    StageStatus,
+    StreamStore,
+    count,
+    set_clocks,
+)
 
 log = logger(__name__)
 
@@ -73,6 +80,7 @@ class Processor:
     log: Log
     member: str
     store: StreamStore
+    seen: SeenEvents
     carts: CartStore
     stores: StoreDirectory
     clock: Clock
@@ -116,7 +124,6 @@ class Processor:
 
     async def _start_over(self, reader: Reader) -> None:
         """Forgets everything that was not committed."""
-        self.carts.forget()
         self._owned = frozenset()
         await reader.rewind()
 
@@ -124,7 +131,8 @@ class Processor:
         """Loads what belongs to partitions that are newly ours."""
         if owned == self._owned:
             return
-        self.carts.forget()
+        await self.carts.take_over(owned)
+        await self.seen.catch_up(owned, self.clock.now())
         self._clocks = await self.store.clocks(owned)
         self._owned = owned
         log.info("partitions", owned=sorted(owned))
@@ -152,11 +160,17 @@ class Processor:
         reached = self._reached(work, stores, milliseconds(now), drained=drained)
         due = await self.carts.due(reached)
         self._rang_at = stopwatch()
-        stores |= {key.store_id: await self._settings(key.store_id) for key in due if key.store_id not in stores}
-        carts = await self.carts.load([*work.carts, *due])
-        seen = await self._seen(work)
+        slots = await self.carts.locate([*work.carts, *due])
+        ringing = slots[len(work.carts) :]
+        for store_id in {self.carts.table.keys[slot].store_id for slot in ringing.tolist()} - stores.keys():
+            stores[store_id] = await self._settings(store_id)
+        work.ids = self.seen.apart(work.ids, work.store_codes, work.store_names)
+        seen = self.seen.seen(work.ids, now)
         self.pace.note("gather", stopwatch() - started)
-        return Known(seen=seen, stores=stores, carts=carts, due=due, reached=reached, now=now)
+        return Known(
+            seen=seen, stores=stores, carts=self.carts.table, slots=slots[: len(work.carts)], due=ringing,
+            reached=reached, now=now,
+        )  # fmt: skip
 
     async def _settings(self, store_id: str) -> StoreSettings:
         try:
@@ -177,35 +191,30 @@ class Processor:
         wall = now if drained or not len(work.rows) else int(numbers(work.rows.column("received_at"))[-1])
         return reached | {(partition, ""): wall for partition in self._owned}
 
-    async def _seen(self, work: Work) -> np.ndarray:
-        seen = np.zeros(len(work.ids), dtype=bool)
-        ids = _ids(work, np.ones(len(seen), dtype=bool))
-        answers = await self.store.seen(ids, self.clock.now()) if ids else {}
-        for code, store_id in enumerate(work.store_names):
-            seen[work.store_codes == code] = answers[store_id]
-        return seen
-
     async def _commit(self, reader: Reader, records: Sequence[Record], work: Work, known: Known) -> None:
-        tables = {EVENTS_ENRICHED: work.enriched, EVENTS_DEAD: work.dead_letters}
         outputs = {
-            topic.name: [Outgoing(partition, arrow.encode(table)) for partition, table in parts]
-            for topic, parts in tables.items()
-            if parts
+            topic.name: _records(parts)
+            for topic, parts in ((EVENTS_ENRICHED, work.enriched), (EVENTS_DEAD, work.dead_letters))
+            if parts is not None
         }
         moved = {at: time for at, time in known.reached.items() if at[1] and time > self._clocks.get(at, 0)}
-        claims = _ids(work, work.kept & ~work.of_types(_CLOCK))
+        claimed = work.kept & ~work.of_types(_CLOCK)
+        claims = _claims(work, claimed)
         counts, last = _counts(work, known)
+        changes = work.changes
 
         def effects(pipe: Pipeline) -> None:
-            claim(pipe, claims, known.now)
-            save_carts(pipe, work.changed, work.timers, work.gone)
+            self.seen.claim(pipe, claims, known.now)
+            self.carts.save(pipe, changes.changed, changes.touched, changes.gone)
+            self.carts.set_timers(pipe, changes.timers)
             set_clocks(pipe, moved)
             count(pipe, counts, last)
 
         positions = {(record.topic, record.partition): record.offset for record in records}
-        if positions or outputs or work.timers or work.gone or work.changed:
+        if positions or outputs or changes.timers or changes.gone or changes.changed:
             await reader.commit(positions, outputs, effects)
-        self.carts.remember(work.changed, work.gone)
+            self.carts.settle()
+            self.seen.remember(work.ids[claimed], claims, known.now)
         self._clocks |= moved
 
     def _note(self, work: Work) -> None:
@@ -267,14 +276,21 @@ def _work(records: Sequence[Record]) -> Work:
     return work_of(rows, partitions, offsets)
 
 
-def _ids(work: Work, rows: np.ndarray) -> dict[str, Sequence[bytes]]:
-    """Ids of the marked rows, by store."""
-    if rows.all() and len(work.store_names) == 1:
-        return {work.store_names[0]: work.ids}
-    return {
-        name: [work.ids[row] for row in np.flatnonzero(rows & (work.store_codes == code)).tolist()]
-        for code, name in enumerate(work.store_names)
-    }
+def _records(parts: Parts) -> list[Outgoing]:
+    """One record a partition."""
+    values = arrow.encode_parts(parts.table, parts.spans)
+    return [Outgoing(partition, value) for partition, value in zip(parts.partitions, values, strict=True)]
+
+
+def _claims(work: Work, claimed: np.ndarray) -> dict[int, dict[str, bytes]]:
+    """The ids of the marked rows as they came, by partition and store."""
+    ids = halves(work.rows.column("event_id"))
+    found: dict[int, dict[str, bytes]] = {}
+    pairs = work.partitions * len(work.store_names) + work.store_codes
+    for pair in np.unique(pairs[claimed]).tolist():
+        partition, store = divmod(pair, len(work.store_names))
+        found.setdefault(partition, {})[work.store_names[store]] = ids[claimed & (pairs == pair)].tobytes()
+    return found
 
 
 def _counts(work: Work, known: Known) -> tuple[dict[str, Counter[str]], dict[str, int]]:

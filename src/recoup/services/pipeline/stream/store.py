@@ -1,8 +1,11 @@
 """What the stream remembers between batches: ids that took effect, event clocks, counts, its own rates."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from hashlib import blake2b
+from secrets import token_bytes
 from typing import Final, cast
 
 import msgspec
@@ -12,8 +15,11 @@ from msgspec import Struct
 from recoup.kit.clock import milliseconds
 from recoup.kit.valkey import Pipeline, Valkey, settled, translated
 from recoup.messages.keys import EVENT_STATS, PIPELINE_STATUS, SEEN_EVENTS, STORE_CLOCKS
+from recoup.services.pipeline.stream.domain.seen import Flags, Ids, RecentIds, first_of_each
 
-_HOUR_MS: Final = 3_600_000
+_SLOT_MS: Final = 600_000
+_SLOTS_AN_HOUR: Final = 6
+_DECODE: Final = msgspec.msgpack.Decoder(dict[str, bytes]).decode
 
 
 class StageStatus(Struct, frozen=True, kw_only=True):
@@ -42,25 +48,85 @@ class ProcessorStatus(Struct, frozen=True, kw_only=True):
     stages: list[StageStatus]
 
 
-@dataclass(frozen=True, slots=True)
-class StreamStore:
-    """Ids are exact: a set of 16-byte ids by store and hour, of which this hour's and the last one's are asked."""
+@dataclass(slots=True)
+class SeenEvents:
+    """Ids of events that took effect within the last hour at least, exactly.
+
+    They are held in memory, and written with each commit as one entry a partition, from which whoever takes a partition
+    over learns them: 16 bytes an id in Valkey, and no trip for asking.
+    """
 
     valkey: Valkey
+    # Makes the same id differ between stores, in a way no client can foresee.
+    secret: bytes = field(default_factory=lambda: token_bytes(16))
+    _ids: RecentIds = field(default_factory=RecentIds)
+    _masks: dict[str, tuple[int, int]] = field(default_factory=dict)
+    # Entries read or written by us, by partition and slot of time.
+    _entries: Counter[tuple[int, int]] = field(default_factory=Counter)
 
-    async def seen(self, ids: Mapping[str, Sequence[bytes]], now: datetime) -> dict[str, np.ndarray]:
-        """For each store, which of its ids took effect within the last hour at least."""
-        hour = milliseconds(now) // _HOUR_MS
-        with translated():
-            async with self.valkey.pipeline(transaction=False) as pipe:
-                for store_id, members in ids.items():
-                    for past in (hour, hour - 1):
-                        pipe.smismember(SEEN_EVENTS.key(store_id=store_id, hour=past), cast("list[str]", members))
-                answers = cast("list[list[int]]", await pipe.execute())
-        return {
-            store_id: np.array(answers[2 * index], dtype=bool) | np.array(answers[2 * index + 1], dtype=bool)
-            for index, store_id in enumerate(ids)
-        }
+    async def catch_up(self, partitions: Iterable[int], now: datetime) -> None:
+        """Learns what others have written of these partitions; what is known already is not read again."""
+        newest, oldest = _slots(now)
+        self._entries = Counter({at: count for at, count in self._entries.items() if at[1] >= oldest})
+        for at in [(partition, slot) for partition in partitions for slot in range(oldest, newest + 1)]:
+            key = SEEN_EVENTS.key(partition=at[0], slot=at[1])
+            while entries := await settled(self.valkey.lrange(key, self._entries[at], self._entries[at] + 999)):
+                for entry in cast("list[bytes]", entries):
+                    for store_id, ids in _DECODE(entry).items():
+                        self._learn(store_id, np.frombuffer(ids, dtype=np.uint64).reshape(-1, 2), at[1], oldest)
+                self._entries[at] += len(entries)
+
+    def _learn(self, store_id: str, ids: Ids, slot: int, oldest: int) -> None:
+        masked = ids ^ np.array(self._mask(store_id), dtype=np.uint64)
+        new = masked[first_of_each(masked)]
+        self._ids.add(new[~self._ids.seen(new, oldest)], slot, oldest)
+
+    def seen(self, ids: Ids, now: datetime) -> Flags:
+        """Which of these, as `apart` gave them, took effect before."""
+        return self._ids.seen(ids, _slots(now)[1])
+
+    def apart(self, ids: Ids, store_codes: np.ndarray, store_names: Sequence[str]) -> Ids:
+        """The ids with a mask over each that depends on its store, given by place among `store_names`."""
+        if not len(ids):
+            return ids
+        masks = np.array([self._mask(name) for name in store_names], dtype=np.uint64)
+        return ids ^ masks[store_codes]
+
+    def _mask(self, store_id: str) -> tuple[int, int]:
+        known = self._masks.get(store_id)
+        if known is None:
+            digest = blake2b(store_id.encode(), digest_size=16, key=self.secret).digest()
+            known = self._masks[store_id] = (
+                int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
+            )  # fmt: skip
+        return known
+
+    def claim(self, pipe: Pipeline, ids: Mapping[int, Mapping[str, bytes]], now: datetime) -> None:
+        """Queues the remembering of ids that take effect with this commit: 16 bytes each, by partition and store."""
+        slot, _ = _slots(now)
+        for partition, by_store in ids.items():
+            key = SEEN_EVENTS.key(partition=partition, slot=slot)
+            pipe.rpush(key, msgspec.msgpack.encode(by_store))
+            pipe.expire(key, cast("timedelta", SEEN_EVENTS.lifetime))
+
+    def remember(self, ids: Ids, partitions: Iterable[int], now: datetime) -> None:
+        """After the commit took what `claim` queued: these ids, as `apart` gave them, have taken effect."""
+        slot, oldest = _slots(now)
+        self._ids.add(ids, slot, oldest)
+        self._entries.update((partition, slot) for partition in partitions)
+
+
+def _slots(now: datetime) -> tuple[int, int]:
+    """The slot of time we are in, and the oldest that still counts: an hour and up to ten minutes ago."""
+    slot = milliseconds(now) // _SLOT_MS
+    return slot, slot - _SLOTS_AN_HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStore:
+    """Event clocks and what processors say of themselves."""
+
+    valkey: Valkey
 
     async def clocks(self, partitions: Iterable[int]) -> dict[tuple[int, str], int]:
         """Event time reached (ms), by partition and store."""
@@ -86,16 +152,6 @@ class StreamStore:
         keys = [key async for key in self.valkey.scan_iter(match=PIPELINE_STATUS.key(member="*"), count=1000)]
         values = await settled(self.valkey.mget(keys)) if keys else []
         return [msgspec.json.decode(value, type=ProcessorStatus) for value in values if value]
-
-
-def claim(pipe: Pipeline, ids: Mapping[str, Sequence[bytes]], now: datetime) -> None:
-    """Queues the remembering of ids that take effect with this commit."""
-    hour = milliseconds(now) // _HOUR_MS
-    for store_id, members in ids.items():
-        if members:
-            key = SEEN_EVENTS.key(store_id=store_id, hour=hour)
-            pipe.sadd(key, *members)
-            pipe.expire(key, cast("timedelta", SEEN_EVENTS.lifetime))
 
 
 def count(pipe: Pipeline, counts: Mapping[str, Mapping[str, int]], last: Mapping[str, int]) -> None:

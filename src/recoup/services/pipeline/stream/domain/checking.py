@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from recoup.messages.events import EventType
+from recoup.services.pipeline.stream.domain.seen import first_of_each
 from recoup.services.pipeline.stream.domain.work import Dead, Known, Work
 
 _NEEDS_ITEMS: Final = frozenset({EventType.PRODUCT_ADDED.value, EventType.PRODUCT_REMOVED.value})
@@ -23,7 +24,7 @@ _NEEDS_ORDER: Final = frozenset(
 
 def deduplicate(work: Work, known: Known) -> None:
     """Keeps the first event of each id within a store."""
-    duplicates = known.seen | _repeated(work)
+    duplicates = known.seen | ~first_of_each(work.ids)
     duplicates &= ~work.of_types(_CLOCK)
     work.duplicates = duplicates
     work.kept &= ~duplicates
@@ -45,16 +46,3 @@ def _set_aside(work: Work, broken: np.ndarray, field: str, reason: str) -> None:
     broken = broken & work.kept
     work.dead += [Dead(int(row), "schema_violation", field, reason) for row in np.flatnonzero(broken)]
     work.kept &= ~broken
-
-
-def _repeated(work: Work) -> np.ndarray:
-    """Marks every row whose store and id came earlier in this batch."""
-    ids = work.ids
-    if len(set(ids)) == len(ids):
-        return np.zeros(len(ids), dtype=bool)
-    seen: set[tuple[int, bytes]] = set()
-    repeated = np.zeros(len(ids), dtype=bool)
-    for row, key in enumerate(zip(work.store_codes.tolist(), ids, strict=True)):
-        repeated[row] = key in seen
-        seen.add(key)
-    return repeated

@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recoup.messages.events import EventType
-from recoup.messages.stores import StoreSettings
 from recoup.services.pipeline.stream.domain.work import Known, Work
 
 _MOBILE: Final = "(?i)mobile|iphone|android.+mobile|windows phone"
@@ -16,7 +15,6 @@ _CRAWLER: Final = "(?i)bot|crawl|spider|slurp|headless|facebookexternalhit"
 _SEARCH: Final = r"(?i)//([^/]*\.)?(google|bing|duckduckgo|yahoo|ecosia|baidu|yandex)\."
 _SOCIAL: Final = r"(?i)//([^/]*\.)?(facebook|instagram|tiktok|pinterest|twitter|x|reddit|youtube)\."
 _ORDERS: Final = frozenset({EventType.ORDER_COMPLETED.value})
-_DEFAULT: Final = StoreSettings()
 
 
 def enrich(work: Work, known: Known) -> None:
@@ -40,7 +38,7 @@ def _money(work: Work, known: Known) -> None:
     work.columns["item_count"] = pa.array(pieces)
     from_items = pa.array(value, mask=~(work.of_types(_ORDERS) & (pieces > 0)))
     work.columns["amount"] = pc.coalesce(work.rows.column("amount").combine_chunks(), from_items)
-    own = pa.array([known.stores.get(name, _DEFAULT).currency for name in work.store_names], pa.string())
+    own = pa.array([known.store(name).currency for name in work.store_names], pa.string())
     fallback = pc.take(own, pa.array(work.store_codes))
     work.columns["currency"] = pc.coalesce(work.rows.column("currency").combine_chunks(), fallback)
 
@@ -54,7 +52,7 @@ def _sums(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 def _local_time(work: Work, known: Known) -> None:
     """Hour and weekday in each shop's zone; one conversion a zone, not one a row."""
     occurred = work.rows.column("occurred_at").combine_chunks()
-    zones = [known.stores.get(name, _DEFAULT).timezone for name in work.store_names]
+    zones = [known.store(name).timezone for name in work.store_names]
     hour = np.zeros(len(occurred), dtype=np.int64)
     weekday = np.zeros(len(occurred), dtype=np.int64)
     for zone in set(zones):

@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 
 from recoup.kit.ids import derived_id
 from recoup.messages.events import DEAD, ENRICHED, RAW, Context, Event
-from recoup.services.pipeline.carts.domain import CartKey, Derived
-from recoup.services.pipeline.stream.domain.work import Known, Work
+from recoup.services.pipeline.carts.domain.cart import Derived
+from recoup.services.pipeline.carts.domain.table import CartKey
+from recoup.services.pipeline.stream.domain.work import Known, Parts, Work, numbers, parts_of
 
 _ITEM_TYPE: Final[pa.DataType] = RAW.field("items").type
 _EVENT_FIELDS: Final = tuple(
@@ -89,29 +90,25 @@ def _id(key: CartKey, fact: Derived) -> UUID:
     return derived_id(fact.type, key.store_id, key.cart_id, str(fact.number), str(fact.opened_at))
 
 
-def _by_partition(
-    rows: tuple[pa.Table, np.ndarray], derived: pa.Table, derived_partitions: np.ndarray
-) -> list[tuple[int, pa.Table]]:
+def _by_partition(rows: tuple[pa.Table, np.ndarray], derived: pa.Table, derived_partitions: np.ndarray) -> Parts | None:
     """Each partition's rows in order of time: a reader never sees a later fact before an earlier one."""
     table, partitions = rows
     if len(derived):
         table = pa.concat_tables([table, derived])
         partitions = np.concatenate([partitions, derived_partitions])
     if not len(table):
-        return []
-    occurred = table.column("occurred_at").combine_chunks().cast(pa.int64()).to_numpy(zero_copy_only=False)
+        return None
+    occurred = numbers(table.column("occurred_at"))
     is_clock = pc.equal(table.column("type"), "clock").to_numpy()
     order = np.lexsort((is_clock, occurred, partitions))
-    ordered = table.take(pa.array(order))
-    found, starts, counts = np.unique(partitions[order], return_index=True, return_counts=True)
-    return [
-        (int(partition), ordered.slice(int(start), int(count)))
-        for partition, start, count in zip(found, starts, counts, strict=True)
-    ]
+    if (order[1:] < order[:-1]).any():
+        table, partitions = table.take(pa.array(order)), partitions[order]
+    return parts_of(table, partitions)
 
 
-def _dead(work: Work, known: Known) -> list[tuple[int, pa.Table]]:
-    table = work.rows.take(pa.array([dead.row for dead in work.dead], pa.int64()))
+def _dead(work: Work, known: Known) -> Parts:
+    entries = sorted(work.dead)
+    table = work.rows.take(pa.array([dead.row for dead in entries], pa.int64()))
     ids = table.column("event_id").to_pylist()
     stores = table.column("store_id").to_pylist()
     received = table.column("received_at").to_pylist()
@@ -130,12 +127,12 @@ def _dead(work: Work, known: Known) -> list[tuple[int, pa.Table]]:
                 "received_at": at,
                 "dead_at": known.now,
             }
-            for entry, event_id, store_id, at, body in zip(work.dead, ids, stores, received, bodies, strict=True)
+            for entry, event_id, store_id, at, body in zip(entries, ids, stores, received, bodies, strict=True)
         ],
         schema=DEAD,
     )
-    partitions = work.partitions[[entry.row for entry in work.dead]]
-    return [(int(p), dead.filter(pa.array(partitions == p))) for p in np.unique(partitions)]
+    # Rows are in the order of their partitions, so these are too.
+    return parts_of(dead, work.partitions[[entry.row for entry in entries]])
 
 
 def _text(row: dict[str, object]) -> str:

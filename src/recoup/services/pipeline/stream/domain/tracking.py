@@ -1,21 +1,20 @@
 """The step that keeps carts: folds each cart's events in the order they happened, then rings the timers.
 
-Row by row on purpose: what an event does depends on the one before it. Only rows of carts that hold something, or are
-about to, come here; a visitor who merely looks costs nothing.
+Carts whose fate a batch does not change, nine in ten, are dealt with in columns. The others row by row on purpose:
+what an event does depends on the one before it. A visitor who merely looks, with nothing in a cart, costs nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from recoup.messages.events import EventType
-from recoup.messages.stores import StoreSettings
-from recoup.services.pipeline.carts.domain import (
+from recoup.services.pipeline.carts.domain.cart import (
     CHANGING,
     CartEvent,
-    CartKey,
     CartState,
     Derived,
     Line,
@@ -24,43 +23,97 @@ from recoup.services.pipeline.carts.domain import (
     elapse,
     is_forgettable,
 )
-from recoup.services.pipeline.stream.domain.work import Known, Work, clock_domain, patience
+from recoup.services.pipeline.carts.domain.table import Slots
+from recoup.services.pipeline.stream.domain.work import Known, Work
 
-_DEFAULT: Final = StoreSettings()
 _NO_LINES: Final[Sequence[Line]] = ()
 # An order or a removal never begins a cart.
 _OPENING: Final = CHANGING - {EventType.ORDER_COMPLETED.value, EventType.PRODUCT_REMOVED.value}
 
 
+class _Groups(NamedTuple):
+    """Rows by cart, in order of time, for carts that hold something or are about to."""
+
+    rows: np.ndarray
+    starts: np.ndarray
+    """Where each cart's rows begin."""
+    lengths: np.ndarray
+    carts: np.ndarray
+    """Each group's cart, as in `Work.carts`."""
+    slots: Slots
+
+
 def track_carts(work: Work, known: Known) -> None:
     """Folds rows into carts, then lets time pass for the carts whose timers have rung."""
+    found = _Found(work)
     groups = _groups(work, known)
-    changing = np.concatenate([rows for _, rows in groups]) if groups else np.zeros(0, dtype=np.int64)
-    events = _events(work, changing[work.of_types(CHANGING)[changing]])
-    found = _Found(len(work.ids), work)
-    for key, rows in groups:
-        _fold(found, known, key, rows.tolist(), events)
-    for key in known.due:
-        _ring(found, known, key)
+    quiet = _touch(found, known, groups)
+    busy = np.repeat(~quiet, groups.lengths)
+    rows = groups.rows[busy]
+    events = _events(work, rows[work.of_types(CHANGING)[rows]])
+    for group in np.flatnonzero(~quiet).tolist():
+        start = int(groups.starts[group])
+        mine = groups.rows[start : start + int(groups.lengths[group])]
+        _fold(found, known, int(groups.slots[group]), mine.tolist(), events)
+    for slot in known.due.tolist():
+        _ring(found, known, slot)
     found.write_columns()
 
 
-def _groups(work: Work, known: Known) -> list[tuple[CartKey, np.ndarray]]:
-    """Rows by cart, in order of time, for carts that hold something or are about to."""
-    interesting = np.array([key in known.carts for key in work.carts], dtype=bool)
+def _groups(work: Work, known: Known) -> _Groups:
+    interesting = known.carts.rows["number"][known.slots] > 0
     opening = work.of_types(_OPENING) & work.kept & (work.cart_codes >= 0)
     interesting[work.cart_codes[opening]] = True
     rows = np.flatnonzero(work.kept & (work.cart_codes >= 0))
     rows = rows[interesting[work.cart_codes[rows]]]
-    if not len(rows):
-        return []
     rows = rows[np.lexsort((work.occurred[rows], work.cart_codes[rows]))]
-    codes = work.cart_codes[rows]
-    starts = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
-    return [
-        (work.carts[code], group)
-        for code, group in zip(codes[starts].tolist(), np.split(rows, starts[1:]), strict=True)
-    ]
+    carts, starts, lengths = np.unique(work.cart_codes[rows], return_index=True, return_counts=True)
+    return _Groups(rows, starts, lengths, carts, known.slots[carts])
+
+
+def _touch(found: "_Found", known: Known, groups: _Groups) -> np.ndarray:
+    """Deals with carts that merely saw activity, all at once; marks them. What each condition spares is in `_fold`."""
+    if not len(groups.rows):
+        return np.zeros(0, dtype=bool)
+    work, carts = found.work, known.carts.rows[groups.slots]
+    idle, recovery, reached = _limits(work, known, groups.carts).T
+    at = work.occurred[groups.rows[groups.starts + groups.lengths - 1]]
+    last_at = np.maximum(at, carts["last_at"])
+    now = np.maximum(last_at, reached)
+    is_open = carts["closed_at"] == 0
+    deadline = np.where(is_open, last_at + np.where(carts["pieces"] > 0, idle, recovery), carts["closed_at"] + recovery)
+    quiet = (
+        ~np.logical_or.reduceat(work.of_types(CHANGING)[groups.rows], groups.starts)
+        & (carts["number"] > 0)
+        & ~carts["abandoned"]
+        & (at - carts["last_at"] < idle)
+        & (~is_open | (now - last_at < idle))
+        & (is_open | (now - carts["closed_at"] <= recovery))
+        & (carts["due_at"] > now)
+        & (carts["due_at"] <= deadline)
+    )
+    moved = quiet & (last_at > carts["last_at"])
+    known.carts.touch(groups.slots[moved], last_at[moved])
+    work.changes.touched = groups.slots[moved]
+    busy = np.repeat(quiet, groups.lengths)
+    after = np.stack([carts["number"], carts["value"], carts["pieces"]], axis=1)[quiet]
+    found.show(groups.rows[busy], np.repeat(after, groups.lengths[quiet], axis=0))
+    return quiet
+
+
+def _limits(work: Work, known: Known, carts: np.ndarray) -> np.ndarray:
+    """Of each cart its store's idle and recovery times and how late it is there, all in ms; shape (n, 3)."""
+    partitions = np.array([partition for partition, _ in work.carts], dtype=np.int64)[carts]
+    stores = np.zeros(len(work.carts), dtype=np.int64)
+    bearing = work.cart_codes >= 0
+    stores[work.cart_codes[bearing]] = work.store_codes[bearing]
+    pairs, which = np.unique(partitions * len(work.store_names) + stores[carts], return_inverse=True)
+    limits = []
+    for pair in pairs.tolist():
+        partition, store = divmod(pair, len(work.store_names))
+        terms = known.terms(partition, work.store_names[store])
+        limits.append((*terms.patience, terms.reached))
+    return np.array(limits, dtype=np.int64)[which]
 
 
 def _events(work: Work, rows: np.ndarray) -> dict[int, CartEvent]:
@@ -92,80 +145,88 @@ def _lines(items: pa.Array) -> list[Sequence[Line]]:
     return found
 
 
+@dataclass(slots=True)
 class _Found:
     """What folding found out: by row for the columns, by cart for the store."""
 
-    def __init__(self, count: int, work: Work) -> None:
-        self.work = work
-        self.changes: dict[int, str] = {}
-        self.rows: list[int] = []
-        self.after: list[tuple[int, int, int]] = []
-        """For each of `rows`: the cart's number, value and pieces after it."""
-        self.count = count
+    work: Work
+    changes: dict[int, str] = field(default_factory=dict)
+    rows: list[int] = field(default_factory=list)
+    after: list[tuple[int, int, int]] = field(default_factory=list)
+    """For each of `rows`: the cart's number, value and pieces after it."""
+    _shown: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
 
-    def note(self, key: CartKey, state: CartState, store: StoreSettings, derived: Sequence[Derived], now: int) -> None:
+    def show(self, rows: np.ndarray, after: np.ndarray) -> None:
+        """The same as `rows` and `after`, of many rows at once."""
+        self._shown.append((rows, after))
+
+    def note(self, known: Known, slot: int, state: CartState, derived: Sequence[Derived]) -> None:
         """A cart after its events: what became true, and when to look again."""
-        work = self.work
-        domain = clock_domain(key.store_id, store)
-        work.derived += [(key, fact) for fact in derived]
-        if is_forgettable(state, now, patience(store)):
-            work.gone[key] = domain
-            work.changed.pop(key, None)
-            work.timers.pop(key, None)
+        changes, key = self.work.changes, known.carts.keys[slot]
+        terms = known.terms(key.partition, key.store_id)
+        # A timer this very batch has set may have rung by the batch's end.
+        now = max(state.last_at, terms.reached)
+        self.work.derived += [(key, fact) for fact in (*derived, *elapse(state, now, terms.patience))]
+        if is_forgettable(state, now, terms.patience):
+            changes.gone[slot] = terms.domain
+            changes.changed.pop(slot, None)
+            changes.timers.pop(slot, None)
+            known.carts.change(slot, None)
             return
-        deadline = state.deadline(patience(store))
+        deadline = state.deadline(terms.patience)
         if state.due_at == 0 or deadline < state.due_at or state.due_at <= now:
             state.due_at = deadline
-            work.timers[key] = (domain, deadline)
-        work.changed[key] = state
+            changes.timers[slot] = (terms.domain, deadline)
+        changes.changed[slot] = state
+        known.carts.change(slot, state)
 
     def write_columns(self) -> None:
         """Hands the columns over: the cart after each event where there is one, else the event's own items."""
         columns = self.work.columns
-        number = np.zeros(self.count, dtype=np.int64)
+        count = len(self.work.ids)
+        number = np.zeros(count, dtype=np.int64)
         if self.rows:
+            self.show(np.array(self.rows), np.array(self.after, dtype=np.int64))
+        if self._shown:
             value = columns["cart_value"].to_numpy(zero_copy_only=False).copy()
             pieces = columns["item_count"].to_numpy(zero_copy_only=False).copy()
-            number[self.rows], value[self.rows], pieces[self.rows] = np.array(self.after, dtype=np.int64).T
+            for rows, after in self._shown:
+                number[rows], value[rows], pieces[rows] = after.T
             columns["cart_value"], columns["item_count"] = pa.array(value), pa.array(pieces)
         columns["cart_number"] = pa.array(number, mask=number == 0)
-        change = np.full(self.count, None, dtype=object)
+        change = np.full(count, None, dtype=object)
         change[list(self.changes)] = list(self.changes.values())
         columns["cart_change"] = pa.array(change, pa.string())
 
 
-def _fold(found: _Found, known: Known, key: CartKey, rows: Sequence[int], events: Mapping[int, CartEvent]) -> None:
-    store = known.stores.get(key.store_id, _DEFAULT)
-    thresholds = patience(store)
-    state = known.carts.get(key) or CartState()
+def _fold(found: _Found, known: Known, slot: int, rows: Sequence[int], events: Mapping[int, CartEvent]) -> None:
+    key, state = known.carts.keys[slot], known.carts.state(slot)
+    patience = known.terms(key.partition, key.store_id).patience
     occurred = found.work.occurred
     facts: list[Derived] = []
+    after = (state.number, state.value, state.pieces)
     for row in rows:
-        event = events.get(row)
-        before = (state.number, state.value, state.pieces)
+        event, before = events.get(row), after
         if event is None:
-            facts += be_active(state, int(occurred[row]), thresholds)
-            found.after.append((state.number, state.value, state.pieces))
+            change, derived = None, be_active(state, int(occurred[row]), patience)
         else:
-            change, derived = apply(state, event, thresholds)
+            change, derived = apply(state, event, patience)
+        if derived:
             facts += derived
-            if change is not None:
-                found.changes[row] = change.value
-            # The order that closes a cart is shown with the cart it closes.
-            found.after.append(before if change and not state.is_open else (state.number, state.value, state.pieces))
+        if change is not None:
+            found.changes[row] = change.value
+        after = (state.number, state.value, state.pieces)
         found.rows.append(row)
+        # The order that closes a cart is shown with the cart it closes.
+        found.after.append(before if change is not None and not state.is_open else after)
     if state.number:
-        # A timer this very batch has set may have rung by the batch's end.
-        now = max(state.last_at, known.reached.get((key.partition, clock_domain(key.store_id, store)), 0))
-        found.note(key, state, store, [*facts, *elapse(state, now, thresholds)], now)
+        found.note(known, slot, state, facts)
 
 
-def _ring(found: _Found, known: Known, key: CartKey) -> None:
-    store = known.stores.get(key.store_id, _DEFAULT)
-    now = known.reached.get((key.partition, clock_domain(key.store_id, store)), 0)
-    state = found.work.changed.get(key) or known.carts.get(key)
-    if state is None:
+def _ring(found: _Found, known: Known, slot: int) -> None:
+    key, state = known.carts.keys[slot], known.carts.state(slot)
+    if not state.number:
         # The cart is gone; its timer goes too.
-        found.work.gone[key] = clock_domain(key.store_id, store)
+        found.work.changes.gone[slot] = known.terms(key.partition, key.store_id).domain
         return
-    found.note(key, state, store, elapse(state, now, patience(store)), now)
+    found.note(known, slot, state, ())

@@ -6,14 +6,17 @@ Holds, decides nothing.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
 
 from recoup.messages.stores import StoreSettings
-from recoup.services.pipeline.carts.domain import CartKey, CartState, Derived, Patience
+from recoup.services.pipeline.carts.domain.cart import CartState, Derived, Patience
+from recoup.services.pipeline.carts.domain.table import SEPARATOR, CartKey, CartTable, Slots
+from recoup.services.pipeline.stream.domain.seen import Ids
 
+_DEFAULT: Final = StoreSettings()
 _MINUTE_MS = 60_000
 _DAY_MS = 86_400_000
 
@@ -27,6 +30,16 @@ class Dead(NamedTuple):
     reason: str
 
 
+class Terms(NamedTuple):
+    """What time means to a store's carts in a partition."""
+
+    patience: Patience
+    domain: str
+    """Which clock their timers go by."""
+    reached: int
+    """How late it is (ms)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What the steps may know besides the rows; gathered before the first of them."""
@@ -34,12 +47,51 @@ class Known:
     seen: np.ndarray
     """By row: its id took effect before."""
     stores: Mapping[str, StoreSettings]
-    carts: Mapping[CartKey, CartState]
-    due: Sequence[CartKey]
+    carts: CartTable
+    slots: Slots
+    """Where each of the batch's carts is in the table."""
+    due: Slots
     """Carts whose timers have rung."""
     reached: Mapping[tuple[int, str], int]
     """The time reached (ms), by partition and store; by partition and "" for stores on the wall clock."""
     now: datetime
+
+    _terms: dict[tuple[int, str], Terms] = field(default_factory=dict)
+
+    def store(self, store_id: str) -> StoreSettings:
+        """A store's settings; the defaults for one that is gone."""
+        return self.stores.get(store_id, _DEFAULT)
+
+    def terms(self, partition: int, store_id: str) -> Terms:
+        """What time means to a store's carts in a partition."""
+        found = self._terms.get((partition, store_id))
+        if found is None:
+            store = self.store(store_id)
+            domain = clock_domain(store_id, store)
+            found = Terms(patience(store), domain, self.reached.get((partition, domain), 0))
+            self._terms[partition, store_id] = found
+        return found
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a batch does to carts, by their slots in the table."""
+
+    changed: dict[int, CartState] = field(default_factory=dict)
+    touched: Slots = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """Carts of which only `last_at` moved."""
+    timers: dict[int, tuple[str, int]] = field(default_factory=dict)
+    """Clock domain and when to look again (ms)."""
+    gone: dict[int, str] = field(default_factory=dict)
+    """Carts to forget, with their clock domain."""
+
+
+class Parts(NamedTuple):
+    """Rows sorted by partition, the partitions there are, and where the rows of each one lie."""
+
+    table: pa.Table
+    partitions: Sequence[int]
+    spans: Sequence[tuple[int, int]]
 
 
 @dataclass(slots=True)
@@ -50,7 +102,8 @@ class Work:
     partitions: np.ndarray
     offsets: np.ndarray
     kept: np.ndarray
-    ids: Sequence[bytes]
+    ids: Ids
+    """Event ids; the processor makes them differ between stores."""
     type_codes: np.ndarray
     type_names: list[str]
     store_codes: np.ndarray
@@ -59,20 +112,18 @@ class Work:
     """Milliseconds since 1970."""
     cart_codes: np.ndarray
     """By row: which of `carts`, or -1 where the event bears no cart."""
-    carts: Sequence[CartKey]
-    """Each cart of the batch, once."""
+    carts: Sequence[tuple[int, str]]
+    """Partition and name of each cart of the batch, once."""
     columns: dict[str, pa.Array] = field(default_factory=dict)
     """Enrichment by column name."""
     dead: list[Dead] = field(default_factory=list)
     duplicates: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
     derived: list[tuple[CartKey, Derived]] = field(default_factory=list)
-    changed: dict[CartKey, CartState] = field(default_factory=dict)
-    timers: dict[CartKey, tuple[str, int]] = field(default_factory=dict)
-    gone: dict[CartKey, str] = field(default_factory=dict)
-    enriched: list[tuple[int, pa.Table]] = field(default_factory=list)
-    """Rows of ENRICHED to write, by partition."""
-    dead_letters: list[tuple[int, pa.Table]] = field(default_factory=list)
-    """Rows of DEAD to write, by partition."""
+    changes: Changes = field(default_factory=Changes)
+    enriched: Parts | None = None
+    """Rows of ENRICHED to write."""
+    dead_letters: Parts | None = None
+    """Rows of DEAD to write."""
 
     def of_types(self, types: frozenset[str]) -> np.ndarray:
         """Marks the rows of these types."""
@@ -89,7 +140,7 @@ def work_of(rows: pa.Table, partitions: np.ndarray, offsets: np.ndarray) -> Work
         partitions=partitions,
         offsets=offsets,
         kept=np.ones(len(rows), dtype=bool),
-        ids=rows.column("event_id").to_pylist(),
+        ids=halves(rows.column("event_id")),
         type_codes=types,
         type_names=type_names,
         store_codes=stores,
@@ -100,6 +151,12 @@ def work_of(rows: pa.Table, partitions: np.ndarray, offsets: np.ndarray) -> Work
     )
 
 
+def parts_of(table: pa.Table, partitions: np.ndarray) -> Parts:
+    """Rows that are in order of their partitions already."""
+    found, starts, counts = np.unique(partitions, return_index=True, return_counts=True)
+    return Parts(table, found.tolist(), list(zip(starts.tolist(), counts.tolist(), strict=True)))
+
+
 def _encoded(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
     """Each row's value as an index into the distinct values."""
     encoded = column.combine_chunks().dictionary_encode()
@@ -108,8 +165,8 @@ def _encoded(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
 
 def _carts(
     column: pa.ChunkedArray, partitions: np.ndarray, stores: np.ndarray, store_names: list[str]
-) -> tuple[np.ndarray, list[CartKey]]:
-    """Carts are few beside their events: each gets one key, and its rows a number."""
+) -> tuple[np.ndarray, list[tuple[int, str]]]:
+    """Carts are fewer than their events: each is named once, and its rows get a number."""
     encoded = column.combine_chunks().dictionary_encode()
     names: list[str] = encoded.dictionary.to_pylist()
     bearing = encoded.indices.is_valid().to_numpy(zero_copy_only=False)
@@ -117,15 +174,24 @@ def _carts(
     if not names:
         return codes, []
     name_codes = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-    together = name_codes * len(store_names) + stores
-    distinct, first, inverse = np.unique(together[bearing], return_index=True, return_inverse=True)
+    # The same name in two stores is two carts; in two partitions it is the cart from before there were more of them.
+    places = int(partitions.max()) + 1
+    together = ((name_codes * len(store_names) + stores) * places + partitions)[bearing]
+    distinct, inverse = np.unique(together, return_inverse=True)
     codes[bearing] = inverse
-    places = partitions[bearing][first].tolist()
-    keys = [
-        CartKey(place, store_names[code % len(store_names)], names[code // len(store_names)])
-        for code, place in zip(distinct.tolist(), places, strict=True)
+    whose, where = np.divmod(distinct, places)
+    name_at, store_at = np.divmod(whose, len(store_names))
+    return codes, [
+        (partition, f"{store_names[store]}{SEPARATOR}{names[name]}")
+        for partition, store, name in zip(where.tolist(), store_at.tolist(), name_at.tolist(), strict=True)
     ]
-    return codes, keys
+
+
+def halves(column: pa.ChunkedArray) -> Ids:
+    """A column of 16-byte ids without nulls as two numbers each."""
+    ids = column.combine_chunks()
+    data = np.frombuffer(cast("bytes", ids.buffers()[1]), dtype=np.uint64)
+    return data.reshape(-1, 2)[ids.offset : ids.offset + len(ids)]
 
 
 def numbers(column: pa.ChunkedArray) -> np.ndarray:

@@ -27,28 +27,6 @@ CHANGING: Final = frozenset({_ADDED, _REMOVED, _ORDERED}) | _SNAPSHOTS
 """Types that can change what a cart holds or how it ends; all others are activity."""
 
 
-_SEPARATOR: Final = "\x1f"
-
-
-class CartKey(NamedTuple):
-    """Where a cart lives."""
-
-    partition: int
-    store_id: str
-    cart_id: str
-
-    @property
-    def field(self) -> str:
-        """Its name inside the partition."""
-        return f"{self.store_id}{_SEPARATOR}{self.cart_id}"
-
-
-def key_of(partition: int, field: str) -> CartKey:
-    """The inverse of `CartKey.field`."""
-    store_id, _, cart_id = field.partition(_SEPARATOR)
-    return CartKey(partition, store_id, cart_id)
-
-
 class Patience(NamedTuple):
     """A store's thresholds, in milliseconds."""
 
