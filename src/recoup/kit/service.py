@@ -16,6 +16,7 @@ from litestar.types import ASGIApp
 from recoup.kit.log.port import Record
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 M = TypeVar("M", bound=msgspec.Struct)
@@ -45,10 +46,19 @@ class ArrowTopic:
 
 
 class Batch(NamedTuple):
-    """Everything that waited on an Arrow topic: each record's rows with where they came from, in order by partition."""
+    """Everything that waited on an Arrow topic: the records in order by partition, and their rows one after another."""
 
     records: Sequence[Record]
-    tables: "Sequence[pa.Table]"
+    table: "pa.Table"
+    """All rows; each column is in one piece."""
+    counts: Sequence[int]
+    """How many rows each record has."""
+
+    def spread(self, values: Sequence[int] | Sequence[bool]) -> "np.ndarray[Any, Any]":
+        """From a value for each record to one for each row."""
+        import numpy as np  # noqa: PLC0415 - services without Arrow topics do without
+
+        return np.repeat(np.asarray(values), self.counts)
 
 
 Publish = Callable[[Topic[Any], Sequence[Any]], Awaitable[None]]

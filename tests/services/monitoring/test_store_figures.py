@@ -12,6 +12,7 @@ import pytest
 
 from recoup.kit.log import arrow
 from recoup.kit.log.port import Log, Record
+from recoup.kit.runner import decoded
 from recoup.kit.service import Batch
 from recoup.messages.events import ENRICHED
 from recoup.messages.facts import ConversionRecorded, InterventionEvent, Outcome, RiskSignal
@@ -32,12 +33,12 @@ def row(at: datetime, **fields: object) -> dict[str, object]:
 def batch(*records: tuple[int, int, Sequence[dict[str, object]]]) -> Batch:
     """Records as (partition, offset, rows)."""
     tables = [pa.Table.from_pylist(list(rows), schema=ENRICHED) for _, _, rows in records]
-    return Batch(
+    return decoded(
         [
             Record(EVENTS_ENRICHED.name, partition, offset, arrow.encode(table), {})
             for (partition, offset, _), table in zip(records, tables, strict=True)
         ],
-        tables,
+        ENRICHED,
     )
 
 

@@ -251,4 +251,4 @@ def _died_later(event_id: str, at: datetime, kind: str = "schema_violation") -> 
         "attempts": 1, "body": msgspec.json.encode({**event(), "event_id": event_id}).decode(), "received_at": at,
         "dead_at": at,
     }  # fmt: skip
-    return Batch([], [pa.Table.from_pylist([row], schema=DEAD)])
+    return Batch([], pa.Table.from_pylist([row], schema=DEAD), [])

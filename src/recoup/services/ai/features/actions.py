@@ -44,7 +44,11 @@ class Features:
 
     async def advance(self, batch: Batch) -> Advanced:
         """Takes a batch in, in memory; orders are remembered at once, since adding them twice is harmless."""
-        reading = read(batch.tables, [(record.partition, record.offset) for record in batch.records])
+        reading = read(
+            batch.table,
+            batch.spread([record.partition for record in batch.records]),
+            batch.spread([record.offset for record in batch.records]),
+        )
         states, before = await self.store.records(reading.keys)
         await self.store.add_orders(reading.orders())
         shoppers = reading.shoppers(before)

@@ -1,6 +1,6 @@
 """Picks from a batch of events the few that matter here. Pure; in columns while there are many, in rows when few."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TypedDict, cast
 from uuid import UUID
@@ -61,18 +61,17 @@ class News(Struct, frozen=True, kw_only=True):
     rows: list[Row]
 
 
-def news(partitions: Sequence[int], tables: Sequence[pa.Table]) -> News:
-    """What matters in a batch; `partitions` says where each table came from."""
-    if not tables:
-        return News(reached={}, added=[], rows=[])
-    whole = pa.concat_tables([table.select(COLUMNS) for table in tables])
-    came_from = pa.array(np.repeat(np.array(partitions, np.int32), [table.num_rows for table in tables]))
-    kinds = whole.column("type")
+def news(table: pa.Table, partitions: np.ndarray) -> News:
+    """What matters in a batch; `partitions` says where each row came from."""
+    kinds = table.column("type")
     clocks = pc.equal(kinds, EventType.CLOCK)
+    places = table.select(["store_id", "occurred_at"]).append_column("partition", pa.array(partitions))
+    added = table.select(["store_id", "cart_id", "occurred_at"]).filter(pc.equal(kinds, EventType.PRODUCT_ADDED))
+    few = table.select(COLUMNS).filter(pc.is_in(kinds, _ROW_TYPES))
     return News(
-        reached=_reached(whole.append_column("partition", came_from).filter(clocks)),
-        added=_added(whole.filter(pc.equal(kinds, EventType.PRODUCT_ADDED))),
-        rows=[keepable(row) for row in cast("list[Row]", whole.filter(pc.is_in(kinds, _ROW_TYPES)).to_pylist())],
+        reached=_reached(places.filter(clocks)),
+        added=_added(added),
+        rows=[keepable(row) for row in cast("list[Row]", few.to_pylist())],
     )
 
 
@@ -87,6 +86,8 @@ def keepable(row: Row) -> Row:
 
 
 def _reached(clocks: pa.Table) -> dict[tuple[str, int], datetime]:
+    if not clocks.num_rows:
+        return {}
     newest = clocks.group_by(["store_id", "partition"]).aggregate([("occurred_at", "max")])
     return {
         (cast("str", row["store_id"]), cast("int", row["partition"])): cast("datetime", row["occurred_at_max"])

@@ -30,7 +30,7 @@ class Handlers:
     due: asyncio.Event
 
     async def on_events(self, batch: Batch) -> None:
-        news = domain.news([record.partition for record in batch.records], batch.tables)
+        news = domain.news(batch.table, batch.spread([record.partition for record in batch.records]))
         by_store: dict[str, list[Row]] = defaultdict(list)
         for row in news.rows:
             by_store[row["store_id"]].append(row)

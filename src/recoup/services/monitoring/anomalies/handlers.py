@@ -31,23 +31,24 @@ class Handlers:
     async def on_enriched(self, batch: Batch) -> None:
         """Counts the rows that were not counted before."""
         known = await self.store.read_until(EVENTS_ENRICHED.name)
-        fresh = [
-            (record, table)
-            for record, table in zip(batch.records, batch.tables, strict=True)
-            if record.offset > known.get(record.partition, -1)
-        ]
-        if not fresh:
+        fresh = [record.offset > known.get(record.partition, -1) for record in batch.records]
+        if not any(fresh):
             return
-        rows = counts.rows([table for _, table in fresh])
+        partitions = batch.spread([record.partition for record in batch.records])
+        rows = counts.rows(batch.table, partitions, batch.spread(fresh))
         additions = counts.added(rows)
         signals = self._signals(counts.big_carts(rows, self.cart_value_limit), additions)
         # Announced before it is written down: a crash between the two repeats the signal under the same id.
         noticed = await self._announce(signals)
         await self.store.count(
             EVENTS_ENRICHED.name,
-            {record.partition: (known.get(record.partition), record.offset) for record, _ in fresh},
+            {
+                record.partition: (known.get(record.partition), record.offset)
+                for record, is_fresh in zip(batch.records, fresh, strict=True)
+                if is_fresh
+            },
             counts.counted(rows),
-            counts.clocks((record.partition, table) for record, table in fresh),
+            counts.clocks(rows),
             [risks.as_anomaly(signal, self.clock.now()) for signal in noticed],
         )
         self._pace.remember(additions)

@@ -23,7 +23,7 @@ class Handlers:
     async def on_dead(self, batch: Batch) -> None:
         """Keeps a batch; the same batch again changes nothing."""
         first = timedelta(seconds=self.settings.dead_letter_pause_seconds)
-        arrivals = [arrival(row, first) for table in batch.tables for row in table.to_pylist()]
+        arrivals = [arrival(row, first) for row in batch.table.to_pylist()]
         await self.store.keep(arrivals)
         for one in arrivals:
             ARRIVED.labels(one.kind, one.stage).inc()

@@ -99,11 +99,10 @@ class Reading:
         return pc.fill_null(column.take(pa.array(newest, mask=newest < 0)), "")
 
 
-def read(tables: Sequence[pa.Table], positions: Sequence[tuple[int, int]]) -> Reading:
-    """The rows of records at these (partition, offset); a table may have more columns than we look at."""
-    whole = pa.concat_tables([table.select(COLUMNS) for table in tables])
-    lengths = [len(table) for table in tables]
-    position = np.repeat(np.asarray(positions, np.int64).reshape(-1, 2), lengths, axis=0)
+def read(table: pa.Table, partitions: Ints, offsets: Ints) -> Reading:
+    """Rows with the position of each one's record; the table may have more columns than we look at."""
+    whole = table.select(COLUMNS)
+    position = np.stack([partitions, offsets], axis=1)
     owner = pc.coalesce(_column(whole, "cart_id"), _column(whole, "session_id"), _column(whole, "anonymous_id"))
     ours = _numpy(pc.and_(pc.is_valid(owner), pc.not_equal(_column(whole, "type"), EventType.CLOCK)))
     if not ours.all():

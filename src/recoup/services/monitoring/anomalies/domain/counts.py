@@ -1,9 +1,10 @@
 """From batches of enriched rows to what the detector and the risk rules look at. Thinks in columns."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple, cast
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -59,9 +60,10 @@ class Adding(NamedTuple):
     pieces: int
 
 
-def rows(tables: Sequence[pa.Table]) -> pa.Table:
-    """The columns we look at, of all tables, in one piece each."""
-    return pa.concat_tables([table.select(COLUMNS) for table in tables]).combine_chunks()
+def rows(table: pa.Table, partitions: np.ndarray, fresh: np.ndarray) -> pa.Table:
+    """The columns we look at and each row's partition, of the rows that are marked."""
+    ours = table.select(COLUMNS).append_column("partition", pa.array(partitions))
+    return ours if fresh.all() else ours.filter(pa.array(fresh)).combine_chunks()
 
 
 def counted(table: pa.Table) -> Counts:
@@ -80,18 +82,15 @@ def counted(table: pa.Table) -> Counts:
     return found
 
 
-def clocks(tables: Iterable[tuple[int, pa.Table]]) -> dict[tuple[str, int], datetime]:
+def clocks(table: pa.Table) -> dict[tuple[str, int], datetime]:
     """How far stores' own clocks came, by store and partition; for stores on an event clock only."""
-    found: dict[tuple[str, int], datetime] = {}
-    for partition, table in tables:
-        ticks = table.filter(pc.equal(table.column("type"), EventType.CLOCK.value))
-        if not ticks.num_rows:
-            continue
-        reached = ticks.group_by("store_id", use_threads=False).aggregate([("occurred_at", "max")])
-        for row in reached.to_pylist():
-            key, at = (row["store_id"], partition), cast("datetime", row["occurred_at_max"])
-            found[key] = max(found.get(key, at), at)
-    return found
+    ticks = table.filter(pc.equal(table.column("type"), EventType.CLOCK.value))
+    if not ticks.num_rows:
+        return {}
+    reached = ticks.group_by(["store_id", "partition"], use_threads=False).aggregate([("occurred_at", "max")])
+    return {
+        (row["store_id"], row["partition"]): cast("datetime", row["occurred_at_max"]) for row in reached.to_pylist()
+    }
 
 
 def big_carts(table: pa.Table, limit: int) -> list[BigCart]:
