@@ -129,6 +129,8 @@ class CartChange(StrEnum):
     OPENED = "opened"
     CONVERTED = "converted"
     RECOVERED = "recovered"
+    RETURNED = "returned"
+    """Something was added to a cart that had been abandoned."""
 
 
 _MILLISECONDS = pa.timestamp("ms", "UTC")

@@ -34,7 +34,9 @@ async def test_an_order_before_its_time_cancels_a_message_on_any_device(world: W
 
 async def test_who_comes_back_to_the_cart_needs_no_reminder(world: World):
     await waiting(world)
-    await world.happen(row("product_added", NOON + HOUR / 2, cart_id="cart-1", cart_number=1, user_id="ann"))
+    await world.happen(
+        row("product_added", NOON + HOUR / 2, cart_id="cart-1", cart_number=1, cart_change="returned", user_id="ann")
+    )
     await world.tick(NOON + 2 * HOUR)
     assert await world.deliver() == 0
     assert await world.kinds() == ["decided", "cancelled"]

@@ -40,7 +40,7 @@ async def test_text_that_cannot_be_kept_harms_nobody_else(world: World):
         identified("bad\0one", name="\0"),
         identified(),
         row("cart_abandoned", cart_id="cart\0", cart_number=1, user_id="bad\0one"),
-        row("product_added", cart_id="cart\0", cart_number=1, user_id="bad\0one"),
+        row("product_added", cart_id="cart\0", cart_number=1, cart_change="returned", user_id="bad\0one"),
         order("order\0", user_id="bad\0one"),
     )
     cart = msgspec.structs.replace(scored().cart, cart_id="cart\0", items=[Item("p", 1, 5, name="a\0b")])

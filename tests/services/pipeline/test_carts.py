@@ -63,6 +63,13 @@ def test_an_order_converts_a_cart_or_recovers_an_abandoned_one() -> None:
     )
 
 
+def test_whoever_adds_to_an_abandoned_cart_has_returned() -> None:
+    assert fold(("product_added", 0), ("product_added", 20))[2] == [CartChange.OPENED]
+    assert fold(("product_added", 0), ("page_viewed", 40), ("product_added", 41))[2] == [
+        CartChange.OPENED, CartChange.RETURNED,
+    ]  # fmt: skip
+
+
 def test_an_order_after_the_window_comes_too_late() -> None:
     _, derived, changes = fold(("product_added", 0), ("order_completed", 8 * 24 * 60))
 

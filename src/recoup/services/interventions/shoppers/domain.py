@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import Struct
 
-from recoup.messages.events import EventType
+from recoup.messages.events import CartChange, EventType
 from recoup.services.interventions.attribution.domain import Order, Refund
 from recoup.services.interventions.decisions.domain import CartSeen
 from recoup.services.interventions.preferences.domain import NO_TRAITS, Seen, traits
 
 COLUMNS = (
     "type", "store_id", "occurred_at", "event_id", "user_id", "anonymous_id", "session_id", "cart_id", "cart_number",
-    "order_id", "amount", "currency", "cart_value", "locale", "timezone", "properties",
+    "cart_change", "order_id", "amount", "currency", "cart_value", "locale", "timezone", "properties",
 )  # fmt: skip
 _REFUNDS = frozenset({EventType.ORDER_REFUNDED, EventType.ORDER_CANCELLED})
 _SAYS_NOTHING = _REFUNDS | {EventType.CART_ABANDONED}
@@ -56,8 +56,8 @@ class News(Struct, frozen=True, kw_only=True):
 
     reached: dict[tuple[str, int], datetime]
     """How far each store's clock has come, by store and partition."""
-    added: list[tuple[str, str, datetime]]
-    """Carts to which something was added: store, cart, when last."""
+    returned: list[tuple[str, str, datetime]]
+    """Abandoned carts to which something was added: store, cart, when last."""
     rows: list[Row]
 
 
@@ -66,11 +66,12 @@ def news(table: pa.Table, partitions: np.ndarray) -> News:
     kinds = table.column("type")
     clocks = pc.equal(kinds, EventType.CLOCK)
     places = table.select(["store_id", "occurred_at"]).append_column("partition", pa.array(partitions))
-    added = table.select(["store_id", "cart_id", "occurred_at"]).filter(pc.equal(kinds, EventType.PRODUCT_ADDED))
-    few = table.select(COLUMNS).filter(pc.is_in(kinds, _ROW_TYPES))
+    is_back = pc.equal(table.column("cart_change"), CartChange.RETURNED)
+    returned = table.select(["store_id", "cart_id", "occurred_at"]).filter(is_back)
+    few = table.select(list(Row.__annotations__)).filter(pc.is_in(kinds, _ROW_TYPES))
     return News(
         reached=_reached(places.filter(clocks)),
-        added=_added(added),
+        returned=_returned(returned),
         rows=[keepable(row) for row in cast("list[Row]", few.to_pylist())],
     )
 
@@ -95,7 +96,9 @@ def _reached(clocks: pa.Table) -> dict[tuple[str, int], datetime]:
     }
 
 
-def _added(additions: pa.Table) -> list[tuple[str, str, datetime]]:
+def _returned(additions: pa.Table) -> list[tuple[str, str, datetime]]:
+    if not additions.num_rows:
+        return []
     carts = additions.column("cart_id")
     in_carts = additions.filter(pc.and_(pc.is_valid(carts), pc.invert(pc.match_substring(carts, "\x00"))))
     newest = in_carts.group_by(["store_id", "cart_id"]).aggregate([("occurred_at", "max")])

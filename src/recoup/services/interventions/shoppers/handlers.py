@@ -71,7 +71,7 @@ class Handlers:
 
     async def _returns(self, news: News) -> None:
         """Whoever adds to an abandoned cart is back, and needs no reminder of it."""
-        moments = {(store_id, cart_id): at for store_id, cart_id, at in news.added}
-        for store_id, cart_id in await self.interventions.note_returned(news.added):
+        moments = {(store_id, cart_id): at for store_id, cart_id, at in news.returned}
+        for store_id, cart_id in await self.interventions.note_returned(news.returned):
             at = moments[store_id, cart_id]
             await self.endings.cancel(store_id, {}, {cart_id: "came back to the cart"}, at)

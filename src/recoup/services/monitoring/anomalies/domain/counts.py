@@ -168,8 +168,9 @@ def _figures(kind: str, change: str | None, count: int, amount: int) -> Iterable
         yield known, count
     if kind == EventType.ORDER_COMPLETED:
         yield "revenue", amount
-    if change is not None:
-        yield _BY_CHANGE[CartChange(change)], count
+    changed = cast("Mapping[str, str]", _BY_CHANGE).get(change or "")
+    if changed is not None:
+        yield changed, count
 
 
 def _slot(times: pa.ChunkedArray, length: int) -> pa.ChunkedArray:

@@ -180,13 +180,14 @@ def _fill(cart: CartState, event: CartEvent) -> CartChange | None:
     if not cart.is_open:
         return None
     cart.currency = event.currency or cart.currency
-    if event.type == _ADDED:
-        _add(cart, event.lines)
-    else:
+    if event.type != _ADDED:
         cart.lines_at = event.at
         cart.lines = {}
-        _add(cart, event.lines)
-    return CartChange.OPENED if opens else None
+    _add(cart, event.lines)
+    if opens:
+        return CartChange.OPENED
+    is_back = event.type == _ADDED and 0 < cart.abandoned_at <= event.at
+    return CartChange.RETURNED if is_back else None
 
 
 def _add(cart: CartState, lines: Sequence[Line]) -> None:
