@@ -18,6 +18,7 @@ from recoup.kit.clock import SystemClock
 from recoup.kit.config import Secret
 from recoup.kit.errors import Invalid
 from recoup.kit.http import HttpSettings, create_app
+from recoup.kit.idempotency import Answers
 from recoup.kit.lean import without
 from recoup.kit.log.open import open_log
 from recoup.kit.peers import Peers, TokenSource
@@ -30,6 +31,7 @@ from recoup.kit.valkey import connect
 from recoup.messages.access import Principal, service_principal
 from recoup.messages.changes import CONFIG_CHANGES
 from recoup.messages.deps import Deps
+from recoup.messages.keys import IDEMPOTENT_ANSWERS
 from recoup.messages.stores import StoreDirectory
 from recoup.processes import PROCESSES
 from recoup.services.ai.settings import Settings as Ai
@@ -112,10 +114,13 @@ def build(name: str, settings: Settings, deps: Deps) -> Service:
     return builder(deps, cast("Struct", getattr(settings, process.section)))
 
 
-def application(service: Service, settings: Settings) -> Litestar:
+def application(service: Service, settings: Settings, deps: Deps) -> Litestar:
     """Its HTTP face."""
     verifier = Verifier(settings.internal_key, Principal, SystemClock())
-    return create_app(service, settings.http, verifier.verify)
+    answers = Answers(
+        deps.valkey, settings.internal_key, lambda name: IDEMPOTENT_ANSWERS.key(service=service.name, request=name)
+    )
+    return create_app(service, settings.http, verifier.verify, answers=answers)
 
 
 async def serve(name: str, settings: Settings) -> None:
@@ -134,7 +139,9 @@ async def serve(name: str, settings: Settings) -> None:
     changes = Consumer(CONFIG_CHANGES, on_messages=deps.stores.on_configured, group=f"{deps.member}-config")
     closing = (deps.valkey.aclose, deps.log.close, deps.peers.close)
     listening = replace(service, consumes=(*service.consumes, changes), on_stop=(*closing, *service.on_stop))
-    await run(listening, application(service, settings), deps.log, deps.member, host=settings.host, port=settings.port)
+    await run(
+        listening, application(service, settings, deps), deps.log, deps.member, host=settings.host, port=settings.port
+    )
 
 
 async def _made(file: Path) -> None:

@@ -40,7 +40,8 @@ def _documents() -> Iterator[tuple[str, bytes]]:
             warehouse_url=f"chdb:///{data}/warehouse", data=data,
         )  # fmt: skip
         for name in PROCESSES:
-            built = app.application(app.build(name, given, app.dependencies(name, given)), given)
+            deps = app.dependencies(name, given)
+            built = app.application(app.build(name, given, deps), given, deps)
             yield name, msgspec.json.encode(built.openapi_schema.to_schema())
 
 

@@ -86,7 +86,7 @@ def _houses(data: str) -> dict[str, tuple[Litestar, str]]:
     for name in PROCESSES:
         deps = house.dependencies(name, settings)
         service = replace(house.build(name, settings, deps), front=None)
-        built[name] = (house.application(service, settings), deps.signer.sign(CALLER))
+        built[name] = (house.application(service, settings, deps), deps.signer.sign(CALLER))
     return built
 
 

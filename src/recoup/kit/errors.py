@@ -83,10 +83,26 @@ class Conflict(Refused):
     code: ClassVar[str] = "conflict"
 
 
+class Busy(Conflict):
+    """The very same is being done already; the same call may pass after `retry_after`."""
+
+    code: ClassVar[str] = "busy"
+
+    def __init__(self, detail: str, *, retry_after: timedelta, code: str | None = None) -> None:
+        super().__init__(detail, code=code)
+        self.retry_after = retry_after
+
+
 class Stale(Conflict):
     """The caller acts on a version that is not the current one."""
 
     code: ClassVar[str] = "stale"
+
+
+class Mismatch(Refused):
+    """Each thing is right by itself, but they do not go together."""
+
+    code: ClassVar[str] = "mismatch"
 
 
 class TooLarge(Refused):

@@ -26,7 +26,8 @@ from typing_extensions import override
 
 from recoup import __version__
 from recoup.kit.clock import stopwatch
-from recoup.kit.errors import Failure, Invalid, TooMany, Unauthenticated, Unavailable
+from recoup.kit.errors import Busy, Failure, Invalid, TooMany, Unauthenticated, Unavailable
+from recoup.kit.idempotency import Answers, Repeats
 from recoup.kit.ids import new_id
 from recoup.kit.jobs import Runs
 from recoup.kit.paths import segmented, whole_parameters
@@ -68,6 +69,11 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Caller(Protocol):
     """Who is asking."""
 
+    @property
+    def subject(self) -> str:
+        """A name for the caller that is nobody else's."""
+        ...
+
     def tenant(self, requested: str | None, permission: str) -> str:
         """The tenant this request is about; raises Forbidden, Invalid or Missing."""
         ...
@@ -89,13 +95,22 @@ class JsonRequest(Request[Any, Any, Any]):
 
 
 def create_app(
-    service: Service, settings: HttpSettings, identify: Callable[[str], Caller], *, tenant: str = "store_id"
+    service: Service,
+    settings: HttpSettings,
+    identify: Callable[[str], Caller],
+    *,
+    answers: Answers | None = None,
+    tenant: str = "store_id",
 ) -> Litestar:
-    """The ASGI application of a service; raises Invalid when a route declares no permission."""
+    """The ASGI application of a service; raises Invalid when a route declares no permission.
+
+    `answers` keeps what POSTs with an `Idempotency-Key` were answered; without it the header means nothing.
+    """
+    repeats = () if answers is None else (Repeats(answers, identify, settings.body_limit_bytes, tenant),)
     app = Litestar(
         route_handlers=[_standard_routes(service.checks), _job_routes(service.jobs), *service.routers],
         guards=[_guard(identify)],
-        middleware=[whole_parameters],
+        middleware=[whole_parameters, *repeats],
         dependencies={tenant: Provide(_tenant(tenant)), "caller": Provide(_caller, sync_to_thread=False)},
         exception_handlers={Exception: _to_response},
         openapi_config=OpenAPIConfig(
@@ -134,9 +149,8 @@ def _to_response(request: Request[Any, Any, Any], error: Exception) -> Response[
     FAULTS.labels(str(request.app.state.get("service", "")), document.code).inc()
     if document.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("request failed", exc_info=error, path=request.scope["path"])
-    headers = (
-        {"Retry-After": str(max(1, round(error.retry_after.total_seconds())))} if isinstance(error, TooMany) else {}
-    )
+    waits = isinstance(error, TooMany | Busy)
+    headers = {"Retry-After": str(max(1, round(error.retry_after.total_seconds())))} if waits else {}
     if document.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers = {"Retry-After": "1"}
         log.warning("cannot answer", why=str(error), path=request.scope["path"])

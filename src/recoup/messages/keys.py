@@ -56,5 +56,12 @@ LOAD_INTENTS = KeyPattern(
     "load_intents", "intelligence", "hash", None, "what each loader is about to insert, by member"
 )
 RATE_LIMIT = KeyPattern("rate_limit:{identifier}", "platform", "string", timedelta(minutes=5), "recent attempts")
+IDEMPOTENT_ANSWERS = KeyPattern(
+    "idempotent:{service}:{request}",
+    "every service",
+    "string",
+    timedelta(hours=24),
+    "what a POST with a key was answered",
+)
 
 ALL = tuple(value for value in list(globals().values()) if isinstance(value, KeyPattern))

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from recoup.kit.errors import Failure, Invalid, Problem, Refused, TooLarge
 from recoup.kit.http import HttpRequest, Socket, caller_of
+from recoup.kit.idempotency import ITSELF
 from recoup.kit.problems import ProblemDocument, problem
 from recoup.kit.telemetry import current_trace
 from recoup.messages.access import Permission
@@ -27,7 +28,7 @@ from recoup.services.pipeline.collect.store import EventStats, Stats
 _LINE_TYPES: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 _JSON_TYPES: Final = frozenset({"", "application/json", "text/plain"})
 _GZIP: Final = 16 + zlib.MAX_WBITS
-_WRITE: Final = {"permission": Permission.EVENTS_WRITE}
+_WRITE: Final = {"permission": Permission.EVENTS_WRITE, ITSELF: True}
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
