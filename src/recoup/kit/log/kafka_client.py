@@ -6,10 +6,13 @@ Options that the log's promises rest on (acknowledgements, idempotence, isolatio
 """
 
 import asyncio
+import atexit
 import logging
 from collections.abc import Callable, Generator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, Final, ParamSpec, TypeVar
 from urllib.parse import parse_qsl
 
@@ -24,6 +27,8 @@ R = TypeVar("R")
 
 # How long one exchange with the broker may take before we say that it does not answer.
 PATIENCE_SECONDS = 10.0
+# How long the last call of a client may take, leaving its group included, before we go without it.
+LAST_CALL_SECONDS = 6.0
 # Topics of ours take records up to this size; the broker's own default of 1 MiB is for topics made by others.
 LARGEST_RECORD_BYTES = 16 << 20
 
@@ -134,15 +139,60 @@ def translated() -> Generator[None]:
         raise failure(error.args[0]) from error
 
 
+def within(seconds: float, call: Callable[[], object]) -> None:
+    """Waits so long for a call that may never return; then raises TimeoutError and leaves it to the process's end."""
+    done: Future[object] = Future()
+    Thread(target=_settle, args=(done, call), name="kafka, left to itself", daemon=True).start()
+    done.result(seconds)
+
+
 class OneThread:
-    """Runs a client's blocking calls one after the other, beside the event loop."""
+    """Runs a client's blocking calls one after the other, beside the event loop.
+
+    A call that does not come back delays the end of the process by `LAST_CALL_SECONDS` at most: the thread is a daemon.
+    """
 
     def __init__(self, name: str) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], object]] | None] = SimpleQueue()
+        self._thread = Thread(target=self._run, name=name, daemon=True)
+        self._ended = False
 
     async def do(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         with translated():
-            return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: call(*args, **kwargs))
+            return await asyncio.wrap_future(self._put(lambda: call(*args, **kwargs)))
 
-    def end(self) -> None:
-        self._pool.shutdown(wait=False)
+    async def end(self, last: Callable[[], None]) -> None:
+        """Makes one last call, even if we are cancelled meanwhile; raises TimeoutError where that takes too long."""
+        if self._ended:
+            return
+        done = self._put(last)
+        self._ended = True
+        self._calls.put(None)
+        try:
+            with translated():
+                await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(done)), LAST_CALL_SECONDS)
+        except asyncio.CancelledError:
+            atexit.register(self._thread.join, LAST_CALL_SECONDS)
+            raise
+
+    def _put(self, call: Callable[[], R]) -> "Future[R]":
+        if self._ended:
+            raise RuntimeError("the last call has been made")
+        done: Future[R] = Future()
+        self._calls.put((done, call))
+        if self._thread.ident is None:
+            self._thread.start()
+        return done
+
+    def _run(self) -> None:
+        while (waiting := self._calls.get()) is not None:
+            _settle(*waiting)
+
+
+def _settle(done: "Future[Any]", call: Callable[[], object]) -> None:
+    if not done.set_running_or_notify_cancel():
+        return
+    try:
+        done.set_result(call())
+    except BaseException as error:  # noqa: BLE001 - whoever waits for the call gets it
+        done.set_exception(error)

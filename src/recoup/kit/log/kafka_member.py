@@ -11,11 +11,19 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from recoup.kit.clock import stopwatch
-from recoup.kit.log.kafka_client import FATAL, OUTAGES, PATIENCE_SECONDS, KafkaSettings
+from recoup.kit.log.kafka_client import FATAL, OUTAGES, PATIENCE_SECONDS, KafkaSettings, within
 from recoup.kit.log.kafka_journal import At, Mark, Step
 from recoup.kit.log.port import Fenced
+from recoup.kit.metrics import Counter
+from recoup.kit.telemetry import logger
 
-_LEAVING_SECONDS = 3.0
+log = logger(__name__)
+
+UNCLOSED = Counter("kafka_consumers_unclosed_total", "Consumers given up because closing took too long", ["group"])
+
+_LEAVING_SECONDS = 2.0
+_SERVING_SECONDS = 0.5
+_CLOSING_SECONDS = 3.0
 
 
 @dataclass(slots=True)
@@ -162,6 +170,10 @@ class Member:
             give_up = stopwatch() + _LEAVING_SECONDS
             while self.assigned and stopwatch() < give_up:
                 consumer.consume(100, 0.05)
+        except KafkaException as error:
+            # Replaced by another of its name, it has nothing left to hand over.
+            if error.args[0].code() != FATAL:
+                raise
         finally:
             # A consumer that is never closed can hold up the end of the process.
             self._drop()
@@ -169,11 +181,15 @@ class Member:
     def _drop(self) -> None:
         consumer, self._consumer = self._consumer, None
         self._replaced = False
-        self.assigned.clear()
-        self.waiting.clear()
         self._producer = None
         if consumer is not None:
-            consumer.close()
+            try:
+                within(_CLOSING_SECONDS, lambda: _close(consumer))
+            except TimeoutError:
+                UNCLOSED.labels(self.group).inc()
+                log.error("a consumer would not close", group=self.group, member=self.name)  # noqa: TRY400
+        self.assigned.clear()
+        self.waiting.clear()
 
     @property
     def _living(self) -> Consumer:
@@ -209,6 +225,20 @@ class Member:
     def _cooperative(self) -> bool:
         # Several topics of one reader keep the same partition numbers together; that, only the range assignor promises.
         return len(self.topics) == 1
+
+
+def _close(consumer: Consumer) -> None:
+    """Serves what waits, then closes.
+
+    librdkafka never ends a consumer that was replaced while an assignment waited to be taken note of: it waits for that
+    for ever, with a core of ours.
+    """
+    give_up = stopwatch() + _SERVING_SECONDS
+    try:
+        while consumer.consume(100, 0) and stopwatch() < give_up:
+            pass
+    finally:
+        consumer.close()
 
 
 def _offsets(marks: Mapping[At, Mark]) -> list[TopicPartition]:

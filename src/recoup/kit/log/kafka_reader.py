@@ -221,9 +221,10 @@ class KafkaReader:
 
     async def close(self) -> None:
         try:
-            await self._thread.do(self.member.leave)
+            await self._thread.end(self.member.leave)
+        except TimeoutError:
+            log.error("left without saying so", group=self.member.group, member=self.member.name)  # noqa: TRY400
         finally:
-            self._thread.end()
             await self.journal.valkey.aclose()
 
 
