@@ -78,9 +78,13 @@ class Missing(Refused):
 
 
 class Conflict(Refused):
-    """The thing has changed meanwhile, or exists already."""
+    """The thing has changed meanwhile, exists already, or does not go with what is there."""
 
     code: ClassVar[str] = "conflict"
+
+    def __init__(self, detail: str, *, code: str | None = None, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(detail, code=code)
+        self.problems = tuple(problems)
 
 
 class Busy(Conflict):

@@ -194,7 +194,7 @@ def _demand_declarations(app: Litestar, service: str) -> None:
     for route in app.routes:
         handlers = getattr(route, "route_handlers", None) or [getattr(route, "route_handler", None)]
         for handler in handlers:
-            if handler is None or route.path.startswith("/schema"):
+            if handler is None or (route.path + "/").startswith("/schema/"):
                 continue
             if "permission" not in handler.opt and "OPTIONS" not in getattr(handler, "http_methods", ()):
                 raise Invalid(f"route {route.path} of {service} declares no permission")

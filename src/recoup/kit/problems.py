@@ -12,7 +12,17 @@ from litestar.exceptions import HTTPException, InternalServerException, Validati
 from litestar.types import Message, Send
 
 from recoup.kit import errors
-from recoup.kit.errors import Failure, Forbidden, Invalid, Problem, Refused, TooMany, Unauthenticated, Unavailable
+from recoup.kit.errors import (
+    Conflict,
+    Failure,
+    Forbidden,
+    Invalid,
+    Problem,
+    Refused,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
 
 _STATUS: dict[type[Failure], HTTPStatus] = {
     Invalid: HTTPStatus.BAD_REQUEST,
@@ -44,7 +54,7 @@ def problem(error: Exception, trace_id: str) -> ProblemDocument:
     """The document for a failure; says nothing of the inside for a bug."""
     if isinstance(error, Failure):
         status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
-        problems = error.problems if isinstance(error, Invalid) else ()
+        problems = error.problems if isinstance(error, Invalid | Conflict) else ()
         return ProblemDocument(
             title=status.phrase,
             status=status,

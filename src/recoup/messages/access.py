@@ -26,6 +26,8 @@ class Permission(StrEnum):
     INTERVENTIONS_WRITE = "interventions:write"
     ANALYTICS_READ = "analytics:read"
     EXPORT_READ = "export:read"
+    SCHEMAS_READ = "schemas:read"
+    SCHEMAS_WRITE = "schemas:write"
     SETTINGS_READ = "settings:read"
     SETTINGS_WRITE = "settings:write"
     KEYS_READ = "keys:read"

@@ -64,11 +64,13 @@ class StoreSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class StoreConfigured(Struct, frozen=True, kw_only=True):
-    """A store was made or its settings changed; carries them whole."""
+    """A store was made, or its settings or schemas changed; carries the settings whole."""
 
     store_id: str
     version: int
     settings: StoreSettings
+    schemas: int = 0
+    """How often the store's schemas have changed: whoever keeps them asks for them again when this has grown."""
 
 
 class Asks(Protocol):
@@ -87,6 +89,7 @@ class StoreDirectory:
     peers: Asks
     lifetime: timedelta = timedelta(minutes=1)
     _known: dict[str, tuple[float, StoreSettings]] = field(default_factory=dict)
+    _revisions: dict[str, int] = field(default_factory=dict)
 
     async def settings(self, store_id: str) -> StoreSettings:
         """A store's settings; raises Missing for no such store."""
@@ -100,9 +103,16 @@ class StoreDirectory:
                 raise
             return known[1]
         self._known[store_id] = (stopwatch(), found.settings)
+        self._revisions[store_id] = found.schemas
         return found.settings
+
+    async def schemas(self, store_id: str) -> int:
+        """The revision of a store's schemas; raises Missing for no such store."""
+        await self.settings(store_id)
+        return self._revisions.get(store_id, 0)
 
     async def on_configured(self, changes: Sequence[StoreConfigured]) -> None:
         """Takes over what the platform announced."""
         for change in changes:
             self._known[change.store_id] = (stopwatch(), change.settings)
+            self._revisions[change.store_id] = change.schemas

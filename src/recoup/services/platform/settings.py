@@ -30,3 +30,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The first person of a new installation; the password is made up and written to first-run.json."""
     store_name: str = "My shop"
     """The first store of a new installation."""
+    schema_bytes: int = 262_144
+    """Largest schema that is registered."""
+    schema_versions: int = 1_000
+    """Most versions of one subject, deleted ones too."""
+    schema_subjects: int = 10_000
+    """Most subjects of one store."""
+    schema_reference_depth: int = 8
+    """How far schemas may refer to schemas that refer to schemas."""
+    graphql_depth: int = 8
+    """How deep a GraphQL query may be nested."""
+    graphql_cost: int = 2_000
+    """Most fields that a GraphQL query may ask for, each item of a list counted by itself."""

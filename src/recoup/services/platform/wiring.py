@@ -41,6 +41,13 @@ from recoup.services.platform.identity.domain import normalised
 from recoup.services.platform.identity.store import Attempts, People, Sessions
 from recoup.services.platform.pages import api as pages_api
 from recoup.services.platform.pages.store import Pages
+from recoup.services.platform.schemas.actions import Registry
+from recoup.services.platform.schemas.api import confluent, confluent_words
+from recoup.services.platform.schemas.api import graphql as graphql_api
+from recoup.services.platform.schemas.api import rest as schemas_api
+from recoup.services.platform.schemas.api.graphql import GraphLimits
+from recoup.services.platform.schemas.domain import Limits as SchemaLimits
+from recoup.services.platform.schemas.store import Schemas
 from recoup.services.platform.settings import Settings
 from recoup.services.platform.stores import api as stores_api
 from recoup.services.platform.stores.actions import StoreActions
@@ -57,6 +64,7 @@ class _Rooms:
     stores: Stores
     keys: Keys
     sessions: Sessions
+    schemas: Schemas
     passwords: Passwords
 
 
@@ -98,7 +106,8 @@ def _rooms(deps: Deps, settings: Settings) -> _Rooms:
     audit = AuditLog(db)
     return _Rooms(
         db=db, audit=audit, people=People(db, audit), stores=Stores(db, audit), keys=Keys(db, audit),
-        sessions=Sessions(db, audit, timedelta(days=settings.refresh_days)), passwords=Passwords(),
+        sessions=Sessions(db, audit, timedelta(days=settings.refresh_days)), schemas=Schemas(db, audit),
+        passwords=Passwords(),
     )  # fmt: skip
 
 
@@ -126,6 +135,7 @@ def _given(
     limits = Limits(settings.login_attempts, settings.login_attempts_per_address)
     attempts = Attempts(deps.valkey)
     package = Path(str(files("recoup")))
+    stores = StoreActions(rooms.stores, deps.peers, deps.publish, deps.clock)
     return {
         "audit": rooms.audit,
         "people": rooms.people,
@@ -134,7 +144,10 @@ def _given(
         "keys": rooms.keys,
         "ring": ring,
         "clock": deps.clock,
-        "actions": StoreActions(rooms.stores, deps.peers, deps.publish, deps.clock),
+        "actions": stores,
+        "schemas": rooms.schemas,
+        "registry": Registry(rooms.schemas, stores.tell, deps.clock, _schema_limits(settings)),
+        "graph_limits": GraphLimits(depth=settings.graphql_depth, cost=settings.graphql_cost),
         "team": Team(rooms.people, tokens, rooms.passwords, deps.clock),
         "sign_in": SignIn(rooms.people, rooms.sessions, attempts, tokens, rooms.passwords, deps.clock, limits),
         "parts": parts,
@@ -152,14 +165,27 @@ def _routers(given: Mapping[str, object]) -> Sequence[Router]:
         "keys": access_api.HANDLERS,
         "stores": stores_api.HANDLERS,
         "audit": audit_api.HANDLERS,
+        "schemas": (*schemas_api.HANDLERS, *graphql_api.HANDLERS),
         "health": health_api.HANDLERS,
         "pages": (*pages_api.HANDLERS, *docs_api.HANDLERS, *first_run_api.HANDLERS),
     }
     dependencies["actor"] = Provide(_actor, sync_to_thread=False)
-    return [
+    stock = Router(
+        "/registry", route_handlers=confluent.HANDLERS, tags=["registry"], dependencies=dependencies,
+        exception_handlers={Exception: confluent_words.fault},
+    )  # fmt: skip
+    own = (
         Router("/", route_handlers=handlers, tags=[tag], dependencies=dependencies)
         for tag, handlers in features.items()
-    ]
+    )
+    return [*own, stock]
+
+
+def _schema_limits(settings: Settings) -> SchemaLimits:
+    return SchemaLimits(
+        schema_bytes=settings.schema_bytes, versions=settings.schema_versions, subjects=settings.schema_subjects,
+        reference_depth=settings.schema_reference_depth,
+    )  # fmt: skip
 
 
 def _front(deps: Deps, settings: Settings, identities: Identities) -> Callable[[ASGIApp], ASGIApp]:

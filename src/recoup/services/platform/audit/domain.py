@@ -8,7 +8,8 @@ from msgspec import Struct
 
 Action = Literal[
     "login", "logout", "refresh_reused", "key_made", "key_revoked", "settings_changed", "store_made", "store_renamed",
-    "member_added", "member_changed", "member_removed",
+    "member_added", "member_changed", "member_removed", "schema_registered", "schema_deleted", "schema_purged",
+    "schema_settings_changed",
 ]  # fmt: skip
 
 

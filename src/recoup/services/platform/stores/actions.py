@@ -51,6 +51,10 @@ class StoreActions:
         await self.announce([made])
         return made
 
+    async def tell(self, store_id: str) -> None:
+        """That something about a store has changed which others keep."""
+        await self.announce([await self.stores.configured(store_id)])
+
     async def announce(self, made: Sequence[StoreConfigured]) -> None:
         await self.publish(CONFIG_CHANGES, made)
 

@@ -15,7 +15,8 @@ from recoup.services.platform.audit.store import AuditLog
 from recoup.services.platform.stores.domain import Store
 
 CURRENT = (
-    "select distinct on (store_id) store_id, version, settings from store_settings"
+    "select distinct on (store_id) store_id, version, settings, coalesce(revision, 0) as schemas"
+    " from store_settings left join schema_revisions using (store_id)"
     " where $1::text is null or store_id = $1 order by store_id, version desc"
 )
 
@@ -93,7 +94,7 @@ class Stores:
             made = StoreConfigured(store_id=store_id, version=version + 1, settings=settings)
             await self._write(session, made, actor, now)
             await self.audit.add(session, store_id, now, actor, "settings_changed", store_id, {"version": made.version})
-            return made
+            return await session.row(StoreConfigured, CURRENT, store_id)
 
     @staticmethod
     async def _write(session: Session, made: StoreConfigured, actor: Actor, now: datetime) -> None:

@@ -1,0 +1,206 @@
+"""JSON Schemas read: the draft, the documents they refer to, every subschema where it lies. Fetches nothing.
+
+Accepted are draft-07 and 2020-12. Without `$schema` a schema is draft-07, as the stock clients of schema registries
+take it, unless it uses a keyword that only 2020-12 has. A reference must lead into the schema itself or into a text
+that came along.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import quote, urljoin
+
+import msgspec
+
+from recoup.kit.schemas.source import DEEPEST, Source, refuse
+
+if TYPE_CHECKING:
+    from jsonschema_rs import Registry, Resolver, Validator
+
+HOME: Final = "https://schemas.invalid/schema"
+"""Where a schema lies that does not say where it lies."""
+_ELSEWHERE: Final = "https://schemas.invalid/question"
+"""Where a question about a schema lies: at home it would be about itself."""
+DRAFTS: Final = {"http://json-schema.org/draft-07/schema": 7, "https://json-schema.org/draft/2020-12/schema": 2020}
+_NEWER: Final = frozenset({
+    "$dynamicRef", "dependentRequired", "dependentSchemas", "maxContains", "minContains", "prefixItems",
+    "unevaluatedItems", "unevaluatedProperties",
+})  # fmt: skip
+_SUBSCHEMA: Final = frozenset({
+    "additionalItems", "additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then",
+    "unevaluatedItems", "unevaluatedProperties",
+})  # fmt: skip
+_TABLES: Final = frozenset(
+    {"$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties"}
+)
+_LISTS: Final = frozenset({"allOf", "anyOf", "items", "oneOf", "prefixItems"})
+
+Schema = dict[str, object]
+AnySchema = Schema | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A subschema and where it lies; `resolver` follows references from there."""
+
+    schema: AnySchema
+    place: str
+    """An address that leads to it from anywhere."""
+    resolver: "Resolver"
+
+    def child(self, *keys: str | int) -> "Node":
+        """The subschema under these keys."""
+        found: Any = self.schema
+        place = self.place if "#" in self.place else self.place + "#"
+        for key in keys:
+            found = found[key]
+            place += "/" + quote(str(key).replace("~", "~0").replace("/", "~1"), safe="~!$&'()*+,;=:@")
+        name = found.get("$id") if isinstance(found, dict) else None
+        if isinstance(name, str) and not name.startswith("#"):
+            resolver = self.resolver.lookup(name).resolver
+            return Node(cast("Schema", found), resolver.base_uri, resolver)
+        return Node(cast("AnySchema", found), place, self.resolver)
+
+    def follow(self, reference: str) -> "Node":
+        """What a reference leads to."""
+        found = self.resolver.lookup(reference)
+        base, _, fragment = reference.partition("#")
+        # Relative to where the reference stands, not to where it leads.
+        home = urljoin(self.resolver.base_uri, base) if base else self.resolver.base_uri
+        return Node(cast("AnySchema", found.contents), f"{home}#{fragment}", found.resolver)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A schema that is one, with all it refers to."""
+
+    root: Node
+    draft: int
+    registry: "Registry"
+    validator: "Validator"
+
+    def accepts(self, place: str, value: object) -> bool:
+        """Whether a value is valid under the subschema at a place."""
+        return self.checker({"$ref": place}).is_valid(value)
+
+    def checker(self, schema: Schema) -> "Validator":
+        """A validator of this document's draft that knows the same documents."""
+        return _validator(schema, self.draft, self.registry, _ELSEWHERE)
+
+
+def read(source: Source) -> Document:
+    """The document; raises Invalid with the place of what is wrong."""
+    import jsonschema_rs  # noqa: PLC0415 - 5 MB that a process without schemas does without
+
+    schema = _schema(source.text, "")
+    draft = _draft(schema)
+    home = _home(schema)
+    resources = [(home, schema)]
+    for name, text in source.references.items():
+        resources.append((urljoin(home, name), _schema(text, f"reference {name}")))
+    try:
+        registry = jsonschema_rs.Registry(
+            cast("Any", resources), draft=jsonschema_rs.Draft7 if draft == 7 else jsonschema_rs.Draft202012,  # noqa: PLR2004
+            retriever=_nowhere,
+        )  # fmt: skip
+        root = Node(schema, home, registry.resolver(home))
+        _follow_all(root)
+        return Document(root, draft, registry, _validator(schema, draft, registry, home))
+    except jsonschema_rs.ValidationError as error:
+        return refuse("#/" + "/".join(str(part) for part in error.instance_path), error.message)
+    except (jsonschema_rs.ReferencingError, ValueError, RecursionError) as error:
+        return refuse("#", str(error))
+
+
+def _nowhere(uri: str) -> Any:  # noqa: ANN401 - the library's signature
+    raise ValueError(f"{uri!r} is neither in the schema nor among its references")
+
+
+def _validator(schema: AnySchema, draft: int, registry: "Registry", home: str) -> "Validator":
+    import jsonschema_rs  # noqa: PLC0415 - see above
+
+    kind = jsonschema_rs.Draft7Validator if draft == 7 else jsonschema_rs.Draft202012Validator  # noqa: PLR2004
+    return kind(cast("Any", schema), registry=registry, validate_formats=True, base_uri=home)
+
+
+def _schema(text: str, place: str) -> AnySchema:
+    try:
+        found: object = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        return refuse(place, f"this is not JSON: {error}")
+    if not isinstance(found, bool | dict):
+        refuse(place, "a schema is an object, true or false")
+    _measure(found, place)
+    return cast("AnySchema", found)
+
+
+def _measure(found: object, place: str) -> None:
+    layer = [found]
+    for _ in range(2 * DEEPEST):
+        layer = [inner for value in layer for inner in _inner(value)]
+        if not layer:
+            return
+    refuse(place, f"nested deeper than {2 * DEEPEST}", "too_deep")
+
+
+def _inner(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return list(cast("Schema", value).values())
+    return cast("list[object]", value) if isinstance(value, list) else []
+
+
+def _draft(schema: AnySchema) -> int:
+    if isinstance(schema, bool):
+        return 2020
+    named = schema.get("$schema")
+    if named is None:
+        return 2020 if any(_NEWER & sub.keys() for sub in _objects(schema)) else 7
+    found = DRAFTS.get(named.rstrip("#")) if isinstance(named, str) else None
+    return found or refuse("#/$schema", f"{named!r} is neither draft-07 nor 2020-12", "draft_unknown")
+
+
+def _home(schema: AnySchema) -> str:
+    name = schema.get("$id") if isinstance(schema, dict) else None
+    try:
+        return urljoin(HOME, name).partition("#")[0] if isinstance(name, str) else HOME
+    except ValueError as error:
+        return refuse("#/$id", str(error))
+
+
+def _objects(schema: object) -> Iterator[Schema]:
+    """Every subschema, without following references."""
+    for _, found in subschemas(schema):
+        yield found
+
+
+def subschemas(schema: object, *path: str | int) -> Iterator[tuple[tuple[str | int, ...], Schema]]:
+    """Every subschema that is an object, with its keys from the top."""
+    if not isinstance(schema, dict):
+        return
+    table = cast("Schema", schema)
+    yield path, table
+    for key, value in table.items():
+        if key in _SUBSCHEMA:
+            yield from subschemas(value, *path, key)
+        if key in _LISTS and isinstance(value, list):
+            for place, entry in enumerate(cast("list[object]", value)):
+                yield from subschemas(entry, *path, key, place)
+        if key in _TABLES and isinstance(value, dict):
+            for name, entry in cast("Mapping[str, object]", value).items():
+                yield from subschemas(entry, *path, key, name)
+
+
+def _follow_all(root: Node) -> None:
+    """A reference that leads nowhere is found now, not when the first value comes."""
+    for keys, found in subschemas(root.schema):
+        reference = found.get("$ref")
+        if isinstance(reference, str):
+            here = root
+            for key in keys:
+                here = Node(cast("Any", here.schema)[key], here.place, here.resolver)
+                name = here.schema.get("$id") if isinstance(here.schema, dict) else None
+                if isinstance(name, str) and not name.startswith("#"):
+                    here = Node(here.schema, here.place, here.resolver.lookup(name).resolver)
+            target = here.follow(reference).schema
+            if not isinstance(cast("object", target), bool | dict):
+                refuse("#/" + "/".join(str(key) for key in keys), f"{reference!r} leads to no schema")
