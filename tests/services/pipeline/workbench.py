@@ -16,11 +16,11 @@ from recoup.kit.runner import decoded
 from recoup.messages.events import DEAD
 from recoup.messages.stores import StoreConfigured, StoreSettings
 from recoup.messages.topics import EVENTS_DEAD
-from recoup.services.pipeline.deadletters.actions import Workbench
+from recoup.services.pipeline.deadletters.actions import Mender, Workbench
 from recoup.services.pipeline.deadletters.domain.filters import Filter
 from recoup.services.pipeline.deadletters.domain.letters import Letter
 from recoup.services.pipeline.deadletters.handlers import Handlers
-from recoup.services.pipeline.deadletters.jobs import Rounds
+from recoup.services.pipeline.deadletters.jobs import Rounds, Sampler
 from recoup.services.pipeline.deadletters.store import Store
 from recoup.services.pipeline.settings import Settings
 
@@ -45,6 +45,8 @@ class Bench:
     handlers: Handlers
     workbench: Workbench
     rounds: Rounds
+    mender: Mender
+    sampler: Sampler
     reports: Reports
     _reader: Any = None
 
@@ -83,8 +85,10 @@ async def bench(valkey_url: str, database: str, **settings: Any) -> AsyncGenerat
     async with pipeline(valkey_url, settings=used) as running:
         store, reports = Store(postgres), Reports()
         workbench = Workbench(store, running.collector, running.collector.stores, running.clock, used)
-        rounds = Rounds(store, workbench, reports, running.clock, used)
-        made = Bench(running, store, Handlers(store, used), workbench, rounds, reports)
+        mender = Mender(store, workbench, running.clock)
+        rounds = Rounds(store, workbench, mender, reports, running.clock, used)
+        sampler = Sampler(running.log, "test", mender, used)
+        made = Bench(running, store, Handlers(store, used), workbench, rounds, mender, sampler, reports)
         try:
             yield made
         finally:

@@ -36,6 +36,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Connections to PostgreSQL."""
     dead_letter_seconds: float = 2.0
     """How often dead letters are looked at for what is due."""
+    sample_seconds: float = 20.0
+    """How often a sample of what arrives is taken, for the repairer to learn from."""
     dead_letter_retries: int = 5
     """Tries after which a letter that waits for something of ours is left to a person."""
     dead_letter_pause_seconds: float = 30.0

@@ -17,9 +17,9 @@ from recoup.services.pipeline.collect import api as collect_api
 from recoup.services.pipeline.collect.actions import Collector
 from recoup.services.pipeline.collect.store import EventLog, Stats
 from recoup.services.pipeline.deadletters import api as deadletters_api
-from recoup.services.pipeline.deadletters.actions import Workbench
+from recoup.services.pipeline.deadletters.actions import Mender, Workbench
 from recoup.services.pipeline.deadletters.handlers import Handlers as DeadLetters
-from recoup.services.pipeline.deadletters.jobs import Rounds
+from recoup.services.pipeline.deadletters.jobs import Rounds, Sampler
 from recoup.services.pipeline.deadletters.store import Store as DeadLetterStore
 from recoup.services.pipeline.segment import api as segment_api
 from recoup.services.pipeline.segment.actions import Intake, WriteKeys
@@ -49,11 +49,12 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
     postgres = Postgres(deps.postgres_url, "pipeline", settings.dead_letter_connections)
     letters = DeadLetterStore(postgres)
     workbench = Workbench(letters, collector, deps.stores, deps.clock, settings)
-    rounds = Rounds(letters, workbench, deps.peers, deps.clock, settings)
+    mender = Mender(letters, workbench, deps.clock)
+    rounds = Rounds(letters, workbench, mender, deps.peers, deps.clock, settings)
     segment = segment_api.router(Intake(collector, VisitorCarts(deps.valkey), deps.clock), WriteKeys(deps.peers))
     return Service(
         name="pipeline",
-        routers=[router, deadletters_api.router(letters, workbench), segment],
+        routers=[router, deadletters_api.router(letters, workbench, mender), segment],
         consumes=[
             Consumer(
                 EVENTS_DEAD,
@@ -67,6 +68,7 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
             Worker("commit groups", events.run),
             Worker("housekeeping", _every(HOUSEKEEPING_SECONDS, collector.housekeep)),
             Worker("dead letters", rounds.run),
+            Worker("learn", Sampler(deps.log, deps.member, mender, settings).run),
         ],
         jobs=[Job("forget-dead-letters", "47 3 * * *", rounds.forget, timedelta(minutes=10))],
         checks=[Check("log", deps.log.ping)],

@@ -5,9 +5,12 @@ whoever finds that mark after a crash sends the same bytes under the same id, wh
 mark is older than ids are remembered for certain, nothing is sent: a person decides.
 """
 
+import asyncio
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -17,6 +20,7 @@ from msgspec.structs import replace
 from recoup.kit.clock import Clock
 from recoup.kit.errors import Conflict, Missing, Problem, Refused, TooMany, Unavailable
 from recoup.kit.metrics import Counter as MetricCounter
+from recoup.kit.telemetry import logger
 from recoup.messages.stores import StoreDirectory, StoreSettings
 from recoup.services.pipeline.collect.actions import Collector
 from recoup.services.pipeline.collect.domain.reading import Form
@@ -29,6 +33,7 @@ from recoup.services.pipeline.deadletters.domain.letters import (
     Entry,
     Kind,
     Letter,
+    Proposal,
     Status,
     best,
     named,
@@ -38,11 +43,16 @@ from recoup.services.pipeline.deadletters.domain.letters import (
     usable_id,
     with_id,
 )
+from recoup.services.pipeline.deadletters.domain.repair.profile import Profile, packed, unpacked
+from recoup.services.pipeline.deadletters.domain.repair.search import propose
+from recoup.services.pipeline.deadletters.domain.repair.values import World
 from recoup.services.pipeline.deadletters.store import Store
 from recoup.services.pipeline.settings import Settings
 
+log = logger(__name__)
 SENT: Final = MetricCounter("dead_letters_sent_total", "Dead letters sent again, by what came of it", ["outcome"])
 _PAGE: Final = 100
+_PROFILES_AT_HAND: Final = 100
 
 
 class Trial(Struct, frozen=True, kw_only=True):
@@ -250,3 +260,58 @@ def _outgoing(letter: Letter, body: bytes | None) -> tuple[str, bytes]:
         source = own if named(own)[0] == usable_id(own, letter.id) else text
         event_id = usable_id(b"" if letter.kind is Kind.CONFLICT else source, letter.id)
     return event_id, with_id(text, event_id)
+
+
+@dataclass(slots=True)
+class Mender:
+    """Learns what each store's valid events look like, and mends broken ones by it."""
+
+    store: Store
+    workbench: Workbench
+    clock: Clock
+    _profiles: dict[str, Profile] = field(default_factory=dict)
+
+    async def learn(self, store_id: str, rows: Sequence[Mapping[str, object]]) -> None:
+        """Takes in some of a store's valid events and keeps what they add up to."""
+        profile = await self.profile(store_id)
+        await asyncio.to_thread(profile.learn, rows)
+        await self.store.learn(store_id, packed(profile), profile.events, self.clock.now())
+
+    async def profile(self, store_id: str) -> Profile:
+        """What was learned of a store; an empty one where nothing was yet."""
+        if store_id not in self._profiles:
+            if len(self._profiles) >= _PROFILES_AT_HAND:
+                self._profiles.pop(next(iter(self._profiles)))
+            body = await self.store.profile(store_id)
+            self._profiles[store_id] = Profile() if body is None else unpacked(body)
+        return self._profiles[store_id]
+
+    async def examine(self, letter: Letter) -> list[Proposal]:
+        """Looks for repairs and keeps them; changes nothing else."""
+        settings = await self.workbench.settings_of(letter.store_id)
+        held_to = checks.limits(letter.store_id, settings, self.workbench.settings, self.clock.now())
+        world = World(
+            profile=await self.profile(letter.store_id),
+            types=held_to.types,
+            store_id=letter.store_id,
+            currency=settings.currency,
+            timezone=settings.timezone,
+            received_at=letter.received_at,
+            letter_id=str(letter.id),
+        )
+        # Milliseconds of pure search: not on the loop that answers shops.
+        proposals = await asyncio.to_thread(propose, letter.body, world, partial(checks.check, held_to=held_to))
+        await self.store.examined(letter, proposals, self.clock.now())
+        return proposals
+
+    async def mend(self, letter: Letter) -> None:
+        """Examines a letter and sends what was mended where the store's settings allow it."""
+        proposal = best(await self.examine(letter))
+        threshold = (await self.workbench.settings_of(letter.store_id)).repair_threshold
+        if proposal is None or proposal.confidence < threshold:
+            SENT.labels("left to a person").inc()
+            return
+        try:
+            await self.workbench.send(letter, proposal.body.encode(), "repairer", Status.REPAIRED)
+        except Conflict:
+            log.info("letter changed while it was mended", letter=str(letter.id))

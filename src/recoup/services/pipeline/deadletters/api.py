@@ -13,7 +13,7 @@ from msgspec import Meta, Raw, Struct
 from recoup.kit.errors import Invalid
 from recoup.kit.pages import DEFAULT_LIMIT, Limit, Page, cursor_after, position
 from recoup.messages.access import Permission, Principal
-from recoup.services.pipeline.deadletters.actions import Replayed, Trial, Workbench
+from recoup.services.pipeline.deadletters.actions import Mender, Replayed, Trial, Workbench
 from recoup.services.pipeline.deadletters.domain.filters import Filter
 from recoup.services.pipeline.deadletters.domain.letters import Entry, Kind, Letter, Proposal, Status, text_of
 from recoup.services.pipeline.deadletters.store import Count, Stopped, Store
@@ -158,6 +158,18 @@ async def retry_letter(
     return await workbench.send(found, body, caller.subject)
 
 
+@post("/{letter:uuid}/examine", opt=_ACT, status_code=200)
+async def examine_letter(
+    store_id: NamedDependency[str],
+    letter: FromPath[UUID],
+    letters: NamedDependency[Store],
+    mender: NamedDependency[Mender],
+) -> LetterView:
+    """Lets the repairer look again, with what it has learned since; sends nothing."""
+    await mender.examine(await letters.letter(store_id, letter))
+    return _view(await letters.letter(store_id, letter))
+
+
 @post("/replay", opt=_ACT, status_code=200)
 async def replay_many(
     store_id: NamedDependency[str],
@@ -201,16 +213,18 @@ async def reopen_letter(
     return _view(await workbench.store.letter(store_id, letter))
 
 
-def router(store: Store, workbench: Workbench) -> Router:
+def router(store: Store, workbench: Workbench, mender: Mender) -> Router:
     """Everything under /dlq."""
     return Router(
         "/dlq",
         route_handlers=[
-            list_letters, summary, one_letter, retry_letter, replay_many, resume, dismiss_letter, reopen_letter,
+            list_letters, summary, one_letter, retry_letter, examine_letter, replay_many, resume, dismiss_letter,
+            reopen_letter,
         ],
         dependencies={
             "letters": Provide(lambda: store, sync_to_thread=False),
             "workbench": Provide(lambda: workbench, sync_to_thread=False),
+            "mender": Provide(lambda: mender, sync_to_thread=False),
             "wanted": Provide(filtered),
             "times": Provide(between),
         },

@@ -1,4 +1,4 @@
-"""What happens to letters by itself: tries that are due, sendings that broke off, floods that stop it all."""
+"""What happens by itself: tries that are due, sendings that broke off, repairs, floods that stop it all; learning."""
 
 import asyncio
 from dataclasses import dataclass
@@ -6,13 +6,18 @@ from datetime import timedelta
 from typing import Final, Protocol
 from urllib.parse import quote
 
+import pyarrow as pa
 from msgspec import Struct
 
-from recoup.kit.clock import Clock
+from recoup.kit.clock import Clock, stopwatch
 from recoup.kit.errors import Failure
+from recoup.kit.log.port import Fenced, Log
 from recoup.kit.metrics import Counter
+from recoup.kit.runner import decoded
+from recoup.kit.service import Batch
 from recoup.kit.telemetry import logger
-from recoup.services.pipeline.deadletters.actions import Workbench
+from recoup.messages.topics import EVENTS_RAW
+from recoup.services.pipeline.deadletters.actions import Mender, Workbench
 from recoup.services.pipeline.deadletters.domain.letters import is_flood
 from recoup.services.pipeline.deadletters.store import Stopped, Store
 from recoup.services.pipeline.settings import Settings
@@ -20,6 +25,10 @@ from recoup.services.pipeline.settings import Settings
 log = logger(__name__)
 STOPS: Final = Counter("dead_letter_stops_total", "Stores whose automatic repairs and retries were stopped by a flood")
 _AT_ONCE: Final = 50
+_REST: Final = 3.0
+_SAMPLES: Final = "deadletter-samples"
+_MOST_RECORDS: Final = 8
+_MOST_ROWS: Final = 500
 # A sending that takes longer than this was broken off; the collector answers or gives up well before.
 _BROKEN_OFF: Final = timedelta(minutes=1)
 
@@ -42,6 +51,7 @@ class Rounds:
 
     store: Store
     workbench: Workbench
+    mender: Mender
     reports: Reports
     clock: Clock
     settings: Settings
@@ -63,6 +73,11 @@ class Rounds:
             await self.workbench.send_again(letter)
         for letter in await self.store.due(now, _AT_ONCE):
             await self.workbench.retry(letter)
+        for letter in await self.store.unexamined(_AT_ONCE):
+            started = stopwatch()
+            await self.mender.mend(letter)
+            # Beside the doors of the collector: repairs never take more than a share of a core.
+            await asyncio.sleep(_REST * (stopwatch() - started))
 
     async def _watch(self) -> None:
         """Stops stores that are flooded with letters, and tells monitoring once."""
@@ -93,3 +108,50 @@ class Rounds:
         before = self.clock.now() - timedelta(days=self.settings.dead_letter_days)
         count = await self.store.forget(before, self.settings.dead_letters_kept)
         return f"forgot {count} dead letters"
+
+
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """Looks at some of what arrives, for the mender to learn from.
+
+    The raw topic says what shops really send; in the enriched one amounts and currencies are filled in. The group is
+    never registered, so it holds nothing up: where more waits than a sample needs, the rest is passed over.
+    """
+
+    log: Log
+    member: str
+    mender: Mender
+    settings: Settings
+
+    async def run(self) -> None:
+        """Until cancelled; an outage only makes it late."""
+        while True:
+            await asyncio.sleep(self.settings.sample_seconds)
+            try:
+                await self.once()
+            except Failure as failure:
+                log.warning("nothing learned", why=failure.detail)
+
+    async def once(self) -> None:
+        """One sample."""
+        waiting = sum(lag.waiting for lag in await self.log.lag(_SAMPLES, EVENTS_RAW.name))
+        if waiting > _MOST_RECORDS * self.log.partitions:
+            await self.log.seek(_SAMPLES, EVENTS_RAW.name, "end")
+        reader = self.log.reader(_SAMPLES, self.member, [EVENTS_RAW.name])
+        try:
+            records = await reader.read(wait_seconds=1.0, limit=_MOST_RECORDS)
+            if records:
+                await self._learn(decoded(records, EVENTS_RAW.schema))
+                await reader.commit({(record.topic, record.partition): record.offset for record in records})
+        except Fenced:
+            log.info("another instance takes the samples")
+        finally:
+            await reader.close()
+
+    async def _learn(self, batch: Batch) -> None:
+        by_store: dict[str, list[dict[str, object]]] = {}
+        step = max(1, batch.table.num_rows // _MOST_ROWS)
+        for row in batch.table.take(pa.array(range(0, batch.table.num_rows, step))).to_pylist():
+            by_store.setdefault(row["store_id"], []).append(row)
+        for store_id, rows in by_store.items():
+            await self.mender.learn(store_id, rows)

@@ -1,0 +1,360 @@
+"""Puts the four steps together and says how sure it is: the product of what was decided, each against its rivals.
+
+Being sure means that no other outcome is near: every decision is weighed against its alternatives and against "none of
+these", and fields that should be there and are not make the whole unlikely.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from recoup.kit.errors import Problem
+from recoup.services.pipeline.deadletters.domain.letters import Change, Proposal
+from recoup.services.pipeline.deadletters.domain.repair.naming import Level, likeness, targets
+from recoup.services.pipeline.deadletters.domain.repair.pricing import amounts_of, priced
+from recoup.services.pipeline.deadletters.domain.repair.reading import Json, Reading, Table, mended_text, readings
+from recoup.services.pipeline.deadletters.domain.repair.shaping import Found, Source, find
+from recoup.services.pipeline.deadletters.domain.repair.values import MONEY, Option, World, currency_said, options
+
+Check = Callable[[bytes], Problem | None]
+Place = tuple[str | int, ...]
+_NONE: Final = -7.0
+"""What it is worth that none of the ways is the right one, in logarithms."""
+_LOST: Final = 0.002
+"""How often something is lost without a trace, beside the damage that shows."""
+_LOST_IF_TORN: Final = 0.2
+"""The same where the text was cut."""
+_MOST_PROPOSALS: Final = 3
+_WITH_DEFAULTS: Final = frozenset({"quantity", "price", "schema_version"})
+"""What stands in every row whether it was sent or not."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """An event on its way to being whole."""
+
+    event: Table = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    sureness: float = 1.0
+    torn: bool = False
+    money: dict[Place, list[Option]] = field(default_factory=dict)
+
+    def note(self, what: str, place: str, reason: str, sureness: float = 1.0) -> None:
+        """One change, which may make the whole less sure."""
+        self.changes.append(Change(what=what, field=place, reason=reason, confidence=round(sureness, 4)))
+        self.sureness *= sureness
+
+
+def propose(body: bytes, world: World, check: Check) -> list[Proposal]:
+    """Mended events, surest first; empty where nothing can be made of it or nothing is broken."""
+    found: dict[str, Proposal] = {}
+    for reading in readings(body):
+        draft = _drafted(reading, world)
+        if draft is None or not draft.changes:
+            continue
+        text = msgspec.json.encode(draft.event)
+        problem = check(text)
+        proposal = Proposal(
+            body=text.decode(),
+            confidence=round(max(0.0, min(1.0, draft.sureness)), 4),
+            changes=draft.changes,
+            valid=problem is None,
+            problem="" if problem is None else problem.detail,
+        )
+        found.setdefault(proposal.body, proposal)
+    return sorted(found.values(), key=lambda one: (not one.valid, -one.confidence))[:_MOST_PROPOSALS]
+
+
+def _drafted(reading: Reading, world: World) -> Draft | None:
+    draft = Draft(sureness=reading.sureness, torn=reading.cut)
+    for step in reading.steps:
+        draft.note("text", "", step)
+    parts = find(reading.document, world.types)
+    for step in parts.notes:
+        draft.note("structure", "", step, 0.999)
+    _level(draft, parts, "event", world)
+    if not isinstance(draft.event.get("type"), str):
+        return None
+    _lines(draft, parts, world)
+    _context(draft, parts, world)
+    _rest(draft, parts)
+    if not _settle_money(draft, world):
+        return None
+    _settle_currency(draft, parts, world)
+    _settle_text(draft)
+    _weigh_absent(draft, world)
+    return draft
+
+
+def _level(draft: Draft, parts: Found, level: Level, world: World) -> None:
+    """The event's own fields: those under their names, then those under other names."""
+    for name, value in parts.fields.items():
+        _take(draft, draft.event, (name,), value, world)
+    wanted = [name for name in targets(level) if name not in {"items", "store_id"} and _is_free(draft.event, name)]
+    pool = [
+        *parts.loose,
+        *(Source(("properties", key), value, "properties") for key, value in parts.properties.items()),
+    ]
+    taken = _assigned(draft, pool, wanted, level, world)
+    for source, name in taken:
+        _take(draft, draft.event, (name,), source.value, world)
+        if source.home == "properties":
+            del parts.properties[source.path[1]]
+    parts.loose = [source for source in parts.loose if not any(source is one for one, _ in taken)]
+    if _is_free(draft.event, "event_id"):
+        _take(draft, draft.event, ("event_id",), "", world)
+
+
+def _is_free(table: Table, name: str) -> bool:
+    return table.get(name) is None
+
+
+def _take(draft: Draft, table: Table, place: Place, value: Json, world: World) -> None:
+    """Puts a value into its place, as what it most likely means there."""
+    name = str(place[-1])
+    ways = options(name, value, world) if not (name == "event_id" and value == "") else options(name, "-", world)
+    shown = ".".join(map(str, place))
+    if not ways:
+        draft.note("left out", shown, f"{_short(value)} cannot be a value of it", 0.3)
+        return
+    if name in MONEY and ways[0].value is not None:
+        table[name] = value
+        draft.money[place] = ways
+        return
+    best = max(ways, key=lambda way: way.score)
+    rivals = sum(math.exp(way.score - best.score) for way in ways if way.value != best.value)
+    sureness = 1 / (1 + rivals + (math.exp(_NONE - best.score) if best.reason else 0.0))
+    if best.value is None:
+        table.pop(name, None)
+        draft.note("left out", shown, best.reason)
+        return
+    table[name] = best.value
+    if best.value != value or rivals > 0.01:  # noqa: PLR2004 - a rival that close would have to be told
+        draft.note("value", shown, f"{_short(value)} → {_short(best.value)}: {best.reason}", sureness)
+
+
+def _short(value: Json) -> str:
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= 60 else f"{text[:57]}…"  # noqa: PLR2004 - fits a line
+
+
+def _assigned(
+    draft: Draft, pool: list[Source], wanted: list[str], level: Level, world: World
+) -> list[tuple[Source, str]]:
+    """Which values without a place belong to which fields that have none, each weighed against all others."""
+    scores = {
+        (number, name): score
+        for number, source in enumerate(pool)
+        for name in wanted
+        if (score := _belongs(draft, source, name, level, world)) > -6  # noqa: PLR2004 - less is as good as never
+    }
+    taken: list[tuple[Source, str]] = []
+    free, open_ = set(range(len(pool))), set(wanted)
+    for (number, name), score in sorted(scores.items(), key=lambda one: -one[1]):
+        if score <= 0 or number not in free or name not in open_:
+            continue
+        rivals = sum(
+            math.exp(other - score)
+            for (n, t), other in scores.items()
+            if (n, t) != (number, name) and ((n == number and t in open_) or (t == name and n in free))
+        )
+        sureness = 1 / (1 + rivals + math.exp(-score - 2))
+        free.discard(number)
+        open_.discard(name)
+        taken.append((pool[number], name))
+        draft.note("name", name, f"was called {pool[number].name!r}", sureness)
+    for number in free:
+        if pool[number].home == "own":
+            chance = sum(math.exp(min(score, 0.0)) for (n, t), score in scores.items() if n == number and t in open_)
+            draft.sureness *= 1 / (1 + 0.3 * chance)
+    return taken
+
+
+def _belongs(draft: Draft, source: Source, name: str, level: Level, world: World) -> float:
+    """How much speaks for a value to be this field, in logarithms: its name, its look, and whether it is missed."""
+    like = max(likeness(source.path[-1], name, level) * 0.97, likeness(" ".join(source.path), name, level))
+    if source.home == "properties" and (like < 0.9 or world.profile.properties.get(source.path[-1], 0) > 0):  # noqa: PLR2004
+        return -math.inf
+    ways = [way for way in options(name, source.value, world) if way.value is not None]
+    if not ways:
+        return -math.inf
+    score = 9 * (like - 0.45) + max(_look(name, way, level, world) for way in ways)
+    if source.home == "outer":
+        score -= 1.0
+    share = world.profile.share(str(draft.event.get("type", "")), f"items.{name}" if level == "item" else name)
+    return score + max(-3.0, min(2.0, math.log(share / (1 - share)) if 0 < share < 1 else 2.0))
+
+
+def _look(name: str, way: Option, level: Level, world: World) -> float:
+    """How usual a value is for a field, between -5 and 3; 0 where nothing is known."""
+    stats = world.profile.stats(f"items.{name}" if level == "item" else name)
+    if name in {"occurred_at", "sent_at", "type", "event_id", "currency"}:
+        return max(-5.0, min(3.0, way.score + 2.0)) if name != "event_id" or not way.reason.startswith("no") else -5.0
+    if not stats.count or way.value is None:
+        return 0.0
+    if isinstance(way.value, str) and not way.unit:
+        return max(-5.0, min(3.0, stats.text_likelihood(way.value) + 3.5))
+    number = float(str(way.value)) * (100 if way.unit == "major" else 1)
+    return max(-5.0, min(2.0, stats.number_likelihood(number) + 3.5))
+
+
+def _lines(draft: Draft, parts: Found, world: World) -> None:
+    """The lines of the cart, and a line that was spread over the event itself."""
+    items = parts.items
+    if items is None and parts.loose and world.profile.share(str(draft.event["type"]), "items") > 0.3:  # noqa: PLR2004
+        items = _spread_line(draft, parts, world)
+    if items is None:
+        return
+    lines: list[Json] = []
+    draft.event["items"] = lines
+    for number, item in enumerate(items):
+        line: Table = {}
+        lines.append(line)
+        own = {name: value for name, value in item.items() if name in targets("item")}
+        for name, value in own.items():
+            _take(draft, line, ("items", number, name), value, world)
+        pool = [Source(tuple(key.split(".")), value, "own") for key, value in item.items() if key not in own]
+        wanted = [name for name in targets("item") if _is_free(line, name)]
+        taken = _assigned(draft, pool, wanted, "item", world)
+        for source, name in taken:
+            _take(draft, line, ("items", number, name), source.value, world)
+        for source in pool:
+            if not any(source is one for one, _ in taken):
+                draft.note("left out", f"items.{number}.{source.name}", "an item has no such field", 0.999)
+
+
+def _spread_line(draft: Draft, parts: Found, world: World) -> list[Table] | None:
+    pool = [source for source in parts.loose if source.home != "outer"]
+    trial = Draft(event=draft.event)
+    taken = _assigned(trial, pool, list(targets("item")), "item", world)
+    if not any(name == "product_id" for _, name in taken):
+        return None
+    draft.changes += trial.changes
+    draft.sureness *= trial.sureness
+    draft.note("structure", "items", "a line that was spread over the event", 0.995)
+    parts.loose = [source for source in parts.loose if not any(source is one for one, _ in taken)]
+    return [{name: source.value for source, name in taken}]
+
+
+def _context(draft: Draft, parts: Found, world: World) -> None:
+    context: Table = {}
+    for name, value in parts.context.items():
+        if name in targets("context"):
+            _take(draft, context, ("context", name), value, world)
+    strangers = [Source((key,), value, "own") for key, value in parts.context.items() if key not in targets("context")]
+    pool = [*strangers, *parts.loose]
+    wanted = [name for name in targets("context") if _is_free(context, name)]
+    taken = _assigned(draft, pool, wanted, "context", world) if pool else []
+    for source, name in taken:
+        _take(draft, context, ("context", name), source.value, world)
+    parts.loose = [source for source in pool if not any(source is one for one, _ in taken)]
+    if context:
+        draft.event["context"] = context
+
+
+def _rest(draft: Draft, parts: Found) -> None:
+    """What has no place in an event becomes one of its properties; what stood around it is left out."""
+    for source in parts.loose:
+        if source.home == "outer":
+            draft.note("left out", source.name, "stood around the event")
+        elif source.value is not None:
+            parts.properties[source.path[-1]] = source.value
+            draft.note("moved", f"properties.{source.path[-1]}", f"an event has no field {source.name!r}", 0.999)
+        else:
+            draft.note("left out", source.name, "is empty")
+    if parts.properties:
+        draft.event["properties"] = parts.properties
+
+
+def _settle_money(draft: Draft, world: World) -> bool:
+    """Gives every amount its unit; nothing to do where all were whole from the beginning."""
+    if all(not ways[0].unit for ways in draft.money.values()):
+        return True
+    currency = draft.event.get("currency")
+    known = (
+        currency if isinstance(currency, str) else next(filter(None, map(currency_said, _given(draft))), world.currency)
+    )
+    amounts = amounts_of(draft.event, draft.money)
+    ways = priced(amounts, world.profile, known)
+    if not ways:
+        return False
+    best = ways[0]
+    rivals = sum(math.exp(way.score - best.score) for way in ways[1:])
+    sureness = 1 / (1 + rivals)
+    for amount, value, reason in zip(amounts, best.values, best.reasons, strict=True):
+        table = _table_at(draft.event, amount.place)
+        if table.get(str(amount.place[-1])) != value or isinstance(table[str(amount.place[-1])], float):
+            table[str(amount.place[-1])] = value
+            shown = ".".join(map(str, amount.place))
+            draft.note("value", shown, f"{_short(amount.given)} → {value}: {reason}", sureness)
+            sureness = 1.0  # one decision for all of them
+    return True
+
+
+def _given(draft: Draft) -> Iterable[Json]:
+    return [_table_at(draft.event, place).get(str(place[-1])) for place in draft.money]
+
+
+def _table_at(event: Table, place: Place) -> Table:
+    items = event.get("items")
+    if place[0] == "items" and isinstance(items, list) and isinstance(place[1], int):
+        line = items[place[1]]
+        return line if isinstance(line, dict) else {}
+    return event
+
+
+def _settle_currency(draft: Draft, parts: Found, world: World) -> None:
+    """An event that usually names its currency and does not gets the one that its amounts name, or the only one."""
+    said = next(filter(None, (currency_said(value) for value in parts.fields.values())), None)
+    if "currency" in draft.event or not draft.money:
+        return
+    share = world.profile.share(str(draft.event["type"]), "currency")
+    if share < 0.5 and said is None:  # noqa: PLR2004 - it is usually left out
+        return
+    words = world.profile.stats("currency").words
+    usual = max(words, key=lambda word: words[word], default=world.currency)
+    sureness = 0.999 if said else (words.get(usual, 0) + 0.5) / (sum(words.values()) + 1) if words else 0.9
+    draft.event["currency"] = said or usual
+    draft.note("value", "currency", "named by the amount" if said else "the store's usual currency", sureness)
+
+
+def _settle_text(draft: Draft) -> None:
+    """Where text was in the wrong encoding, the event's properties are too."""
+    if any("encoding" in change.reason for change in draft.changes) and "properties" in draft.event:
+        draft.event["properties"] = _mended(draft.event["properties"])
+
+
+def _mended(value: Json) -> Json:
+    if isinstance(value, str):
+        return mended_text(value)
+    if isinstance(value, list):
+        return [_mended(one) for one in value]
+    if isinstance(value, dict):
+        return {mended_text(key): _mended(one) for key, one in value.items()}
+    return value
+
+
+def _weigh_absent(draft: Draft, world: World) -> None:
+    """What is usually there and is not was perhaps lost; the more so where the text was cut.
+
+    What is lost together counts once: of the event's fields and of its items' the one that speaks loudest is heard.
+    """
+    kind = str(draft.event["type"])
+    context = draft.event.get("context")
+    there = {*draft.event, *(context if isinstance(context, dict) else {})}
+    missing = [
+        name
+        for name in world.profile.present.get(kind, {})
+        if name not in there | _WITH_DEFAULTS and name != "item" and not name.startswith("items.")
+    ]
+    items = draft.event.get("items")
+    for line in items if isinstance(items, list) else []:
+        if isinstance(line, dict):
+            missing += [f"items.{name}" for name in targets("item") if name not in line and name not in _WITH_DEFAULTS]
+    lost = _LOST_IF_TORN if draft.torn else _LOST
+    for names in ([name for name in missing if "." in name], [name for name in missing if "." not in name]):
+        share = max((world.profile.share(kind, name) for name in names), default=0.0)
+        draft.sureness *= (1 - share) / (1 - share + share * lost)

@@ -1,0 +1,242 @@
+"""Finds the event inside a document, whatever was wrapped around it, flattened out of it or folded into text."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import msgspec
+
+from recoup.services.pipeline.deadletters.domain.repair.naming import likeness, squashed, targets, type_likeness
+from recoup.services.pipeline.deadletters.domain.repair.reading import Json, Table
+
+_DEEPEST: Final = 5
+_SPLIT: Final = re.compile(r"\]\[|\]\.|[.\[\]/]|__|->|:")
+_NUMBERED: Final = re.compile(r"^(.*?)[_\-]?(\d{1,3})[_\-]+(.+)$")
+_CORE: Final = ("event_id", "type", "occurred_at")
+_OBJECTS: Final = ("context", "properties")
+_EXACT: Final = 0.75
+
+
+class Source(NamedTuple):
+    """A value that has no place yet: under which names it stood, and how far from where it belongs."""
+
+    path: tuple[str, ...]
+    value: Json
+    home: str
+    """`own`: beside the event's fields; `inner`: in an object of its own; `outer`: around the event."""
+
+    @property
+    def name(self) -> str:
+        """Its path as it may be shown."""
+        return ".".join(self.path)
+
+
+@dataclass(slots=True)
+class Found:
+    """An event's parts by where they stand."""
+
+    fields: Table = field(default_factory=dict)
+    context: Table = field(default_factory=dict)
+    properties: Table = field(default_factory=dict)
+    items: list[Table] | None = None
+    loose: list[Source] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def find(document: Table, types: frozenset[str]) -> Found:
+    """The parts of the event a document holds."""
+    found = Found()
+    spread = _opened(_deepened(document, found), found)
+    root, around = _root(spread, types, found)
+    for key, value in root.items():
+        _place(key, value, found)
+    found.loose += [source for source in around if not isinstance(source.value, dict | list)]
+    return found
+
+
+def _deepened(table: Table, found: Found) -> Table:
+    """Names that spell a path become objects: `items[0].price`, `context.page_url`, `items_0_price`."""
+    deep: Table = {}
+    for key, value in table.items():
+        parts = [part for part in _SPLIT.split(key) if part]
+        if len(parts) < 2 and (numbered := _NUMBERED.match(key)) and _is_items(numbered[1]):  # noqa: PLR2004 - a path has two
+            parts = [numbered[1], numbered[2], numbered[3]]
+        if len(parts) < 2 and (prefix := _prefixed(key)) is not None:  # noqa: PLR2004
+            parts = list(prefix)
+        if len(parts) >= 2 and _set(deep, parts, value):  # noqa: PLR2004
+            _note(found, "put flattened names back into objects")
+        else:
+            deep[key] = value
+    return deep
+
+
+def _prefixed(key: str) -> tuple[str, str] | None:
+    """`context_locale` is what `context.locale` was; names that are fields themselves are left alone."""
+    for name in (*_OBJECTS, "properties"):
+        if squashed(key).startswith(name) and len(key) > len(name) + 1 and not key[len(name)].isalnum():
+            return name, key[len(name) + 1 :]
+    return None
+
+
+def _is_items(name: str) -> bool:
+    return likeness(name, "items", "event") >= _EXACT
+
+
+def _set(table: Table, parts: list[str], value: Json) -> bool:
+    here = table
+    for part in parts[:-1]:
+        inner = here.setdefault(part, {})
+        if not isinstance(inner, dict):
+            return False
+        here = inner
+    here[parts[-1]] = value
+    return True
+
+
+def _opened(table: Table, found: Found, depth: int = 0) -> Table:
+    """Objects and lists that were folded into text are unfolded where they are read as such."""
+    opened: Table = {}
+    for key, value in table.items():
+        if isinstance(value, str) and value[:1] in "{[" and value[-1:] in "}]" and len(value) > 1:
+            inner = _parsed(value)
+            if isinstance(inner, dict | list) and not _is_named(key, "properties"):
+                _note(found, f"unfolded {key}")
+                opened[key] = _opened(inner, found, depth + 1) if isinstance(inner, dict) else inner
+                continue
+        opened[key] = _opened(value, found, depth + 1) if isinstance(value, dict) and depth < _DEEPEST else value
+    return opened
+
+
+def _parsed(text: str) -> Json:
+    try:
+        found: Json = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    return found
+
+
+def _root(document: Table, types: frozenset[str], found: Found) -> tuple[Table, list[Source]]:
+    """The object that looks most like an event, and the values of those around it."""
+    best, best_way = max(_objects(document, ()), key=lambda one: (_resembles(one[0]), -len(one[1])))
+    around: list[Source] = []
+    here: Json = document
+    for step in best_way:
+        if isinstance(here, dict):
+            around += [Source((key,), value, "outer") for key, value in here.items() if key != step]
+            here = here[step]
+        elif isinstance(here, list):
+            here = here[0]
+        if max((type_likeness(step, kind) for kind in types), default=0.0) >= 0.98:  # noqa: PLR2004 - says the type itself
+            around.append(Source(("type",), step, "outer"))
+    if best_way:
+        _note(found, f"taken out of {'.'.join(best_way)}")
+    return best, around
+
+
+def _objects(value: Json, way: tuple[str, ...]) -> Iterator[tuple[Table, tuple[str, ...]]]:
+    if len(way) > _DEEPEST:
+        return
+    if isinstance(value, dict):
+        yield value, way
+        for key, inner in value.items():
+            if not _is_items(key) and not any(_is_named(key, name) for name in _OBJECTS):
+                yield from _objects(inner, (*way, key))
+    elif isinstance(value, list) and len(value) == 1:
+        yield from _objects(value[0], (*way, "0"))
+
+
+def _resembles(table: Table) -> float:
+    """How much an object looks like an event: by its names, the three that every event has counting twice."""
+    total = 0.0
+    for name in targets("event"):
+        like = max((likeness(key, name, "event") for key, value in table.items() if value is not None), default=0.0)
+        total += (2.0 if name in _CORE else 1.0) * like if like >= _EXACT else 0.0
+    return total
+
+
+def _is_named(key: str, name: str) -> bool:
+    return squashed(key) in {name, f"{name}s", name.removesuffix("s")} or squashed(key) == {
+        "context": "ctx", "properties": "props",
+    }.get(name)  # fmt: skip
+
+
+def _place(key: str, value: Json, found: Found) -> None:
+    if _is_named(key, "context") and isinstance(value, dict):
+        found.context |= value
+    elif _is_named(key, "properties") and isinstance(value, dict | str | None):
+        found.properties |= value if isinstance(value, dict) else {}
+        if value is None:
+            _note(found, f"left out {key}: it is empty")
+        inner = _parsed(value) if isinstance(value, str) else None
+        if isinstance(inner, dict):
+            _note(found, f"unfolded {key}")
+            found.properties |= inner
+    elif found.items is None and (items := _items(key, value)) is not None:
+        found.items = items
+        if not isinstance(value, list) or key != "items":
+            _note(found, f"items from {key}")
+    elif key in targets("event"):
+        found.fields[key] = value
+    elif isinstance(value, dict) and value:
+        found.loose += [Source((key, *path), inner, "inner") for path, inner in _leaves(value, ())]
+    else:
+        found.loose.append(Source((key,), value, "own"))
+
+
+def _items(key: str, value: Json) -> list[Table] | None:
+    """The lines of a cart, in any of the layouts people write them in; None for anything else."""
+    if isinstance(value, str) and _is_items(key):
+        value = _parsed(value)
+    if isinstance(value, list):
+        parsed = [_parsed(one) if isinstance(one, str) else one for one in value]
+        tables = [_flat(one) for one in parsed if isinstance(one, dict)]
+        fits = bool(tables) and len(tables) == len(value) and (_is_items(key) or _is_line(tables[0]))
+        return tables if fits or (not value and _is_items(key)) else None
+    if not isinstance(value, dict) or not value:
+        return None
+    inner = [one for one in value.values() if isinstance(one, dict)]
+    if len(inner) == len(value) and (_is_items(key) or _is_line(_flat(inner[0]))):
+        if all(name.isdigit() for name in value):
+            return [_flat(one) for _, one in sorted(zip(map(int, value), inner, strict=True), key=lambda pair: pair[0])]
+        if len(inner) > 1 or not _is_line(_flat(value)):
+            return [{"product_id": name, **_flat(one)} for name, one in zip(value, inner, strict=True)]
+    lists = [one for one in value.values() if isinstance(one, list)]
+    if len(lists) == len(value) and len({len(one) for one in lists}) == 1 and _is_items(key):
+        return [dict(zip(value, row, strict=True)) for row in zip(*lists, strict=True)]
+    flat = _flat(value)
+    return [flat] if _is_items(key) and _is_line(flat) else None
+
+
+def _is_line(table: Table) -> bool:
+    """Whether an object looks like a line of a cart: it names a product and something else of it."""
+    names = [max((likeness(key, name, "item") for key in table), default=0.0) for name in targets("item")]
+    return names[0] >= _EXACT and sum(like >= _EXACT for like in names) >= min(2, len(table))
+
+
+def _flat(table: Table) -> Table:
+    """A line's inner objects spread out, so that `product.id` is found beside `quantity`; names stay as paths."""
+    flat: Table = {}
+    for key, value in table.items():
+        if isinstance(value, dict) and not _is_money(value):
+            flat |= {f"{key}.{'.'.join(path)}": inner for path, inner in _leaves(value, ())}
+        else:
+            flat[key] = value
+    return flat
+
+
+def _is_money(value: Table) -> bool:
+    return any(name in value for name in ("amount", "value"))
+
+
+def _leaves(table: Table, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Json]]:
+    for key, value in table.items():
+        if isinstance(value, dict) and len(path) < _DEEPEST and not _is_money(value):
+            yield from _leaves(value, (*path, key))
+        else:
+            yield (*path, key), value
+
+
+def _note(found: Found, text: str) -> None:
+    if text not in found.notes:
+        found.notes.append(text)
