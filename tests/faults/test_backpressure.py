@@ -18,7 +18,7 @@ import psutil
 import pytest
 from bench.lib.house import House, house
 from tests.conftest import running as running_engine
-from tests.faults.test_kills import Shop, counted, pid_of, wait_until_counted
+from tests.faults.ledger import Shop, counted, pid_of, wait_until_counted
 
 from recoup.kit.embedded import Valkey
 from recoup.kit.valkey import connect, settled

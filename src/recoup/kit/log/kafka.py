@@ -212,11 +212,19 @@ class KafkaLog:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
             if await self._width(topic) < self.partitions:
-                wider = NewPartitions(topic, self.partitions)
-                await asyncio.wrap_future(self._living_admin().create_partitions([wider])[topic])
+                await self._widen(topic)
         # The controller knows the topic before the brokers do, and a consumer asks only now and then.
         while await self._width(topic) < self.partitions:  # noqa: ASYNC110 - only asking tells
             await asyncio.sleep(_ROOM_SECONDS)
+
+    async def _widen(self, topic: str) -> None:
+        wider = NewPartitions(topic, self.partitions)
+        try:
+            await asyncio.wrap_future(self._living_admin().create_partitions([wider])[topic])
+        except KafkaException as error:
+            # Another process was quicker.
+            if error.args[0].code() != KafkaError.INVALID_PARTITIONS:
+                raise
 
     async def _width(self, topic: str) -> int:
         found = await asyncio.to_thread(self._living_admin().list_topics, topic, PATIENCE_SECONDS)

@@ -1,0 +1,221 @@
+"""An outside ledger: what a shop was told is safe, held against what a house that was maltreated has in the end.
+
+The ledger holds every event id that was acknowledged. Afterwards each is in `events_processed` exactly once, whatever
+was killed, and each abandoned cart was noticed and decided once. A client that was not answered sends the same events
+again, as ours do.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import msgspec
+from bench.lib.house import House
+
+from recoup.kit.children import State
+from recoup.kit.supervisor import read_statuses
+from recoup.kit.warehouse import Warehouse
+
+START = datetime(2026, 3, 2, 9, tzinfo=UTC)
+BATCH = 100
+PAUSE_SECONDS = 0.1
+CALM_SECONDS = 0.7
+"""Between two blows."""
+CALM = 4
+"""So many looks in a row must find nothing left to do: a process that was just killed may not have said so yet."""
+
+
+Blow = Callable[[House], Awaitable[None]]
+"""Something bad that happens to a running house, until that runs again."""
+
+
+@dataclass
+class Shop:
+    """Sends carts on an event clock and keeps the ledger."""
+
+    house: House
+    session: aiohttp.ClientSession
+    acknowledged: set[str] = field(default_factory=set)
+    minute: int = 0
+    carts: int = 0
+    left: set[str] = field(default_factory=set)
+    """Carts with items that nobody bought."""
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Batches, one after another, until told to stop."""
+        while not self.stop.is_set():
+            await self.send(self.batch())
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    def batch(self) -> list[dict[str, object]]:
+        """Each visitor fills a cart and looks at a page; every second one buys. Batches are forty minutes apart."""
+        self.minute += 40
+        events: list[dict[str, object]] = []
+        for number in range(BATCH // 4):
+            self.carts += 1
+            cart = f"cart-{self.carts}"
+            events += [self.event("product_added", cart, 0), self.event("page_viewed", cart, 1)]
+            events += [self.event("page_viewed", cart, 2)]
+            kind = "order_completed" if number % 2 else "exit_intent"
+            events += [self.event(kind, cart, 3)]
+            if kind == "exit_intent":
+                self.left.add(cart)
+        return events
+
+    def event(self, kind: str, cart: str, minute: int) -> dict[str, object]:
+        made: dict[str, object] = {
+            "event_id": str(uuid4()),
+            "type": kind,
+            "cart_id": cart,
+            "user_id": f"user-{cart}",
+            "occurred_at": (START + timedelta(minutes=self.minute + minute)).isoformat(),
+        }
+        if kind == "product_added":
+            made["items"] = [{"product_id": "mug", "quantity": 1, "price": 1_500}]
+        if kind == "order_completed":
+            made |= {"order_id": f"order-{cart}", "amount": 1_500}
+        return made
+
+    async def send(self, events: Sequence[dict[str, object]]) -> None:
+        """The same events until they are acknowledged."""
+        body = msgspec.json.encode(events)
+        headers = {"X-Api-Key": self.house.keys.secret_key, "Content-Type": "application/json"}
+        async with asyncio.timeout(90):
+            while True:
+                try:
+                    async with self.session.post("/api/events/batch", data=body, headers=headers) as answer:
+                        if answer.status == 202:
+                            break
+                        assert answer.status in {429, 502, 503, 504}, await answer.text()
+                except aiohttp.ClientError:
+                    pass
+                await asyncio.sleep(0.2)
+        self.acknowledged |= {str(event["event_id"]) for event in events}
+
+    async def use_event_clock(self) -> None:
+        headers = {"X-Api-Key": self.house.keys.secret_key}
+        async with self.session.get("/api/config", headers=headers) as answer:
+            settings, etag = await answer.json(), answer.headers["ETag"]
+        settings = settings.get("settings", settings) | {"clock": "event", "threshold": 0.0, "holdout": 0.0}
+        async with self.session.put("/api/config", json=settings, headers={**headers, "If-Match": etag}) as answer:
+            assert answer.status == 200, await answer.text()
+
+
+def pid_of(folder: Path, name: str) -> int | None:
+    (status,) = [status for status in read_statuses(folder) if status.name == name]
+    return status.pid if status.state is State.READY else None
+
+
+async def kill(running: House, name: str) -> None:
+    """Kills a part without warning, and waits until the supervisor has a new one ready."""
+    async with asyncio.timeout(60):
+        while (pid := pid_of(running.folder, name)) is None:
+            await asyncio.sleep(0.1)
+        os.kill(pid, signal.SIGKILL)
+        while pid_of(running.folder, name) in {None, pid}:
+            await asyncio.sleep(0.1)
+
+
+def killing(name: str) -> Blow:
+    """The blow that kills this part."""
+    return partial(kill, name=name)
+
+
+def events_of(running: House) -> int:
+    """How many events the overview counts."""
+    return int(str(running.get("/api/analytics/overview")["events"]))
+
+
+async def wait_until_counted(running: House, events: int) -> None:
+    async with asyncio.timeout(90):
+        while await asyncio.to_thread(events_of, running) < events:
+            await asyncio.sleep(0.3)
+
+
+async def wait_until_decided(running: House) -> None:
+    """Until interventions have decided and announced everything, and every reader of the log has read it all."""
+    calm = 0
+    async with asyncio.timeout(120):
+        while calm < CALM:
+            progress = await asyncio.to_thread(running.get, "/api/interventions/progress")
+            status = await asyncio.to_thread(running.get, "/api/pipeline/status")
+            waiting = sum(lag["waiting"] for lag in msgspec.convert(status["lag"], list[dict[str, Any]]))
+            calm = calm + 1 if progress["outstanding"] == progress["pending"] == waiting == 0 else 0
+            await asyncio.sleep(0.5)
+
+
+class Row(msgspec.Struct):
+    """A value and how often it stands there."""
+
+    value: str
+    times: int
+
+
+async def counted(folder: Path, sql: str) -> dict[str, int]:
+    """How often each value stands in the warehouse of a house that has stopped."""
+    warehouse = Warehouse(f"chdb:///{folder / 'warehouse'}")
+    try:
+        return {row.value: row.times for row in await warehouse.rows(Row, sql)}
+    finally:
+        await warehouse.close()
+
+
+@dataclass(frozen=True)
+class Books:
+    """How often the house has each event, and each cart as abandoned and as decided."""
+
+    processed: dict[str, int]
+    abandoned: dict[str, int]
+    decided: dict[str, int]
+
+
+async def put_under_load(running: House, blows: Sequence[Blow]) -> Shop:
+    """Strikes one blow after another while a shop sends; returns once everything has been dealt with."""
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{running.port}") as session:
+        shop = Shop(running, session)
+        await shop.use_event_clock()
+        before = await asyncio.to_thread(events_of, running)
+        load = asyncio.create_task(shop.run())
+        for blow in blows:
+            await asyncio.sleep(CALM_SECONDS)
+            await blow(running)
+        await asyncio.sleep(CALM_SECONDS)
+        shop.stop.set()
+        await load
+        events = len(shop.acknowledged)
+        shop.minute += 120
+        clock = shop.event("clock", "clock", 0)
+        await shop.send([clock])
+        shop.acknowledged.discard(str(clock["event_id"]))
+        await wait_until_counted(running, before + events)
+        await wait_until_decided(running)
+        return shop
+
+
+async def books(folder: Path) -> Books:
+    """Read from the warehouse of a house that has stopped."""
+    return Books(*[await counted(folder, sql) for sql in (_PROCESSED, _ABANDONED, _DECIDED)])
+
+
+_PROCESSED = """
+select toString(event_id) as value, count() as times from events_processed
+where type not in ('clock', 'cart_abandoned', 'cart_recovered', 'cart_expired') and cart_id like 'cart-%'
+group by event_id
+"""
+_ABANDONED = """
+select cart_id as value, count() as times from events_processed where type = 'cart_abandoned' and cart_id like 'cart-%'
+group by cart_id
+"""
+_DECIDED = """
+select cart_id as value, count() as times from interventions_log final where kind = 'decided' and cart_id like 'cart-%'
+group by cart_id
+"""
