@@ -44,5 +44,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Before the first of these tries; twice as long before each further one."""
     dead_letter_window_minutes: int = 10
     """The window in which a store's dead letters are counted against its limit."""
+    webhook_attempts: int = 12
+    """Tries after which a webhook delivery that is refused as a whole is left to a person."""
+    webhook_connections: int = 2
+    """Connections to PostgreSQL for webhooks."""
+    webhook_days: int = 30
+    """How long deliveries are kept, and repeats of them recognised."""
+    webhook_secret_hours: int = 24
+    """How long a webhook secret is still believed after a newer one was set."""
+    woocommerce_checkouts: str = "checkout,store-api"
+    """Origins (`created_via`), with commas, of WooCommerce orders that a shopper's cart became."""
     status_seconds: float = 1.0
     """How often the processor writes down its rates for `GET /pipeline/status`."""

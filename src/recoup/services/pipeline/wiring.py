@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import NamedTuple
 
 import pyarrow as pa
 from litestar import Router
 from litestar.di import Provide
 
 from recoup.kit.postgres import Postgres
+from recoup.kit.sealing import Sealer
 from recoup.kit.service import Check, Consumer, Job, Service, Worker
 from recoup.messages.deps import Deps
 from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_RAW
@@ -28,6 +30,10 @@ from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.stream import api as stream_api
 from recoup.services.pipeline.stream.handlers import Processor
 from recoup.services.pipeline.stream.store import SeenEvents, StreamStore
+from recoup.services.pipeline.webhooks import api as webhooks_api
+from recoup.services.pipeline.webhooks.actions import Postroom, SecretRing
+from recoup.services.pipeline.webhooks.jobs import Rounds as WebhookRounds
+from recoup.services.pipeline.webhooks.store import Deliveries, PrivacyRequests, Secrets
 
 HOUSEKEEPING_SECONDS = 0.2
 # Readers of their own: a group's members share partitions, and the stream's group must not be disturbed.
@@ -51,10 +57,10 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
     workbench = Workbench(letters, collector, deps.stores, deps.clock, settings)
     mender = Mender(letters, workbench, deps.clock)
     rounds = Rounds(letters, workbench, mender, deps.peers, deps.clock, settings)
-    segment = segment_api.router(Intake(collector, VisitorCarts(deps.valkey), deps.clock), WriteKeys(deps.peers))
+    foreign = _foreign(deps, settings, collector)
     return Service(
         name="pipeline",
-        routers=[router, deadletters_api.router(letters, workbench, mender), segment],
+        routers=[router, deadletters_api.router(letters, workbench, mender), *foreign.routers],
         consumes=[
             Consumer(
                 EVENTS_DEAD,
@@ -68,12 +74,33 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
             Worker("commit groups", events.run),
             Worker("housekeeping", _every(HOUSEKEEPING_SECONDS, collector.housekeep)),
             Worker("dead letters", rounds.run),
+            Worker("webhooks", foreign.webhooks.run),
             Worker("learn", Sampler(deps.log, deps.member, mender, settings).run),
         ],
-        jobs=[Job("forget-dead-letters", "47 3 * * *", rounds.forget, timedelta(minutes=10))],
+        jobs=[
+            Job("forget-dead-letters", "47 3 * * *", rounds.forget, timedelta(minutes=10)),
+            Job("forget-webhooks", "53 3 * * *", foreign.webhooks.forget, timedelta(minutes=10)),
+        ],
         checks=[Check("log", deps.log.ping)],
-        on_stop=[postgres.close, collector.housekeep],
+        on_stop=[postgres.close, foreign.postgres.close, collector.housekeep],
     )
+
+
+class _Foreign(NamedTuple):
+    """Ways in from other people's software."""
+
+    routers: list[Router]
+    webhooks: WebhookRounds
+    postgres: Postgres
+
+
+def _foreign(deps: Deps, settings: Settings, collector: Collector) -> _Foreign:
+    segment = segment_api.router(Intake(collector, VisitorCarts(deps.valkey), deps.clock), WriteKeys(deps.peers))
+    postgres = Postgres(deps.postgres_url, "pipeline", settings.webhook_connections)
+    ring = SecretRing(Secrets(postgres), Sealer(deps.signer.seed, "webhook secrets"), deps.clock)
+    postroom = Postroom(Deliveries(postgres), ring, collector, deps.clock, settings)
+    webhooks = webhooks_api.router(postroom, PrivacyRequests(postgres))
+    return _Foreign([segment, webhooks], WebhookRounds(postroom), postgres)
 
 
 def build_processor(deps: Deps, settings: Settings) -> Service:

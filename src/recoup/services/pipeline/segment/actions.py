@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from recoup.kit.clock import Clock, stopwatch
@@ -17,8 +16,8 @@ from recoup.kit.telemetry import logger
 from recoup.messages.access import Principal
 from recoup.messages.events import Event
 from recoup.services.pipeline.collect.actions import Collector
-from recoup.services.pipeline.collect.domain.reading import SHOP_TYPES, Form
-from recoup.services.pipeline.foreign.domain import body_of
+from recoup.services.pipeline.collect.domain.reading import SHOP_TYPES
+from recoup.services.pipeline.foreign.actions import collect
 from recoup.services.pipeline.segment.domain.carts import settled, visitors_of
 from recoup.services.pipeline.segment.domain.mapping import Call, Mapped, event_of
 from recoup.services.pipeline.segment.store import VisitorCarts
@@ -92,7 +91,7 @@ class Intake:
             encode(message) if each is None else next(events)
             for each, message in zip(mapped, batch.messages, strict=True)
         ]
-        return await self._keep(store_id, parts)
+        return await collect(self.collector, store_id, parts)
 
     async def _with_carts(self, store_id: str, mapped: Sequence[Mapped]) -> list[Event]:
         """Events with the carts of their visitors; without a memory each visitor has their own."""
@@ -107,14 +106,3 @@ class Intake:
         except Failure as failure:
             log.warning("carts of visitors are not remembered", why=failure.detail)
         return events
-
-    async def _keep(self, store_id: str, parts: Sequence[Event | bytes]) -> list[Problem]:
-        step = self.collector.settings.batch_events
-        problems: list[Problem] = []
-        for start in range(0, len(parts), step):
-            reading = await self.collector.accept(store_id, body_of(parts[start : start + step]), Form.ARRAY)
-            problems += [
-                msgspec.structs.replace(refusal.problem, index=start + (refusal.problem.index or 0))
-                for refusal in reading.refusals
-            ]
-        return problems

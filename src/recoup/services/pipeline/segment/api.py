@@ -15,6 +15,7 @@ from recoup.kit import loose
 from recoup.kit.compression import unpacked
 from recoup.kit.errors import Invalid, Problem, TooLarge, Unauthenticated
 from recoup.kit.http import PUBLIC, HttpRequest
+from recoup.kit.idempotency import ITSELF
 from recoup.kit.loose import Table
 from recoup.messages.access import Permission, Principal
 from recoup.services.pipeline.segment.actions import Batch, Intake, WriteKeys
@@ -25,6 +26,7 @@ LONGEST_BATCH: Final = 500 * 1024
 _CALLS: Final = {"t": "track", "p": "page", "s": "screen", "i": "identify", "a": "alias", "g": "group"}
 _SINGLE: Final = ["/track", "/page", "/screen", "/identify", "/alias", "/group", *(f"/{short}" for short in _CALLS)]
 _BATCHES: Final = ["/batch", "/import", "/b"]
+_OPEN: Final = {"permission": PUBLIC, ITSELF: True}
 
 
 class Taken(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -44,7 +46,7 @@ class _Described(Operation):
         self.request_body = RequestBody(content={"application/json": OpenAPIMediaType(schema=schema)}, required=True)
 
 
-@post(_SINGLE, status_code=200, opt={"permission": PUBLIC}, operation_class=_Described)
+@post(_SINGLE, status_code=200, opt=_OPEN, operation_class=_Described)
 async def take_message(
     request: HttpRequest, intake: NamedDependency[Intake], write_keys: NamedDependency[WriteKeys]
 ) -> Taken:
@@ -56,7 +58,7 @@ async def take_message(
     return Taken(success=True, refused=await intake.take(store_id, batch))
 
 
-@post(_BATCHES, status_code=200, opt={"permission": PUBLIC}, operation_class=_Described)
+@post(_BATCHES, status_code=200, opt=_OPEN, operation_class=_Described)
 async def take_batch(
     request: HttpRequest, intake: NamedDependency[Intake], write_keys: NamedDependency[WriteKeys]
 ) -> Taken:

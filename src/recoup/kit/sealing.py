@@ -1,0 +1,43 @@
+"""Seals secrets that must be read again: AES-256-GCM under a key derived from this installation's own.
+
+What is sealed for one purpose and place opens for no other. Whoever has the database alone has nothing.
+"""
+
+import base64
+import os
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from recoup.kit.config import Secret
+from recoup.kit.errors import Unavailable
+
+_NONCE_BYTES = 12
+
+
+@dataclass(slots=True)
+class Sealer:
+    """Seals and opens for one purpose; `place` says where a secret belongs, and it opens nowhere else."""
+
+    installation_key: Secret
+    purpose: str
+    _cipher: AESGCM = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=f"recoup/{self.purpose}".encode())
+        self._cipher = AESGCM(derive.derive(base64.urlsafe_b64decode(self.installation_key.reveal())))
+
+    def seal(self, secret: Secret, place: str) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, secret.reveal().encode(), place.encode())
+
+    def open(self, sealed: bytes, place: str) -> Secret:
+        """The secret again; raises Unavailable where the installation's key is not the one it was sealed with."""
+        try:
+            found = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place.encode())
+        except InvalidTag as error:
+            raise Unavailable(f"a secret of {place} was sealed with another key: set it again") from error
+        return Secret(found.decode())
