@@ -168,9 +168,10 @@ def _all_good(events: Sequence[Event], limits: Limits) -> bool:
         and {event.store_id for event in events} <= {None, limits.store_id}
         and max([len(event.items) for event in events]) <= limits.items
         and all(map(_is_currency, {event.currency for event in events}))
-        and all(map(_is_somebodys, events))
-        and _all_properties_fit([bytes(event.properties) for event in events], limits)
-        and len({event.event_id for event in events}) == len(events)
+        and (None not in [event.cart_id for event in events] or all(map(_is_somebodys, events)))
+        and _all_properties_fit([event.properties for event in events], limits)
+        # Hashing the number inside takes a fifth of what hashing a UUID does.
+        and len({event.event_id.int for event in events}) == len(events)
     )
 
 
@@ -183,10 +184,13 @@ def _is_currency(code: str | None) -> bool:
     return code is None or (code.isascii() and code.isalpha() and code.isupper())
 
 
-def _all_properties_fit(properties: Sequence[bytes], limits: Limits) -> bool:
-    return {text[:1] for text in properties} <= {b"", b"{"} and max(map(len, properties)) <= limits.properties_bytes
+def _all_properties_fit(properties: Sequence[msgspec.Raw], limits: Limits) -> bool:
+    longest = max(map(len, properties))
+    return not longest or (longest <= limits.properties_bytes and {bytes(text)[:1] for text in properties} <= _OBJECT)
 
 
+# A JSON object, or nothing at all.
+_OBJECT: Final = frozenset({b"", b"{"})
 _Rule = Callable[[Event, Limits], Problem | None]
 
 
@@ -222,7 +226,7 @@ def _size_rule(event: Event, limits: Limits) -> Problem | None:
     if len(event.items) > limits.items:
         detail = f"{len(event.items)} items; at most {limits.items} are taken"
         return Problem(code="too_many_items", field="items", detail=detail)
-    if not _all_properties_fit([bytes(event.properties)], limits):
+    if not _all_properties_fit([event.properties], limits):
         detail = f"must be a JSON object of at most {limits.properties_bytes} bytes"
         return Problem(code="bad_properties", field="properties", detail=detail)
     return None

@@ -111,13 +111,14 @@ def _joined(texts: Sequence[str]) -> pa.Array:
 
 def _ids(ids: Sequence[UUID]) -> pa.Array:
     """UUIDs as 16 bytes each; thirty times faster than letting Arrow look at every one."""
-    joined = b"".join([event_id.bytes for event_id in ids])
+    joined = b"".join([event_id.int.to_bytes(16, "big") for event_id in ids])
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(ids), [None, pa.py_buffer(joined)])
 
 
 def _texts(values: Sequence[Raw]) -> pa.Array | None:
-    texts = [bytes(value) or None for value in values]
-    return pa.array(texts, _TEXT) if any(texts) else None
+    if not any(map(len, values)):
+        return None
+    return pa.array([bytes(value) or None for value in values], _TEXT)
 
 
 def _items(lists: Sequence[list[Item]]) -> pa.Array:
