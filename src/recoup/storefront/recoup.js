@@ -8,6 +8,9 @@
  * data-messages  off: shows nothing
  * data-currency  of the shop's prices, USD by default
  *
+ * identify(user, {email, consent, user_hash}): user_hash is your server's proof of who is signed in; without it messages to
+ * that user are not shown here.
+ *
  * Calls made before this file is there are kept: window.recoup = window.recoup || []; recoup.push(["track", …]).
  * An event leaves the queue when it is acknowledged and not before; the server knows events it has seen by their id.
  */
@@ -54,7 +57,7 @@
     }
   };
   const forget = () => {
-    for (const name of ["id", "user", "cart", "session", "queue"]) {
+    for (const name of ["id", "user", "proof", "cart", "session", "queue"]) {
       delete memory[name];
       try { localStorage.removeItem("recoup." + name); } catch { /* nothing was kept */ }
     }
@@ -111,11 +114,12 @@
   }
 
   function identify(user, about = {}) {
-    const { email, consent: marketing, ...more } = about;
+    const { email, consent: marketing, user_hash, ...more } = about;
     const properties = { ...more };
     if (email) properties.email = email;
     if (marketing !== undefined) properties.consent = marketing;
     remember("user", String(user));
+    remember("proof", user_hash || null);
     const id = track("user_identified", { properties });
     inbox.open();
     return id;
@@ -248,14 +252,17 @@
     seen: [],
     open() {
       if (settings.messages === "off" || consent !== "granted" || !window.WebSocket) return;
-      const who = recall("user") || own("id");
-      if (this.socket && this.who === who) return;
+      // A user's messages are only for pages whose shop vouches for the user; without its word this is the visitor.
+      const proof = recall("proof");
+      const who = proof ? recall("user") : own("id");
+      const proven = proof ? `&user_hash=${encodeURIComponent(proof)}&anonymous_id=${encodeURIComponent(own("id"))}` : "";
+      if (this.socket && this.who === who + proven) return;
       const old = this.socket;
       const last = this.seen.length ? `&after=${encodeURIComponent(this.seen[this.seen.length - 1])}` : "";
       const opening = new WebSocket(
-        `${URL_BASE.replace(/^http/, "ws")}/api/ws/user/${encodeURIComponent(who)}?key=${encodeURIComponent(KEY)}${last}`);
+        `${URL_BASE.replace(/^http/, "ws")}/api/ws/user/${encodeURIComponent(who)}?key=${encodeURIComponent(KEY)}${proven}${last}`);
       this.socket = opening;
-      this.who = who;
+      this.who = who + proven;
       if (old) old.close();
       opening.onopen = () => (this.failures = 0);
       opening.onmessage = ({ data }) => this.take(JSON.parse(data), opening);

@@ -1,5 +1,8 @@
 """API keys."""
 
+import hmac
+from hashlib import sha256
+
 import pytest
 
 from recoup.services.platform.access import domain
@@ -103,3 +106,36 @@ async def test_one_store_cannot_revoke_anothers_key(platform):
     path = f"/api/api-keys/{answer['api_key']['id']}"
     assert (await platform.ask("DELETE", path, key=owner, params={"store_id": second}))[0] == 404
     assert (await platform.ask("GET", "/api/config", key=answer["key"]))[0] == 200
+
+
+def word(key: str, user_id: str) -> str:
+    """As a shop's server would make it, in its own words."""
+    return hmac.new(sha256(key.encode()).digest(), user_id.encode(), sha256).hexdigest()
+
+
+async def test_a_shop_vouches_for_its_users_with_any_secret_key_in_force(platform):
+    ours = {"X-Recoup-Identity": platform.deps.peers.identity.token()}
+
+    async def proven(key: str, user_id: str = "ann", store_id: str = platform.first.store_id) -> bool:
+        asked = {"store_id": store_id, "user_id": "ann", "user_hash": word(key, user_id)}
+        status, _, answer = await platform.ask("POST", "/internal/proofs", json=asked, headers=ours)
+        assert status == 200, answer
+        return answer["proven"]
+
+    owner, answer = await made(platform)
+    assert await proven(platform.first.secret_key)
+    assert await proven(answer["key"])
+    assert not await proven(platform.first.publishable_key)
+    assert not await proven(answer["key"], "bob")
+    assert not await proven(answer["key"], store_id="another")
+    path = f"/api/api-keys/{answer['api_key']['id']}?store_id={platform.first.store_id}"
+    await platform.ask("DELETE", path, key=owner)
+    assert not await proven(answer["key"])
+    asked = {"store_id": platform.first.store_id, "user_id": "ann", "user_hash": "x"}
+    assert (await platform.ask("POST", "/internal/proofs", json=asked, key=platform.first.secret_key))[0] == 401
+
+
+async def test_the_demo_shop_vouches_for_its_own_users_only(platform):
+    _, _, told = await platform.ask("GET", "/shop/user-hash.json?user_id=web-ann")
+    assert told == {"user_hash": word(platform.first.secret_key, "web-ann")}
+    assert (await platform.ask("GET", "/shop/user-hash.json?user_id=ann"))[0] == 404

@@ -21,8 +21,10 @@ from recoup.services.interventions.announcements.store import Announcements
 from recoup.services.interventions.attribution.actions import Attribution
 from recoup.services.interventions.attribution.store import Orders
 from recoup.services.interventions.channels import api as channels_api
+from recoup.services.interventions.channels.api import Switchboard
 from recoup.services.interventions.channels.domain import Channel as Way
 from recoup.services.interventions.channels.email import OutboxChannel, SmtpChannel
+from recoup.services.interventions.channels.proofs import Proofs
 from recoup.services.interventions.channels.sockets import Hub, SocketChannel
 from recoup.services.interventions.channels.store import Outbox, Sockets
 from recoup.services.interventions.clocks.store import Clocks
@@ -121,7 +123,7 @@ def build(deps: Deps, settings: Settings) -> Service:
         name="interventions",
         routers=(
             deliveries_api.router(parts.endings, parts.clocks, parts.touches, parts.attribution.orders),
-            channels_api.router(parts.hub, parts.endings, parts.outbox, deps.clock),
+            channels_api.router(Switchboard(parts.hub, parts.endings, Proofs(deps.peers), deps.clock), parts.outbox),
             tracking_api.router(parts.tracking),
             preferences_api.router(parts.people, deps.clock),
         ),

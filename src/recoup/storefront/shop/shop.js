@@ -172,9 +172,9 @@ function line(id) {
     make("button", { class: "link", type: "button", onclick: remove, "aria-label": `Remove ${product.name}` }, "Remove"));
 }
 
-function pay(event) {
+async function pay(event) {
   event.preventDefault();
-  signIn(event.target.email.value, null);
+  await signIn(event.target.email.value, null);
   tell("checkout_step_completed", { properties: { step: "address" } });
   tell("payment_info_entered");
   tell("order_completed", { items: items(), amount: total(), order_id: `web-${crypto.randomUUID?.() ?? Date.now()}` });
@@ -194,10 +194,14 @@ function show() {
 
 /* ---- who is shopping, and backstage ---- */
 
-function signIn(email, consent) {
+async function signIn(email, consent) {
   if (!email || (email === kept.read("email", "") && consent === null)) return;
   kept.write("email", email);
-  recoup?.identify(`web-${email}`.slice(0, 128), consent === null ? { email } : { email, consent });
+  const user = `web-${email}`.slice(0, 128);
+  // A real shop's server would put this into the page of whoever has signed in.
+  const answer = await fetch(`/shop/user-hash.json?user_id=${encodeURIComponent(user)}`).catch(() => null);
+  const { user_hash } = answer?.ok ? await answer.json() : {};
+  recoup?.identify(user, { email, user_hash, ...(consent === null ? {} : { consent }) });
   who();
 }
 

@@ -18,6 +18,7 @@ from recoup.kit.http import caller_of
 from recoup.kit.pages import DEFAULT_LIMIT, Limit, Page, cursor_after
 from recoup.messages.access import Permission
 from recoup.services.interventions.channels.domain import heartbeat
+from recoup.services.interventions.channels.proofs import Proofs
 from recoup.services.interventions.channels.sockets import Connection, Hub
 from recoup.services.interventions.channels.store import Letter, Outbox, place
 
@@ -29,7 +30,7 @@ Socket = WebSocket[object, object, State]
 class Mailbox(Protocol):
     """What waits for a shopper's page."""
 
-    async def waiting(self, store_id: str, person_id: str) -> Sequence[tuple[str, str]]:
+    async def waiting(self, store_id: str, person_id: str, held: Sequence[str]) -> Sequence[tuple[str, str]]:
         """Messages offered and not acknowledged, oldest first: (message id, frame)."""
         ...
 
@@ -44,6 +45,7 @@ class Switchboard:
 
     hub: Hub
     mailbox: Mailbox
+    proofs: Proofs
     clock: Clock
 
 
@@ -56,40 +58,49 @@ class Ack(Struct, frozen=True):
 
 @websocket("/ws/user/{user_id:str}", opt={"permission": Permission.INTERVENTIONS_RECEIVE})
 async def shopper(user_id: FromPath[str], socket: Socket, switchboard: NamedDependency[Switchboard]) -> None:
-    """One shopper's messages, each to be acknowledged; `?last_id=` (or `?after=`) names the last one received."""
-    store_id = caller_of(socket).tenant(socket.query_params.get("store_id"), Permission.INTERVENTIONS_RECEIVE)
+    """One shopper's messages, each to be acknowledged; `?last_id=` (or `?after=`) names the last one received.
+
+    For a user, `?user_hash=` has the shop's proof, and `&anonymous_id=` may name the visitor of the same page; without
+    a proof the id is a visitor's, and has to be one that cannot be guessed.
+    """
+    asked = socket.query_params
+    store_id = caller_of(socket).tenant(asked.get("store_id"), Permission.INTERVENTIONS_RECEIVE)
+    seats = await switchboard.proofs.seats(store_id, user_id, asked.get("user_hash"), asked.get("anonymous_id"))
     await socket.accept()
     connection, hub, mailbox = Connection(), switchboard.hub, switchboard.mailbox
-    hub.enter(store_id, user_id, connection)
+    hub.enter(store_id, seats, connection)
     try:
-        await hub.sockets.enter(store_id, [user_id])
-        last_id = socket.query_params.get("last_id") or socket.query_params.get("after")
-        await _resume(mailbox, store_id, user_id, connection, last_id)
+        await hub.sockets.enter(store_id, seats)
+        waiting = await mailbox.waiting(store_id, user_id, seats)
+        await _resume(mailbox, store_id, connection, waiting, asked.get("last_id") or asked.get("after"))
         await _until_first(
-            _write(socket, switchboard, (store_id, user_id), connection), _read(socket, mailbox, store_id, connection)
+            _write(socket, switchboard, (store_id, seats), connection), _read(socket, mailbox, store_id, connection)
         )
     finally:
-        if hub.leave(store_id, user_id, connection):
-            await hub.sockets.leave(store_id, user_id)
+        await hub.sockets.leave(store_id, hub.leave(store_id, seats, connection))
 
 
-async def _resume(mailbox: Mailbox, store_id: str, user_id: str, connection: Connection, last_id: str | None) -> None:
+async def _resume(
+    mailbox: Mailbox, store_id: str, connection: Connection, waiting: Sequence[tuple[str, str]], last_id: str | None
+) -> None:
     """Offers again what was never acknowledged; what the page says it has counts as acknowledged."""
-    for message_id, text in await mailbox.waiting(store_id, user_id):
+    for message_id, text in waiting:
         if message_id == last_id:
             await mailbox.acknowledge(store_id, message_id)
         else:
             connection.put(message_id, text)
 
 
-async def _write(socket: Socket, switchboard: Switchboard, who: tuple[str, str], connection: Connection) -> None:
+async def _write(
+    socket: Socket, switchboard: Switchboard, where: tuple[str, Sequence[str]], connection: Connection
+) -> None:
     while True:
         try:
             async with asyncio.timeout(HEARTBEAT_SECONDS):
                 entry = await connection.queue.get()
         except TimeoutError:
             await socket.send_text(heartbeat(switchboard.clock.now()))
-            await switchboard.hub.sockets.enter(who[0], [who[1]])
+            await switchboard.hub.sockets.enter(*where)
             continue
         if entry is None:
             return await socket.close(code=1013, reason="too slow")
@@ -138,9 +149,8 @@ async def read_outbox(
     return Page(letters, cursor_after(last.sent_at.isoformat(), str(last.id)) if last else None)
 
 
-def router(hub: Hub, mailbox: Mailbox, outbox: Outbox, clock: Clock) -> Router:
+def router(switchboard: Switchboard, outbox: Outbox) -> Router:
     """All routes of this feature."""
-    switchboard = Switchboard(hub, mailbox, clock)
     return Router(
         "/",
         route_handlers=[shopper, read_outbox],

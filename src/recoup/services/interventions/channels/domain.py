@@ -21,7 +21,8 @@ class Parcel(Struct, frozen=True, kw_only=True):
     intervention_id: UUID
     store_id: str
     person_id: str
-    linked: Sequence[str]
+    seats: Sequence[str]
+    """The pages it may be shown on."""
     address: str
     """The mailbox; empty where there is none."""
     sender: str

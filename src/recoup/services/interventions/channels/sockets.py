@@ -34,22 +34,25 @@ class Connection:
 
 @dataclass(slots=True)
 class Hub:
-    """The connections of this process, by store and id."""
+    """The connections of this process, by store and seat."""
 
     sockets: Sockets
     _connections: dict[tuple[str, str], set[Connection]] = field(default_factory=lambda: defaultdict(set))
 
-    def enter(self, store_id: str, person_id: str, connection: Connection) -> None:
-        self._connections[store_id, person_id].add(connection)
+    def enter(self, store_id: str, seats: Sequence[str], connection: Connection) -> None:
+        for seat in seats:
+            self._connections[store_id, seat].add(connection)
 
-    def leave(self, store_id: str, person_id: str, connection: Connection) -> bool:
-        """Whether that was the last page of this id here."""
-        group = self._connections[store_id, person_id]
-        group.discard(connection)
-        if group:
-            return False
-        del self._connections[store_id, person_id]
-        return True
+    def leave(self, store_id: str, seats: Sequence[str], connection: Connection) -> list[str]:
+        """The seats where that was the last page here."""
+        empty: list[str] = []
+        for seat in seats:
+            group = self._connections[store_id, seat]
+            group.discard(connection)
+            if not group:
+                del self._connections[store_id, seat]
+                empty.append(seat)
+        return empty
 
     async def run(self) -> None:
         """Writes what any process relays to the pages held here, until cancelled."""
@@ -62,9 +65,9 @@ class Hub:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     def spread(self, relayed: Relayed) -> None:
-        """Writes one frame to whoever of these people is here."""
-        for person_id in relayed.people:
-            for connection in self._connections.get((relayed.store_id, person_id), ()):
+        """Writes one frame to whoever sits on one of these seats."""
+        for seat in relayed.seats:
+            for connection in self._connections.get((relayed.store_id, seat), ()):
                 connection.put(relayed.message_id, relayed.text)
 
 
@@ -76,6 +79,6 @@ class SocketChannel:
 
     async def send(self, parcels: Sequence[Parcel]) -> Sequence[Receipt]:
         await self.sockets.relay(
-            [Relayed(each.store_id, list(each.linked), str(each.intervention_id), frame(each)) for each in parcels]
+            [Relayed(each.store_id, list(each.seats), str(each.intervention_id), frame(each)) for each in parcels]
         )
         return [Receipt("offered") for _ in parcels]

@@ -114,10 +114,10 @@ class Outbox:
 
 
 class Relayed(Struct, frozen=True, array_like=True):
-    """A frame for whoever is there under one of these ids."""
+    """A frame for whoever sits on one of these seats."""
 
     store_id: str
-    people: list[str]
+    seats: list[str]
     message_id: str
     text: str
 
@@ -129,28 +129,29 @@ class Sockets:
     valkey: Valkey
     clock: Clock
 
-    async def enter(self, store_id: str, people: Sequence[str]) -> None:
+    async def enter(self, store_id: str, seats: Sequence[str]) -> None:
         """Somebody is here, for a while; to be said again before that ends."""
         key, now = SOCKETS.key(store_id=store_id), self.clock.now()
         with translated():
             async with self.valkey.pipeline(transaction=False) as pipe:
-                pipe.zadd(key, dict.fromkeys(people, milliseconds(now + PRESENT_FOR)))
+                pipe.zadd(key, dict.fromkeys(seats, milliseconds(now + PRESENT_FOR)))
                 pipe.zremrangebyscore(key, "-inf", milliseconds(now))
                 pipe.expire(key, timedelta(minutes=5))
                 await pipe.execute()
 
-    async def leave(self, store_id: str, person_id: str) -> None:
-        await settled(self.valkey.zrem(SOCKETS.key(store_id=store_id), person_id))
+    async def leave(self, store_id: str, seats: Sequence[str]) -> None:
+        if seats:
+            await settled(self.valkey.zrem(SOCKETS.key(store_id=store_id), *seats))
 
-    async def present(self, store_id: str, people: Sequence[Sequence[str]]) -> list[bool]:
-        """For each person, given by all their ids, whether somebody is there."""
-        ids = sorted({each for linked in people for each in linked})
+    async def present(self, store_id: str, wanted: Sequence[Sequence[str]]) -> list[bool]:
+        """For each group of seats, whether somebody sits on one of them."""
+        ids = sorted({each for seats in wanted for each in seats})
         if not ids:
-            return [False for _ in people]
+            return [False for _ in wanted]
         now = milliseconds(self.clock.now())
         scores = await settled(self.valkey.zmscore(SOCKETS.key(store_id=store_id), ids))
         here = {each for each, until in zip(ids, scores, strict=True) if until is not None and until > now}
-        return [not here.isdisjoint(linked) for linked in people]
+        return [not here.isdisjoint(seats) for seats in wanted]
 
     async def relay(self, relayed: Sequence[Relayed]) -> None:
         """Hands frames to every process; the one that holds a socket writes to it."""

@@ -16,14 +16,14 @@ from recoup.services.interventions.decisions import domain
 from recoup.services.interventions.decisions.domain import Case, Decision, Intervention
 from recoup.services.interventions.decisions.store.interventions import Interventions
 from recoup.services.interventions.decisions.store.slots import Slots, Wanted
-from recoup.services.interventions.preferences.domain import Person
+from recoup.services.interventions.preferences.domain import Person, seats
 from recoup.services.interventions.preferences.store import People
 
 
 class Presence(Protocol):
     """Who has the shop's page open."""
 
-    async def present(self, store_id: str, people: Sequence[Sequence[str]]) -> list[bool]:
+    async def present(self, store_id: str, wanted: Sequence[Sequence[str]]) -> list[bool]:
         """For each person, given by all their ids, whether somebody is there."""
         ...
 
@@ -90,7 +90,9 @@ class Handlers:
         self, store_id: str, scored: Sequence[CartScored], people: Sequence[Person], settings: StoreSettings
     ) -> list[Case]:
         moments = [each.occurred_at if settings.clock == "event" else self.clock.now() for each in scored]
-        present = await self.presence.present(store_id, [person.linked for person in people])
+        present = await self.presence.present(
+            store_id, [seats(each.cart, person.person_id) for each, person in zip(scored, people, strict=True)]
+        )
         bought = await self.orders.last_orders(
             store_id,
             [

@@ -14,6 +14,7 @@ from recoup.services.interventions.decisions.domain import Intervention
 from recoup.services.interventions.decisions.store.interventions import Interventions
 from recoup.services.interventions.decisions.store.slots import Slots
 from recoup.services.interventions.deliveries.store import Deliveries
+from recoup.services.interventions.preferences.domain import seats
 from recoup.services.interventions.preferences.store import People
 
 
@@ -30,10 +31,15 @@ class Endings:
     clock: Clock
     announced: asyncio.Event
 
-    async def waiting(self, store_id: str, person_id: str) -> Sequence[tuple[str, str]]:
-        """Frames that wait for a page's acknowledgement, for a person under any id of theirs."""
+    async def waiting(self, store_id: str, person_id: str, held: Sequence[str]) -> Sequence[tuple[str, str]]:
+        """Frames that wait for an acknowledgement by a page on one of these seats."""
         (person,) = await self.people.people(store_id, [(None, person_id)])
-        return await self.deliveries.waiting(store_id, person.linked)
+        found = await self.deliveries.waiting(store_id, person.linked)
+        return [
+            (each.message_id, each.frame)
+            for each in found
+            if not set(seats(each.cart, each.person_id)).isdisjoint(held)
+        ]
 
     async def acknowledge(self, store_id: str, message_id: str) -> None:
         """The page has the message; saying it twice changes nothing."""

@@ -29,6 +29,7 @@ from recoup.services.interventions.deliveries.domain import (
 )
 from recoup.services.interventions.deliveries.parcels import Parcels
 from recoup.services.interventions.deliveries.store import Deliveries, Result
+from recoup.services.interventions.preferences.domain import seats
 from recoup.services.interventions.preferences.store import People
 
 log = logger(__name__)
@@ -38,7 +39,7 @@ POLL_SECONDS = 0.5
 
 
 class Presence(Protocol):
-    async def present(self, store_id: str, people: Sequence[Sequence[str]]) -> list[bool]: ...
+    async def present(self, store_id: str, wanted: Sequence[Sequence[str]]) -> list[bool]: ...
 
 
 class Orders(Protocol):
@@ -135,7 +136,9 @@ class Courier:
         interventions = await self.deliveries.interventions(store_id, [each.intervention_id for each in batch])
         carts = [interventions[each.intervention_id].cart for each in batch]
         people = await self.known.people.people(store_id, [(None, each.person_id) for each in batch])
-        present = await self.known.presence.present(store_id, [person.linked for person in people])
+        present = await self.known.presence.present(
+            store_id, [seats(cart, each.person_id) for cart, each in zip(carts, batch, strict=True)]
+        )
         ever = datetime.max.replace(tzinfo=wall.tzinfo)
         bought = await self.known.orders.last_orders(
             store_id, [(person.linked, cart.cart_id, ever) for person, cart in zip(people, carts, strict=True)]

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from recoup.messages.stores import Channel, StoreSettings
 from recoup.services.interventions.channels.domain import Parcel
 from recoup.services.interventions.decisions.domain import Intervention
-from recoup.services.interventions.preferences.domain import Person
+from recoup.services.interventions.preferences.domain import Person, seats
 from recoup.services.interventions.templates.domain import Letter, Links, Templates
 from recoup.services.interventions.tracking.domain import Link, signed
 
@@ -38,7 +38,7 @@ class Parcels:
             intervention_id=intervention.id,
             store_id=intervention.store_id,
             person_id=intervention.person_id,
-            linked=person.linked,
+            seats=seats(intervention.cart, intervention.person_id),
             address=address,
             sender=settings.sender,
             shop=letter.shop,

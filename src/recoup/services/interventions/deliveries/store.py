@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from recoup.kit.ids import derived_id
 from recoup.kit.postgres import Postgres, Session
+from recoup.messages.facts import Cart
 from recoup.messages.stores import Channel
 from recoup.services.interventions.announcements.store import announce
 from recoup.services.interventions.decisions.domain import Intervention
@@ -54,9 +55,13 @@ class View(Struct, frozen=True, kw_only=True):
     delivered_at: datetime | None
 
 
-class _Frame(Struct, frozen=True):
+class Offered(Struct, frozen=True):
+    """A message that waits for a page's acknowledgement."""
+
     message_id: str
     frame: str
+    person_id: str
+    cart: Cart
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,19 +236,19 @@ class Deliveries:
             await self._tell(session, [result], wall)
             return True
 
-    async def waiting(self, store_id: str, people: Sequence[str]) -> list[tuple[str, str]]:
+    async def waiting(self, store_id: str, people: Sequence[str]) -> list[Offered]:
         """Frames offered to these people and not acknowledged, oldest first."""
-        rows = await self.postgres.rows(
-            _Frame,
+        return await self.postgres.rows(
+            Offered,
             """
-            select intervention_id::text as message_id, frame from deliveries
-            where store_id = $1 and person_id = any($2) and status = 'offered' and frame is not null
-            order by offered_at limit 20
+            select d.intervention_id::text as message_id, d.frame, d.person_id, i.cart
+            from deliveries d join interventions i on i.id = d.intervention_id
+            where d.store_id = $1 and d.person_id = any($2) and d.status = 'offered' and d.frame is not null
+            order by d.offered_at limit 20
             """,
             store_id,
             people,
         )
-        return [(row.message_id, row.frame) for row in rows]
 
     async def find_view(self, store_id: str, intervention_id: UUID) -> View | None:
         return await self.postgres.find(

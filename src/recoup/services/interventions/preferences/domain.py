@@ -8,6 +8,7 @@ from typing import Annotated, cast
 import msgspec
 from msgspec import Meta, Struct
 
+from recoup.messages.facts import Cart
 from recoup.messages.stores import Channel, HourMinute
 
 # Enough to keep out what cannot be an address and what would break a mail header; the mail server is the judge.
@@ -133,6 +134,28 @@ def merged(
         wishes=_strictest(wishes),
         risk=risk,
     )
+
+
+def user_seat(user_id: str) -> str:
+    """Pages whose shop has proven that this user is before them."""
+    return f"user:{user_id}"
+
+
+def page_seat(anonymous_id: str) -> str:
+    """Pages of a visitor: whoever knows the id that the page made up itself."""
+    return f"page:{anonymous_id}"
+
+
+def seats(cart: Cart, person_id: str) -> tuple[str, ...]:
+    """Where a message about a cart may be shown.
+
+    A user's only on pages that proved the user: what events say of who is who, anybody with the shop's public key can
+    say. A visitor's on the page where the cart was filled, and on the user's once it is known whose that was.
+    """
+    if cart.user_id:
+        return (user_seat(cart.user_id),)
+    visitor = cart.anonymous_id or person_id
+    return (page_seat(visitor), *([] if person_id == visitor else [user_seat(person_id)]))
 
 
 def _strictest(wishes: Sequence[Wishes]) -> Wishes:

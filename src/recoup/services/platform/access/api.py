@@ -13,6 +13,7 @@ from recoup.kit.clock import Clock
 from recoup.kit.ids import new_id
 from recoup.kit.pages import DEFAULT_LIMIT, Limit, Page
 from recoup.messages.access import Permission, Principal
+from recoup.messages.proofs import ProofAnswer, ProofAsked
 from recoup.services.platform.access import domain
 from recoup.services.platform.access.actions import KeyRing
 from recoup.services.platform.access.domain import ApiKey
@@ -90,4 +91,11 @@ async def tell_whose_key(data: JSONBody[ShownKey], ring: NamedDependency[KeyRing
     return await ring.principal(data.key)
 
 
-HANDLERS = (make_key, list_keys, revoke_key, tell_whose_key)
+@post("/internal/proofs", opt={"permission": Permission.INTERNAL}, status_code=200)
+async def check_proof(data: JSONBody[ProofAsked], keys: NamedDependency[Keys]) -> ProofAnswer:
+    """Whether a shop vouches for one of its users, for our own services."""
+    digests = await keys.secret_digests(data.store_id)
+    return ProofAnswer(proven=domain.proven(digests, data.user_id, data.user_hash))
+
+
+HANDLERS = (check_proof, make_key, list_keys, revoke_key, tell_whose_key)

@@ -3,6 +3,8 @@
 The checksum tells a mistyped or made-up key from a revoked one without asking the database.
 """
 
+import hmac
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
@@ -58,6 +60,17 @@ def shown(key: str, kind: KeyKind) -> str:
 def principal(key: ApiKey) -> Principal:
     """Who acts when the key is used."""
     return Principal(subject=f"key:{key.id}", kind=key.kind, stores={key.store_id: sorted(GRANTS[key.kind])})
+
+
+def proof(key_digest: bytes, user_id: str) -> str:
+    """What a shop shows for a user: HMAC-SHA256 of the user's id under the SHA-256 of one of its secret keys."""
+    return hmac.digest(key_digest, user_id.encode(), "sha256").hex()
+
+
+def proven(key_digests: Iterable[bytes], user_id: str, user_hash: str) -> bool:
+    """Whether one of these keys made the hash."""
+    given = user_hash.encode()
+    return any(hmac.compare_digest(proof(each, user_id).encode(), given) for each in key_digests)
 
 
 def _checksum(body: str) -> str:

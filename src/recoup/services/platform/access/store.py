@@ -52,6 +52,14 @@ class Keys:
             key_digest,
         )
 
+    async def secret_digests(self, store_id: str) -> Sequence[bytes]:
+        """Of the secret keys in force: by what their shop can prove things to us."""
+        return await self.db.rows(
+            bytes,
+            "select digest from api_keys where store_id = $1 and kind = 'secret_key' and revoked_at is null",
+            store_id,
+        )
+
     async def page(self, store_id: str, before: UUID | None, limit: int) -> Sequence[ApiKey]:
         """Newest first, revoked ones too."""
         return await self.db.rows(
