@@ -55,11 +55,10 @@ class Node:
         for key in keys:
             found = found[key]
             place += "/" + quote(str(key).replace("~", "~0").replace("/", "~1"), safe="~!$&'()*+,;=:@")
-        name = found.get("$id") if isinstance(found, dict) else None
-        if isinstance(name, str) and not name.startswith("#"):
-            resolver = self.resolver.lookup(name).resolver
-            return Node(cast("Schema", found), resolver.base_uri, resolver)
-        return Node(cast("AnySchema", found), place, self.resolver)
+        resolver = _moved(found, self.resolver)
+        if resolver is not self.resolver:
+            place = resolver.base_uri
+        return Node(cast("AnySchema", found), place, resolver)
 
     def follow(self, reference: str) -> "Node":
         """What a reference leads to."""
@@ -190,17 +189,28 @@ def subschemas(schema: object, *path: str | int) -> Iterator[tuple[tuple[str | i
                 yield from subschemas(entry, *path, key, name)
 
 
+def _moved(schema: object, resolver: "Resolver") -> "Resolver":
+    """The resolver inside a schema: another one where the schema says that it lies elsewhere."""
+    import jsonschema_rs  # noqa: PLC0415 - see above
+
+    name = cast("Schema", schema).get("$id") if isinstance(schema, dict) else None
+    if not isinstance(name, str) or name.startswith("#"):
+        return resolver
+    try:
+        return resolver.lookup(name).resolver
+    except jsonschema_rs.ReferencingError:
+        return resolver  # beside a `$ref` draft-07 has no `$id`
+
+
 def _follow_all(root: Node) -> None:
     """A reference that leads nowhere is found now, not when the first value comes."""
     for keys, found in subschemas(root.schema):
         reference = found.get("$ref")
         if isinstance(reference, str):
-            here = root
+            here, resolver = cast("Any", root.schema), root.resolver
             for key in keys:
-                here = Node(cast("Any", here.schema)[key], here.place, here.resolver)
-                name = here.schema.get("$id") if isinstance(here.schema, dict) else None
-                if isinstance(name, str) and not name.startswith("#"):
-                    here = Node(here.schema, here.place, here.resolver.lookup(name).resolver)
-            target = here.follow(reference).schema
-            if not isinstance(cast("object", target), bool | dict):
+                here = here[key]
+                resolver = _moved(here, resolver)
+            target: object = resolver.lookup(reference).contents
+            if not isinstance(target, bool | dict):
                 refuse("#/" + "/".join(str(key) for key in keys), f"{reference!r} leads to no schema")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final, Never
+from typing import Final, Never, Protocol
 
 from msgspec import Struct
 
@@ -61,6 +61,14 @@ class Violation(Struct, frozen=True, kw_only=True):
     kind: Kind
     path: str
     detail: str
+
+
+class Validator(Protocol):
+    """A compiled schema, to be kept."""
+
+    def violations(self, value: object) -> list[Violation]:
+        """Everything that is wrong with a value, up to a limit; empty if nothing is."""
+        ...
 
 
 def refuse(path: str, detail: str, code: str = "schema_invalid") -> Never:

@@ -8,7 +8,7 @@ import msgspec
 
 Document = dict[str, "object"]
 
-HIDDEN: Final = ("/internal", "/health", "/metrics", "/schema")
+HIDDEN: Final = ("/internal", "/health", "/metrics", "/schema/")
 METHODS: Final = ("get", "post", "put", "patch", "delete")
 
 
