@@ -235,6 +235,15 @@ def test_the_clients_clock_comes_along_unless_a_hub_has_corrected_it() -> None:
     assert (through_a_hub.occurred_at, through_a_hub.sent_at) == (NOON, None)
 
 
+def test_a_clock_that_is_days_off_loses_nothing_unless_the_store_goes_by_it() -> None:
+    def ahead(call: Call) -> datetime:
+        return mapped(call=call, timestamp="2031-01-01T00:00:00Z", sentAt="2031-01-01T00:00:10Z").occurred_at
+
+    assert ahead(CALL) == NOON - timedelta(seconds=10)
+    assert ahead(replace(CALL, corrects_clocks=False)).year == 2031
+    assert mapped(timestamp="9999-12-31T00:00:00Z", sentAt="0002-01-01T00:00:00Z").occurred_at == NOON
+
+
 @pytest.mark.parametrize("time", [None, "", "yesterday", "32.13.2026", {}, True])
 def test_a_time_that_cannot_be_read_is_when_it_came(time: object) -> None:
     assert mapped(timestamp=time).occurred_at == NOON

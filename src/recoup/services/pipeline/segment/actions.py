@@ -18,6 +18,7 @@ from recoup.messages.events import Event
 from recoup.services.pipeline.collect.actions import Collector
 from recoup.services.pipeline.collect.domain.reading import SHOP_TYPES
 from recoup.services.pipeline.foreign.actions import collect
+from recoup.services.pipeline.foreign.domain import cleaned
 from recoup.services.pipeline.segment.domain.carts import settled, visitors_of
 from recoup.services.pipeline.segment.domain.mapping import Call, Mapped, event_of
 from recoup.services.pipeline.segment.store import VisitorCarts
@@ -80,7 +81,8 @@ class Intake:
         store = await self.collector.stores.settings(store_id)
         call = Call(
             store_id=store_id, currency=store.currency, types=SHOP_TYPES, received_at=self.clock.now(),
-            request_id=new_id(), sent_at=batch.sent_at, context=batch.context, client_ip=batch.client_ip,
+            request_id=new_id(), corrects_clocks=store.clock == "wall", sent_at=batch.sent_at,
+            context=batch.context, client_ip=batch.client_ip,
         )  # fmt: skip
         mapped = [
             event_of(table(message), call, place) if isinstance(message, dict) else None
@@ -88,7 +90,7 @@ class Intake:
         ]
         events = iter(await self._with_carts(store_id, [each for each in mapped if each is not None]))
         parts = [
-            encode(message) if each is None else next(events)
+            encode(cleaned(message)) if each is None else next(events)
             for each, message in zip(mapped, batch.messages, strict=True)
         ]
         return await collect(self.collector, store_id, parts)

@@ -6,7 +6,7 @@ message in its properties, so that it is found among the dead letters.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -29,6 +29,7 @@ _COUPONS: Final = ("coupon", "couponcode", "discountcode", "couponid")
 _BRAZE_ACTIONS: Final = {"add": EventType.PRODUCT_ADDED, "remove": EventType.PRODUCT_REMOVED}
 _PHONES: Final = frozenset({"ios", "android"})
 _PERSON: Final = {"email": ("email", "emailaddress"), "phone": ("phone", "phonenumber"), "name": ("name", "fullname")}
+_WRONG_CLOCK: Final = timedelta(hours=12)
 _CARRIED: Final = frozenset({
     "campaign", "ip", "library", "locale", "page", "referrer", "sessionId", "session_id", "timezone", "traits",
     "userAgent",
@@ -48,6 +49,8 @@ class Call:
     """Types the store takes under their own names."""
     received_at: datetime
     request_id: UUID
+    corrects_clocks: bool = True
+    """Not where a store goes by the clock of its own events."""
     sent_at: datetime | None = None
     context: Table | None = None
     client_ip: str | None = None
@@ -140,6 +143,12 @@ def _times(message: Table, call: Call) -> tuple[datetime, datetime | None]:
     occurred_at = original or stated
     if occurred_at is None:
         return (call.received_at, None) if sent_at is None else (sent_at, sent_at)
+    if call.corrects_clocks and sent_at is not None and abs(call.received_at - sent_at) > _WRONG_CLOCK:
+        # So wrong that the collector, which looks at times before it corrects them, would refuse the event.
+        try:
+            return occurred_at + (call.received_at - sent_at), None
+        except OverflowError:
+            return call.received_at, None
     return occurred_at, sent_at
 
 
