@@ -122,6 +122,27 @@ async def test_too_long_a_body_is_refused_before_it_is_passed_on(platform, body)
     assert headers["Content-Type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [("/api/events/batch", True), ("/api/events?store_id=another", False), ("/api/predict", False)],
+)
+async def test_the_collector_is_told_of_a_body_that_never_reached_it(platform, path, told):
+    seen = []
+
+    async def collector(scope, receive, send):
+        seen.append((scope["path"], (await receive())["body"]))
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": seen[-1][1], "more_body": False})
+
+    platform.peer.app = collector
+    body = b"x" * (BODY_LIMIT + 1)
+    status, _, problem = await platform.ask("POST", path, key=platform.first.publishable_key, data=body)
+    assert (status, problem["code"]) == (413, "too_large")
+    refused = f'{{"store_id":"{platform.first.store_id}","code":"too_large"}}'.encode()
+    assert seen == ([("/events/refusals", refused)] if told else [])
+
+
 async def test_a_service_that_is_away_is_a_problem_to_try_again(platform):
     platform.deps.peers.addresses["ai"] = "http://127.0.0.1:9"
     status, headers, problem = await platform.ask("GET", "/api/predict/x", key=platform.first.secret_key)

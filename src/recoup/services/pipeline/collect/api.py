@@ -13,6 +13,7 @@ from litestar import Router, get, post, websocket
 from litestar.di import NamedDependency
 from litestar.exceptions import WebSocketDisconnect
 from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
+from litestar.params import JSONBody
 from msgspec import Struct
 
 from recoup.kit.errors import Failure, Invalid, Problem, Refused, TooLarge
@@ -21,6 +22,7 @@ from recoup.kit.idempotency import ITSELF
 from recoup.kit.problems import ProblemDocument, problem
 from recoup.kit.telemetry import current_trace
 from recoup.messages.access import Permission
+from recoup.messages.refusals import RefusedBefore
 from recoup.services.pipeline.collect.actions import Collector
 from recoup.services.pipeline.collect.domain.reading import Form, Reading
 from recoup.services.pipeline.collect.store import EventStats, Stats
@@ -121,6 +123,13 @@ async def post_batch(
 async def read_stats(store_id: NamedDependency[str], stats: NamedDependency[Stats]) -> EventStats:
     """What the store's events came to since the first one."""
     return await stats.read(store_id)
+
+
+@post("/refusals", opt={"permission": Permission.INTERNAL}, status_code=200)
+async def count_refused(data: JSONBody[RefusedBefore], collector: NamedDependency[Collector]) -> RefusedBefore:
+    """A request for these doors was refused on the way; counted with those we refuse ourselves."""
+    collector.count_refusal(data.store_id, Refused("refused on the way", code=data.code))
+    return data
 
 
 @websocket("/stream", opt=_WRITE)
@@ -230,4 +239,6 @@ def _gunzipped(body: bytes, limit: int) -> bytes:
 
 def router() -> Router:
     """Everything under /events."""
-    return Router("/events", route_handlers=[post_event, post_batch, read_stats, stream_events], tags=["events"])
+    return Router(
+        "/events", route_handlers=[post_event, post_batch, read_stats, count_refused, stream_events], tags=["events"]
+    )

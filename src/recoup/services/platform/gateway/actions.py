@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Unauthenticated
 from recoup.kit.tokens import Signer
-from recoup.messages.access import Principal
+from recoup.messages.access import Permission, Principal
 from recoup.services.platform.access.actions import KeyRing
 from recoup.services.platform.identity.actions import AccessTokens
 
@@ -39,6 +39,10 @@ class Identities:
             renew_at = now + self.signer.lifetime.total_seconds() / 2
             stamp = self._stamps[credential] = _Stamp(principal, self.signer.sign(principal), renew_at)
         return stamp.token
+
+    async def store(self, credential: str, requested: str | None) -> str:
+        """The store whose events a caller may send; raises Refused where there is none."""
+        return (await self._principal(credential)).tenant(requested, Permission.EVENTS_WRITE)
 
     async def _principal(self, credential: str) -> Principal:
         if credential.startswith("rk_"):

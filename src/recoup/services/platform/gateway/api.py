@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send, WebSocketScope
+from msgspec import Raw
 
 from recoup.kit.clock import stopwatch
-from recoup.kit.errors import Failure, Missing, Unauthenticated
+from recoup.kit.errors import Failure, Missing, Refused, TooLarge, Unauthenticated
 from recoup.kit.http import CONNECTIONS, DURATION, FAULTS, REQUESTS
 from recoup.kit.ids import new_id
 from recoup.kit.peers import IDENTITY_HEADER, Peers
 from recoup.kit.problems import problem, send_problem
 from recoup.kit.proxy import Onward, Proxy, refuse_socket
 from recoup.kit.telemetry import logger, traced
+from recoup.messages.refusals import RefusedBefore
 from recoup.services.platform.gateway import domain
 from recoup.services.platform.gateway.actions import Identities
 from recoup.services.platform.gateway.domain import Way
@@ -106,11 +108,23 @@ class Gateway:
                 except Failure as error:
                     if answering.status:
                         raise  # half an answer is out: breaking off is the only way to say so
+                    if isinstance(error, TooLarge) and way.segment == "events":
+                        await self._count(scope, headers, error)
                     await _refuse(answering, error, here.trace_id)
         finally:
             CONNECTIONS.labels(SERVICE).dec()
             DURATION.labels(SERVICE, route).observe(stopwatch() - started)
             REQUESTS.labels(SERVICE, route, str(answering.status)).inc()
+
+    async def _count(self, scope: HTTPScope, headers: "_Headers", refusal: Refused) -> None:
+        """A shop looks for its refused events in one place, whoever of us refused them."""
+        try:
+            requested = domain.parameter(scope["query_string"].decode("latin1"), "store_id")
+            store_id = await self.identities.store(headers.credential or "", requested)
+            refused = RefusedBefore(store_id=store_id, code=refusal.reason)
+            await self.peers.post("pipeline", "/events/refusals", refused, Raw)
+        except Failure as failure:
+            log.warning("a refusal was not counted", why=failure.detail)
 
     async def _socket(self, scope: WebSocketScope, receive: Receive, send: Send, way: Way | None) -> None:
         if way is None or way.peer is None:

@@ -132,6 +132,12 @@ def parameters(query: str) -> tuple[str | None, str]:
     return credential, "&".join(kept)
 
 
+def parameter(query: str, name: str) -> str | None:
+    """What a query string says under a name, if anything."""
+    found = (unquote_plus(pair[len(name) + 1 :]) for pair in query.split("&") if pair.startswith(f"{name}="))
+    return next(found, None)
+
+
 def client_address(peer: str, forwarded_for: str, trusted: frozenset[str]) -> str:
     """Who really asks: the last address in the chain that was not written by somebody we don't trust."""
     chain = [part.strip() for part in forwarded_for.split(",") if part.strip()]
