@@ -4,6 +4,7 @@ Which processes there are: `processes`.
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -33,7 +34,7 @@ from recoup.messages.changes import CONFIG_CHANGES
 from recoup.messages.deps import Deps
 from recoup.messages.keys import IDEMPOTENT_ANSWERS
 from recoup.messages.stores import StoreDirectory
-from recoup.processes import PROCESSES
+from recoup.processes import PROCESSES, Process
 from recoup.services.ai.settings import Settings as Ai
 from recoup.services.intelligence.settings import Settings as Intelligence
 from recoup.services.interventions.settings import Settings as Interventions
@@ -62,6 +63,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     port: int = 8080
     member: str = "0"
     """Which of several processes of one service this is; a restarted one keeps its name."""
+    niceness: int | None = None
+    """How far the process steps back for others on its machine; None for what `processes.py` says."""
     log_level: str = "INFO"
     otlp_endpoint: str | None = None
     starts_after: str | None = None
@@ -106,12 +109,16 @@ def dependencies(name: str, settings: Settings) -> Deps:
 
 def build(name: str, settings: Settings, deps: Deps) -> Service:
     """The service of a process; raises Invalid for an unknown name."""
-    if name not in PROCESSES:
-        raise Invalid(f"no service {name!r}; there are {', '.join(PROCESSES)}")
-    process = PROCESSES[name]
+    process = _process(name)
     module, _, function = process.builder.partition(":")
     builder = cast("Callable[[Deps, Struct], Service]", getattr(import_module(module), function))
     return builder(deps, cast("Struct", getattr(settings, process.section)))
+
+
+def _process(name: str) -> Process:
+    if name not in PROCESSES:
+        raise Invalid(f"no service {name!r}; there are {', '.join(PROCESSES)}")
+    return PROCESSES[name]
 
 
 def application(service: Service, settings: Settings, deps: Deps) -> Litestar:
@@ -125,8 +132,11 @@ def application(service: Service, settings: Settings, deps: Deps) -> Litestar:
 
 async def serve(name: str, settings: Settings) -> None:
     """Runs one process until it is told to stop."""
-    if PROCESSES.get(name) is None or not PROCESSES[name].needs_pandas:
+    process = _process(name)
+    if not process.needs_pandas:
         without("pandas")
+    # Before any engine makes its threads, which inherit it.
+    os.nice(process.niceness if settings.niceness is None else settings.niceness)
     configure_logs(name, settings.log_level)
     if settings.otlp_endpoint is not None:
         from recoup.kit.spans import OtlpExporter

@@ -17,19 +17,23 @@ class Process:
     """Its schema in PostgreSQL, migrated before it starts."""
     needs_pandas: bool = False
     """chDB does; nobody else pays for it."""
+    niceness: int = 0
+    """How far it steps back for those that answer shops, where they share processors."""
 
 
 PROCESSES = {
     "platform": Process("platform", "recoup.services.platform.wiring:build", "platform", "platform"),
     "pipeline": Process("pipeline", "recoup.services.pipeline.wiring:build_collector", "pipeline", "pipeline"),
-    "processor": Process("pipeline", "recoup.services.pipeline.wiring:build_processor", "pipeline"),
-    "ai": Process("ai", "recoup.services.ai.wiring:build", "ai", "ai"),
+    "processor": Process("pipeline", "recoup.services.pipeline.wiring:build_processor", "pipeline", niceness=2),
+    "ai": Process("ai", "recoup.services.ai.wiring:build", "ai", "ai", niceness=5),
     "interventions": Process(
-        "interventions", "recoup.services.interventions.wiring:build", "interventions", "interventions"
+        "interventions", "recoup.services.interventions.wiring:build", "interventions", "interventions", niceness=5
     ),
     "intelligence": Process(
-        "intelligence", "recoup.services.intelligence.wiring:build", "intelligence", needs_pandas=True
+        "intelligence", "recoup.services.intelligence.wiring:build", "intelligence", needs_pandas=True, niceness=7
     ),
-    "monitoring": Process("monitoring", "recoup.services.monitoring.wiring:build", "monitoring", "monitoring"),
-    "scheduler": Process("scheduler", "recoup.services.scheduler.wiring:build", "scheduler", "scheduler"),
+    "monitoring": Process(
+        "monitoring", "recoup.services.monitoring.wiring:build", "monitoring", "monitoring", niceness=7
+    ),
+    "scheduler": Process("scheduler", "recoup.services.scheduler.wiring:build", "scheduler", "scheduler", niceness=7),
 }

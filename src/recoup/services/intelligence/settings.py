@@ -16,7 +16,5 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long an idle one does."""
     busy_rows_per_second: float = 20_000.0
     """From this rate on it counts as busy."""
-    niceness: int = 5
-    """How far the process steps back for those that answer shops."""
     query_threads: int = 2
     """Threads of one question to the warehouse."""

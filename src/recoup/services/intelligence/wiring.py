@@ -1,6 +1,5 @@
 """The intelligence service, put together: the loader, its tables, and the questions they answer."""
 
-import os
 
 from recoup.kit.service import Check, Job, Service, Worker
 from recoup.kit.warehouse import Warehouse
@@ -26,8 +25,6 @@ def build(deps: Deps, settings: Settings) -> Service:
     loader = Loader(store, deps.log, deps.publish, deps.member, settings)
 
     async def start() -> None:
-        # Before chDB makes its threads, which inherit it.
-        os.nice(settings.niceness)
         await migrate(loading, deps.clock)
 
     asking = Warehouse(deps.warehouse_url, threads=settings.query_threads)
