@@ -18,6 +18,16 @@ from recoup.kit.errors import Unavailable
 _NONCE_BYTES = 12
 
 
+def derived_secret(installation_key: Secret, purpose: str) -> Secret:
+    """A secret of the installation's own for one purpose: the same in every process, and nowhere else."""
+    return Secret(_derived(installation_key, purpose).hex())
+
+
+def _derived(installation_key: Secret, purpose: str) -> bytes:
+    derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=f"recoup/{purpose}".encode())
+    return derive.derive(base64.urlsafe_b64decode(installation_key.reveal()))
+
+
 @dataclass(slots=True)
 class Sealer:
     """Seals and opens for one purpose; `place` says where a secret belongs, and it opens nowhere else."""
@@ -27,8 +37,7 @@ class Sealer:
     _cipher: AESGCM = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=f"recoup/{self.purpose}".encode())
-        self._cipher = AESGCM(derive.derive(base64.urlsafe_b64decode(self.installation_key.reveal())))
+        self._cipher = AESGCM(_derived(self.installation_key, self.purpose))
 
     def seal(self, secret: Secret, place: str) -> bytes:
         nonce = os.urandom(_NONCE_BYTES)

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recoup.kit import loose
+from recoup.kit.config import Secret
 from recoup.kit.ids import derived_id
 from recoup.messages.events import Event
 from recoup.services.pipeline.collect.domain.reading import SHOP_TYPES
@@ -23,7 +24,7 @@ from recoup.services.pipeline.segment.domain.mapping import Call, event_of
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 CALL = Call(
     store_id="shop", currency="USD", types=SHOP_TYPES, received_at=NOON,
-    request_id=UUID("018f0000-0000-7000-8000-000000000000"),
+    request_id=UUID("018f0000-0000-7000-8000-000000000000"), salt=Secret("salt"),
 )  # fmt: skip
 
 

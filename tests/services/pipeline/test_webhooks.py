@@ -83,7 +83,7 @@ async def post(valkey_url: str, database: str, **settings: Any) -> AsyncGenerato
     used = Settings(**settings)
     async with pipeline(valkey_url, settings=used) as running:
         ring = SecretRing(Secrets(db), Sealer(new_secret(), "test"), running.clock, again_seconds=0.0)
-        postroom = Postroom(Deliveries(db), ring, running.collector, running.clock, used)
+        postroom = Postroom(Deliveries(db), ring, running.collector, running.clock, used, Secret("salt"))
         requests = PrivacyRequests(db)
         owner = Principal(subject="ada", kind="person", stores={SHOP: list(Permission)})
         app: Any = create_app(

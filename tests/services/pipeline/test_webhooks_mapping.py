@@ -32,7 +32,7 @@ def tell(platform: str, topic: str, body: Any, memory: Memory = Memory(), **scen
     """What a body comes to, through JSON as it would."""
     given = Scene(
         store_id="shop", platform=platform, topic=topic, cause=f"{topic}/1", received_at=NOON, oldest=OLDEST,
-        newest=NEWEST, memory=memory, **scene,
+        newest=NEWEST, memory=memory, **{"salt": Secret("salt"), **scene},
     )  # fmt: skip
     return MODULES[platform].mapped(given, loose.table(loose.decode(json.dumps(body).encode())))
 
@@ -298,7 +298,8 @@ def test_guests_of_one_address_are_one_visitor() -> None:
     first, second = (
         tell("woocommerce", "order.created", {**WOO, "id": number, "meta_data": []}).events[0] for number in (1, 2)
     )
-    assert first.anonymous_id == second.anonymous_id
+    elsewhere = tell("woocommerce", "order.created", {**WOO, "meta_data": []}, salt=Secret("another")).events[0]
+    assert first.anonymous_id == second.anonymous_id != elsewhere.anonymous_id
     assert first.cart_id != second.cart_id
 
 

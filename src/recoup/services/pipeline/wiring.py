@@ -10,7 +10,7 @@ from litestar import Router
 from litestar.di import Provide
 
 from recoup.kit.postgres import Postgres
-from recoup.kit.sealing import Sealer
+from recoup.kit.sealing import Sealer, derived_secret
 from recoup.kit.service import Check, Consumer, Job, Service, Worker
 from recoup.messages.deps import Deps
 from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_RAW
@@ -95,10 +95,12 @@ class _Foreign(NamedTuple):
 
 
 def _foreign(deps: Deps, settings: Settings, collector: Collector) -> _Foreign:
-    segment = segment_api.router(Intake(collector, VisitorCarts(deps.valkey), deps.clock), WriteKeys(deps.peers))
+    salt = derived_secret(deps.signer.seed, "ids of visitors")
+    intake = Intake(collector, VisitorCarts(deps.valkey), deps.clock, salt)
+    segment = segment_api.router(intake, WriteKeys(deps.peers))
     postgres = Postgres(deps.postgres_url, "pipeline", settings.webhook_connections)
     ring = SecretRing(Secrets(postgres), Sealer(deps.signer.seed, "webhook secrets"), deps.clock)
-    postroom = Postroom(Deliveries(postgres), ring, collector, deps.clock, settings)
+    postroom = Postroom(Deliveries(postgres), ring, collector, deps.clock, settings, salt)
     webhooks = webhooks_api.router(postroom, PrivacyRequests(postgres))
     return _Foreign([segment, webhooks], WebhookRounds(postroom), postgres)
 

@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from recoup.kit.clock import Clock, stopwatch
+from recoup.kit.config import Secret
 from recoup.kit.errors import Failure, Problem, Refused, Unauthenticated
 from recoup.kit.ids import new_id
 from recoup.kit.loose import Table, encode, table
@@ -75,13 +76,14 @@ class Intake:
     collector: Collector
     carts: VisitorCarts
     clock: Clock
+    salt: Secret
 
     async def take(self, store_id: str, batch: Batch) -> list[Problem]:
         """Makes a batch durable; what could not be an event, by its place in the batch."""
         store = await self.collector.stores.settings(store_id)
         call = Call(
             store_id=store_id, currency=store.currency, types=SHOP_TYPES, received_at=self.clock.now(),
-            request_id=new_id(), corrects_clocks=store.clock == "wall", sent_at=batch.sent_at,
+            request_id=new_id(), salt=self.salt, corrects_clocks=store.clock == "wall", sent_at=batch.sent_at,
             context=batch.context, client_ip=batch.client_ip,
         )  # fmt: skip
         mapped = [

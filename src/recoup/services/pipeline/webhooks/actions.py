@@ -93,6 +93,7 @@ class Postroom:
     collector: Collector
     clock: Clock
     settings: Settings
+    salt: Secret
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def receive(self, platform: Platform, store_id: str, headers: Mapping[str, str], body: bytes) -> None:
@@ -193,7 +194,7 @@ class Postroom:
         now, settings = self.clock.now(), self.settings
         scene = Scene(
             store_id=delivery.store_id, platform=delivery.platform, topic=delivery.topic, cause=delivery.key,
-            received_at=delivery.received_at, currency=store.currency,
+            received_at=delivery.received_at, salt=self.salt, currency=store.currency,
             triggered_at=loose.moment(delivery.said.get("triggered_at")),
             oldest=None if store.clock == "event" else now - timedelta(days=store.oldest_event_days) + _MARGIN,
             newest=now + timedelta(hours=settings.future_hours) - _MARGIN, memory=memory,

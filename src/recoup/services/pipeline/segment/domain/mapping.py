@@ -13,6 +13,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from recoup.kit import loose
+from recoup.kit.config import Secret
 from recoup.kit.ids import derived_id
 from recoup.kit.loose import Table
 from recoup.messages.events import NO_CONTEXT, Context, Event, EventType
@@ -49,6 +50,8 @@ class Call:
     """Types the store takes under their own names."""
     received_at: datetime
     request_id: UUID
+    salt: Secret
+    """Makes ids that derive from addresses impossible to guess."""
     corrects_clocks: bool = True
     """Not where a store goes by the clock of its own events."""
     sent_at: datetime | None = None
@@ -158,7 +161,7 @@ def _anonymous_id(kind: str, message: Table, context: "_Where", call: Call) -> s
     found = found or fit.id_of(message.get("anonymousId"))
     if found is None and fit.id_of(message.get("userId")) is None:
         email = _email(message, context)
-        return str(derived_id("segment", call.store_id, "email", email)) if email else None
+        return str(derived_id("segment", call.salt.reveal(), call.store_id, "email", email)) if email else None
     return found
 
 

@@ -289,7 +289,7 @@ def _of_customer(
     scene: Scene, kind: EventType, who: object, at: object, said: dict[str, object], anonymous_id: str | None = None
 ) -> Mapped:
     user_id = fit.id_of(who)
-    story = Story(scene, visitor=f"customer:{user_id}", user_id=user_id, anonymous_id=anonymous_id or user_id)
+    story = Story(scene, visitor=f"customer:{user_id}", user_id=user_id, anonymous_id=anonymous_id)
     story.tell(kind, at, properties=said)
     return Mapped(events=story.events)
 

@@ -15,6 +15,7 @@ from msgspec import Struct
 from typing_extensions import TypedDict, Unpack
 
 from recoup.kit import loose
+from recoup.kit.config import Secret
 from recoup.kit.ids import derived_id
 from recoup.messages.events import NO_CONTEXT, Context, Event, EventType, Item
 from recoup.services.pipeline.foreign import domain as fit
@@ -79,6 +80,8 @@ class Scene:
     cause: str
     """The delivery's key: ids derive from it."""
     received_at: datetime
+    salt: Secret
+    """Makes the ids of visitors without a name impossible to guess: whoever knows one can hear what is said to them."""
     currency: str = "USD"
     """The store's, for amounts that name none."""
     triggered_at: datetime | None = None
@@ -120,8 +123,7 @@ class Story:
         memory = self.scene.memory
         self.cart_id = self.cart_id or memory.cart_id
         self.user_id = self.user_id or memory.user_id
-        derived = derived_id("webhook", self.scene.store_id, self.scene.platform, "visitor", self.visitor)
-        self.anonymous_id = self.anonymous_id or memory.anonymous_id or str(derived)
+        self.anonymous_id = self.anonymous_id or memory.anonymous_id or unguessable(self.scene, self.visitor)
 
     def once(self, fact: str) -> bool:
         """Whether nobody said this before; from now on somebody did."""
@@ -179,6 +181,11 @@ class Story:
             items_at=before.items_at if items is None else when(self.scene, items_at)[0],
         )
         return Mapped(events=self.events, memory=memory, note="" if self.events else note)
+
+
+def unguessable(scene: Scene, visitor: str) -> str:
+    """The id of a visitor without a name: the same for the same word, and for nobody else to find out."""
+    return str(derived_id("webhook", scene.salt.reveal(), scene.store_id, scene.platform, "visitor", visitor))
 
 
 def when(scene: Scene, stated: object) -> tuple[datetime, str | None]:

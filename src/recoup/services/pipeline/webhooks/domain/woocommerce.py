@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import Final
 
 from recoup.kit import loose
-from recoup.kit.ids import derived_id
 from recoup.kit.loose import Table, table, tables
 from recoup.messages.events import NO_CONTEXT, Context, EventType, Item
 from recoup.services.pipeline.foreign import domain as fit
-from recoup.services.pipeline.webhooks.domain.story import Mapped, Scene, Story, first, person
+from recoup.services.pipeline.webhooks.domain.story import Mapped, Scene, Story, first, person, unguessable
 
 _CART: Final = frozenset({"recoup_cart_id", "_recoup_cart_id"})
 _ANONYMOUS: Final = frozenset({"recoup_anonymous_id", "_recoup_anonymous_id"})
@@ -110,7 +109,7 @@ def _deleted(scene: Scene, body: Table) -> Mapped:
 def _story(scene: Scene, body: Table) -> Story:
     email = (loose.text(table(body.get("billing")).get("email")) or "").lower()
     customer = fit.id_of(body.get("customer_id"))
-    guest = str(derived_id("webhook", scene.store_id, "woocommerce", "email", email)) if "@" in email else None
+    guest = unguessable(scene, f"email:{email}") if "@" in email else None
     order = next(iter(names(scene.topic, body)), scene.cause)
     story = Story(
         scene,
@@ -197,7 +196,7 @@ def _person(body: Table) -> dict[str, object]:
 
 def _customer(scene: Scene, body: Table) -> Mapped:
     user_id = fit.id_of(body.get("id"))
-    story = Story(scene, visitor=f"customer:{user_id}", user_id=user_id, anonymous_id=user_id)
+    story = Story(scene, visitor=f"customer:{user_id}", user_id=user_id)
     billing = table(body.get("billing"))
     parts = (body.get("first_name"), body.get("last_name"))
     name = " ".join(word for word in map(fit.words, parts) if word) or loose.text(body.get("username"))
