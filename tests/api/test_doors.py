@@ -1,0 +1,167 @@
+"""What holds at every door of a whole platform: ids of any form, POSTs sent again, proof of who a page is for.
+
+Through the gateway, as a shop would ask.
+"""
+
+import asyncio
+import hmac
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpx
+import msgspec
+import pytest
+import websockets
+from bench.lib.house import House, house
+from tests.api.test_tenant_isolation import _houses
+
+from recoup.kit.http import INTERNAL, PUBLIC
+from recoup.kit.idempotency import ITSELF
+
+pytestmark = pytest.mark.api
+NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=2)
+PATIENCE_SECONDS = 60
+AWKWARD = ("2026/7", "/", "a//b/", "a/../b", "50%", "%2F", "a?b=c&d", "x y+z", "käse#🧀", "..a")
+KNOWN = [f"known-{number}" for number in range(6)]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[House]:
+    with house() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def door(running: House) -> Iterator[httpx.Client]:
+    """The first store's own server, with the shop's past of one day."""
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{running.port}", headers={"X-Api-Key": running.keys.secret_key}, timeout=30
+    ) as client:
+        settings = client.get("/api/config").json()
+        assert client.put("/api/config", json={**settings, "clock": "event"}).status_code == 200
+        until(lambda: client.post("/api/events", json=clock(-1)).status_code == 202)
+        past = [*(event(cart_id, f"visitor of {cart_id}"[:128]) for cart_id in AWKWARD)]
+        for person in KNOWN:
+            marketing = {"email": f"{person}@example.com", "consent": True}
+            past += [event(None, person, "user_identified", properties=marketing), event(f"cart of {person}", person)]
+        assert client.post("/api/events/batch", json=past).json()["accepted"] == len(past)
+        assert client.post("/api/events", json=clock(2)).status_code == 202
+        until(lambda: len(client.get("/api/interventions").json()["items"]) >= len(past) - len(KNOWN))
+        until(lambda: len(client.get("/api/carts").json()["items"]) == len(past) - len(KNOWN))
+        yield client
+
+
+@pytest.fixture(scope="module")
+def owner(running: House) -> Iterator[httpx.Client]:
+    """The person of the first start."""
+    told = msgspec.json.decode((running.folder / "first-run.json").read_bytes(), type=dict[str, str])
+    with httpx.Client(base_url=f"http://127.0.0.1:{running.port}", timeout=30) as client:
+        proof = {"email": told["admin_email"], "password": told["admin_password"]}
+        client.headers["Authorization"] = f"Bearer {client.post('/api/auth/login', json=proof).json()['access_token']}"
+        yield client
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def clock(hours: float) -> dict[str, Any]:
+    at = NOON + timedelta(hours=hours)
+    return {"event_id": str(uuid4()), "type": "clock", "occurred_at": at.isoformat(), "session_id": "clock"}
+
+
+def event(cart_id: str | None, person: str, kind: str = "product_added", **fields: object) -> dict[str, Any]:
+    filled = {"cart_id": cart_id, "currency": "USD", "items": [{"product_id": "mug", "quantity": 1, "price": 4_900}]}
+    return {
+        "event_id": str(uuid4()), "type": kind, "occurred_at": NOON.isoformat(), "user_id": person,
+        "anonymous_id": f"page {person}"[:128], **(filled if cart_id else {}), **fields,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/api/carts/{}", "/api/predict/{}", "/api/features/{}"])
+@pytest.mark.parametrize("cart_id", AWKWARD)
+def test_a_cart_is_found_by_any_id_that_was_taken(door: httpx.Client, path: str, cart_id: str) -> None:
+    answer = door.get(path.format(quote(cart_id, safe="")))
+    assert answer.status_code == 200, answer.text
+    assert answer.json().get("cart_id", cart_id) == cart_id
+
+
+@pytest.mark.parametrize("user_id", AWKWARD)
+def test_wishes_are_kept_under_any_id(door: httpx.Client, user_id: str) -> None:
+    path = f"/api/preferences/{quote(user_id, safe='')}"
+    assert door.put(path, json={"opted_out": True}).status_code == 200
+    assert door.get(path).json()["opted_out"] is True
+
+
+def test_by_default_somebody_known_is_contacted_about_an_ordinary_cart(door: httpx.Client) -> None:
+    decided = door.get("/api/interventions").json()["items"]
+    outcomes = {each["person_id"]: each["outcome"] for each in decided if each["person_id"] in KNOWN}
+    assert set(outcomes) == set(KNOWN)
+    assert set(outcomes.values()) <= {"contact", "held_out"}
+    assert "contact" in outcomes.values()
+
+
+CREATED: dict[str, dict[str, Any]] = {
+    "/api/api-keys": {"kind": "publishable_key", "name": "another"},
+    "/api/stores": {"name": "Another"},
+    "/api/users": {"email": "ada@example.com", "role": "viewer"},
+    "/api/jobs/{job}/run": {},
+    "/api/anomalies/report": {"subject": "orders", "detail": "I see none"},
+}
+
+
+@pytest.mark.parametrize(("path", "body"), CREATED.items(), ids=CREATED)
+def test_a_post_that_makes_something_makes_it_once(owner: httpx.Client, path: str, body: dict[str, Any]) -> None:
+    key = {"Idempotency-Key": str(uuid4())}
+    path = path.format(job=owner.get("/api/jobs").json()["items"][0]["id"])
+    first, again = (owner.post(path, json=body, headers=key) for _ in range(2))
+    assert first.status_code in {200, 201, 202}, first.text
+    assert (again.status_code, again.content) == (first.status_code, first.content)
+    assert [answer.headers.get("idempotent-replayed") for answer in (first, again)] == [None, "true"]
+    other = owner.post(path, json={**body, "name": "not the same"}, headers=key)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_of_all_posts_only_those_that_take_events_know_no_key() -> None:
+    exempt: set[str] = set()
+    for app, _ in _houses("/nowhere").values():
+        for route in app.routes:
+            for handler in getattr(route, "route_handlers", ()):
+                asks = handler.opt.get("permission") not in {PUBLIC, INTERNAL, None}
+                if "POST" in getattr(handler, "http_methods", ()) and asks and handler.opt.get(ITSELF):
+                    exempt.add(route.path)
+    assert exempt == {"/events", "/events/batch"}
+
+
+SOCKETS = {
+    "nobody's word": ("known-0", "", 403),
+    "another user's": ("known-0", "known-1", 403),
+    "the shop's word": ("known-0", "known-0", 101),
+    "the shop's word for an awkward id": ("a/b c", "a/b c", 101),
+    "a visitor's random id": (str(uuid4()), "", 101),
+}
+
+
+@pytest.mark.parametrize(("who", "vouched", "status"), SOCKETS.values(), ids=SOCKETS)
+def test_a_page_needs_its_shops_word_for_a_user(running: House, who: str, vouched: str, status: int) -> None:
+    told = msgspec.json.decode((running.folder / "first-run.json").read_bytes(), type=dict[str, str])
+    key = sha256(told["secret_key"].encode()).digest()
+    word = f"&user_hash={hmac.new(key, vouched.encode(), sha256).hexdigest()}" if vouched else ""
+    path = f"/api/ws/user/{quote(who, safe='')}?key={told['publishable_key']}{word}"
+    assert asyncio.run(_knocked(f"ws://127.0.0.1:{running.port}{path}")) == status
+
+
+async def _knocked(url: str) -> int:
+    try:
+        async with websockets.connect(url):
+            return 101
+    except websockets.InvalidStatus as refused:
+        return refused.response.status_code
