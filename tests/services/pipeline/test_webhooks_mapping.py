@@ -30,9 +30,10 @@ recorded = pytest.mark.skipif(not FOLDER.exists(), reason="the recorded payloads
 
 def tell(platform: str, topic: str, body: Any, memory: Memory = Memory(), **scene: Any) -> Mapped:  # noqa: B008 - frozen
     """What a body comes to, through JSON as it would."""
+    more: dict[str, Any] = {"salt": Secret("salt"), **scene}
     given = Scene(
         store_id="shop", platform=platform, topic=topic, cause=f"{topic}/1", received_at=NOON, oldest=OLDEST,
-        newest=NEWEST, memory=memory, **{"salt": Secret("salt"), **scene},
+        newest=NEWEST, memory=memory, **more,
     )  # fmt: skip
     return MODULES[platform].mapped(given, loose.table(loose.decode(json.dumps(body).encode())))
 
