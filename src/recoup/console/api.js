@@ -30,6 +30,9 @@ export const read = (path, params = {}, signal = undefined) => call("GET", path,
 /** POST to the store that is chosen. */
 export const send = (path, body = undefined, params = {}) => call("POST", path, { params, body });
 
+/** DELETE in the store that is chosen. */
+export const remove = (path) => call("DELETE", path);
+
 export async function login(email, password) {
   keep(await request("POST", "/api/auth/login", { body: { email, password } }));
   const me = await call("GET", "/auth/me");

@@ -10,6 +10,7 @@ import { login } from "./screens/login.js";
 import { overview } from "./screens/overview.js";
 import { carts } from "./screens/carts.js";
 import { cart } from "./screens/cart.js";
+import { letters } from "./screens/letters.js";
 import { outbox } from "./screens/outbox.js";
 import { system } from "./screens/system.js";
 
@@ -17,6 +18,7 @@ const NAV = [
   { path: "overview", name: "Overview" },
   { path: "carts", name: "Carts" },
   { path: "outbox", name: "Outbox" },
+  { path: "letters", name: "Dead letters" },
   { path: "system", name: "System" },
 ];
 
@@ -25,6 +27,7 @@ const ROUTES = [
   { pattern: /^carts$/, screen: carts, nav: "carts" },
   { pattern: /^carts\/(?<cartId>.+)$/, screen: cart, nav: "carts" },
   { pattern: /^outbox(?:\/(?<mailId>.+))?$/, screen: outbox, nav: "outbox" },
+  { pattern: /^letters(?:\/(?<letterId>.+))?$/, screen: letters, nav: "letters" },
   { pattern: /^system$/, screen: system, nav: "system" },
 ];
 

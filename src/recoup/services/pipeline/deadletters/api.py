@@ -8,7 +8,7 @@ import msgspec
 from litestar import Router, delete, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Struct
 
 from recoup.kit.errors import Invalid
 from recoup.kit.pages import DEFAULT_LIMIT, Limit, Page, cursor_after, position
@@ -66,8 +66,8 @@ class Summary(Struct, frozen=True, kw_only=True):
 class Retry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to send a letter again."""
 
-    body: Raw | None = None
-    """The event as it should be sent: a JSON object, or the text of one. Left out: as it came."""
+    body: dict[str, object] | str | None = None
+    """The event as it should be sent, or its text. Left out: as it came."""
     dry_run: bool = False
     """Answer what would be sent and whether it would be taken, and send nothing."""
 
@@ -232,14 +232,10 @@ def router(store: Store, workbench: Workbench, mender: Mender) -> Router:
     )  # fmt: skip
 
 
-def _edited(raw: Raw | None) -> bytes | None:
-    """The edited event: a text is the event's own text, anything else is the event itself."""
-    if raw is None:
-        return None
-    text = bytes(raw)
-    if text[:1] == b'"':
-        return msgspec.json.decode(text, type=str).encode("utf-8", "surrogatepass")
-    return text
+def _edited(body: dict[str, object] | str | None) -> bytes | None:
+    if isinstance(body, str):
+        return body.encode("utf-8", "surrogatepass")
+    return None if body is None else msgspec.json.encode(body)
 
 
 def _line(letter: Letter) -> dict[str, object]:
