@@ -1,4 +1,4 @@
-"""A real Kafka broker (KRaft, one node), fetched through Maven, for the tests that ask.
+"""Real Kafka brokers (KRaft), fetched through Maven, for the tests that ask: one, or several in a cluster.
 
 `pom.xml` names the version. Where the jars lie is remembered beside Maven's own cache, so that only the
 first run asks Maven. Without Java or Maven the tests that need the broker are skipped; in CI they fail instead.
@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from confluent_kafka.admin import AdminClient
 
 POM = Path(__file__).parent / "pom.xml"
 READY_WITHIN_SECONDS = 90
+QUICK = "session.timeout.ms=1500&message.timeout.ms=3000&fetch.wait.max.ms=50"
 # A test broker starts quickly on shared cores and stays small: no second-tier compiler, one collector thread.
 JAVA = ("java", "-Xms64m", "-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 
@@ -33,31 +34,50 @@ def free_port() -> int:
 
 @dataclass(slots=True)
 class Broker:
-    """One node that is broker and controller at once; keeps its data over `kill` and `start`."""
+    """A node that is broker and controller at once; keeps its data over `kill` and `start`."""
 
     folder: Path
     classpath: str
+    node: int = 1
     port: int = field(default_factory=free_port)
     controller_port: int = field(default_factory=free_port)
+    voters: str = ""
+    """All nodes of its cluster; itself where it is alone."""
+    options: Mapping[str, object] = field(default_factory=dict)
+    """Settings that differ from the ordinary test broker's."""
     process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
 
     @property
     def url(self) -> str:
         """With a short session, so that a test of a dead member need not wait for long."""
-        return f"kafka://127.0.0.1:{self.port}?session.timeout.ms=1500&message.timeout.ms=3000&fetch.wait.max.ms=50"
+        return f"kafka://{self.address}?{QUICK}"
 
-    def format(self) -> None:
+    def format(self, *arguments: str) -> None:
         self.folder.mkdir(parents=True)
         self._settings.write_text("\n".join(f"{name}={value}" for name, value in self._options().items()))
         identity = "cmVjb3VwLXRlc3QtYnJva2"
-        subprocess.run(
-            (*JAVA, "-cp", self.classpath, "kafka.tools.StorageTool", "format", "-t", identity, "-c", self._settings),
-            check=True,
+        self.run_tool("kafka.tools.StorageTool", "format", "-t", identity, "-c", str(self._settings), *arguments)
+
+    def run_tool(self, tool: str, *arguments: str) -> None:
+        """One of Kafka's own command line tools."""
+        done = subprocess.run(
+            (*JAVA, "-cp", self.classpath, tool, *arguments),
+            check=False,
             capture_output=True,
+            text=True,
             cwd=self.folder,
         )
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def start(self) -> None:
+        self.launch()
+        self.wait()
+
+    def launch(self) -> None:
         with (self.folder / "output").open("ab") as output:
             self.process = subprocess.Popen(
                 (*JAVA, "-cp", self.classpath, "kafka.Kafka", self._settings),
@@ -65,12 +85,16 @@ class Broker:
                 stderr=output,
                 cwd=self.folder,
             )
-        admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{self.port}", "log_level": 0})
+
+    def wait(self) -> None:
+        """Until it answers."""
+        admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
         give_up = time.monotonic() + READY_WITHIN_SECONDS
         while True:
             try:
                 admin.list_topics(timeout=1)
             except KafkaException:
+                assert self.process is not None
                 assert self.process.poll() is None, (self.folder / "output").read_text()
                 assert time.monotonic() < give_up, "the broker was not ready in time"
             else:
@@ -91,9 +115,9 @@ class Broker:
         here = f"127.0.0.1:{self.controller_port}"
         return {
             "process.roles": "broker,controller",
-            "node.id": 1,
-            "controller.quorum.voters": f"1@{here}",
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://{here}",
+            "node.id": self.node,
+            "controller.quorum.voters": self.voters or f"{self.node}@{here}",
+            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://{here}",
             "controller.listener.names": "CONTROLLER",
             "log.dirs": self.folder / "data",
             "auto.create.topics.enable": "false",
@@ -111,6 +135,7 @@ class Broker:
             "num.network.threads": 1,
             "num.io.threads": 2,
             "log.cleaner.dedupe.buffer.size": 2 << 20,
+            **self.options,
         }
 
 

@@ -1,17 +1,25 @@
 """The log on Apache Kafka: consumer groups for reading, transactions where outputs and progress belong together.
 
 What Kafka cannot do with Valkey in one go, `kafka_journal` does in two steps that no crash can part. Trimming is
-Kafka's own: set `retention.ms` on the topics. Offsets are Kafka's, so the end of a transaction counts as a record in
-`size`.
+Kafka's own: set `topics.retention.ms`. Offsets are Kafka's, so the end of a transaction counts as a record in `size`.
 """
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    ThrottleEvent,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import EarliestSpec, LatestSpec, OffsetSpec
 from confluent_kafka.cimpl import NewPartitions, NewTopic
@@ -21,8 +29,10 @@ from recoup.kit.errors import Conflict, Unavailable
 from recoup.kit.log.kafka_client import (
     LARGEST_RECORD_BYTES,
     PATIENCE_SECONDS,
+    Door,
     KafkaSettings,
     failure,
+    made,
     parse,
     translated,
 )
@@ -30,14 +40,18 @@ from recoup.kit.log.kafka_journal import Journal
 from recoup.kit.log.kafka_member import Member
 from recoup.kit.log.kafka_reader import KafkaReader
 from recoup.kit.log.port import Fenced, Lag, Outgoing, Reader
+from recoup.kit.metrics import Counter
 from recoup.kit.valkey import Valkey, connect
 
 R = TypeVar("R")
 
 _PASSING = frozenset({
-    KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError.UNSTABLE_OFFSET_COMMIT,
 })  # fmt: skip
+THROTTLED = Counter("kafka_throttled_seconds_total", "How long brokers made our producer wait because of its quota")
+
 _PING_SECONDS = 3.0
 _ROOM_SECONDS = 0.005
 
@@ -49,6 +63,7 @@ class Delivery:
     loop: asyncio.AbstractEventLoop
     missing: int
     done: "asyncio.Future[None]"
+    door: Door
     error: KafkaError | None = None
 
     def arrived(self, error: KafkaError | None, _message: Message) -> None:
@@ -63,14 +78,14 @@ class Delivery:
         if self.error is None:
             self.done.set_result(None)
         else:
-            self.done.set_exception(failure(self.error))
+            self.done.set_exception(failure(self.error, self.door))
 
 
 @dataclass(slots=True)
 class KafkaLog:
     """The log of one Kafka cluster; state that belongs to a commit lies in the Valkey at `state_url`."""
 
-    address: str
+    address: str = field(repr=False)
     partitions: int
     state_url: str
     _settings: KafkaSettings = field(init=False)
@@ -91,7 +106,7 @@ class KafkaLog:
         await self._ensure(topic)
         producer = self._living_producer()
         loop = asyncio.get_running_loop()
-        delivery = Delivery(loop, len(records), loop.create_future())
+        delivery = Delivery(loop, len(records), loop.create_future(), self._settings.door)
         for record in records:
             await self._hand_over(producer, topic, record, delivery)
         await delivery.done
@@ -122,7 +137,8 @@ class KafkaLog:
         """Nothing to do: Kafka's retention waits for no group, and a new group starts at the first record kept."""
 
     async def lag(self, group: str, topic: str) -> Sequence[Lag]:
-        committed = await self._committed(group, topic)
+        numbers = await self._numbers(topic)
+        committed = await self._committed(group, topic, numbers)
         first, last = (
             await self._watermarks(topic, EarliestSpec()),
             await self._watermarks(topic, LatestSpec()),
@@ -133,11 +149,11 @@ class KafkaLog:
                 waiting=max(0, last[number] - max(first[number], committed.get(number, 0))),
                 written=last[number],
             )
-            for number in range(self.partitions)
+            for number in numbers
         ]
 
-    async def _committed(self, group: str, topic: str) -> dict[int, int]:
-        wanted = [TopicPartition(topic, number) for number in range(self.partitions)]
+    async def _committed(self, group: str, topic: str, numbers: Sequence[int]) -> dict[int, int]:
+        wanted = [TopicPartition(topic, number) for number in numbers]
 
         async def ask() -> dict[int, int]:
             request = [ConsumerGroupTopicPartitions(group, wanted)]
@@ -148,21 +164,26 @@ class KafkaLog:
             found = (await asyncio.wrap_future(answers[group])).topic_partitions or ()
             return {at.partition: at.offset for at in _sound(found) if at.offset >= 0}
 
-        return await _patiently(ask)
+        return await self._patiently(ask)
 
     async def _watermarks(self, topic: str, which: OffsetSpec) -> list[int]:
-        await self._ensure(topic)
-        wanted = {TopicPartition(topic, number): which for number in range(self.partitions)}
+        wanted = {TopicPartition(topic, number): which for number in await self._numbers(topic)}
 
         async def ask() -> list[int]:
             answers = self._living_admin().list_offsets(wanted, request_timeout=PATIENCE_SECONDS)
             return [(await asyncio.wrap_future(answers[at])).offset for at in wanted]
 
-        return await _patiently(ask)
+        return await self._patiently(ask)
+
+    async def _numbers(self, topic: str) -> range:
+        """All partitions there are, those included that somebody else has added."""
+        await self._ensure(topic)
+        with self._asking():
+            return range(await self._width(topic))
 
     async def seek(self, group: str, topic: str, where: Literal["start", "end"]) -> None:
         offsets = await self._watermarks(topic, EarliestSpec() if where == "start" else LatestSpec())
-        await Journal(self._state, group).forget([(topic, number) for number in range(self.partitions)])
+        await Journal(self._state, group).forget([(topic, number) for number in range(len(offsets))])
         wanted = [TopicPartition(topic, number, offset) for number, offset in enumerate(offsets)]
 
         async def ask() -> None:
@@ -171,7 +192,7 @@ class KafkaLog:
             _sound((await asyncio.wrap_future(answers[group])).topic_partitions or ())
 
         try:
-            await _patiently(ask)
+            await self._patiently(ask)
         except Fenced as error:
             raise Conflict(f"the readers of group {group!r} must be stopped: {error.detail}") from error
 
@@ -186,7 +207,7 @@ class KafkaLog:
         return sum(last) - sum(first)
 
     async def ping(self) -> None:
-        with translated():
+        with self._asking():
             await asyncio.wrap_future(self._living_admin().describe_cluster(request_timeout=_PING_SECONDS))
 
     async def close(self) -> None:
@@ -200,14 +221,21 @@ class KafkaLog:
         if topic in self._known:
             return
         async with self._creating:
-            with translated():
+            with self._asking():
                 await self._create(topic)
             self._known.add(topic)
 
     async def _create(self, topic: str) -> None:
-        wanted = NewTopic(topic, self.partitions, config={"max.message.bytes": str(LARGEST_RECORD_BYTES)})
+        wanted = NewTopic(
+            topic,
+            self.partitions,
+            self._settings.replication,
+            config={"max.message.bytes": str(LARGEST_RECORD_BYTES), **self._settings.topics},
+        )
         try:
-            await asyncio.wrap_future(self._living_admin().create_topics([wanted])[topic])
+            await asyncio.wrap_future(
+                self._living_admin().create_topics([wanted], request_timeout=PATIENCE_SECONDS)[topic]
+            )
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
@@ -220,24 +248,49 @@ class KafkaLog:
     async def _widen(self, topic: str) -> None:
         wider = NewPartitions(topic, self.partitions)
         try:
-            await asyncio.wrap_future(self._living_admin().create_partitions([wider])[topic])
+            await asyncio.wrap_future(
+                self._living_admin().create_partitions([wider], request_timeout=PATIENCE_SECONDS)[topic]
+            )
         except KafkaException as error:
             # Another process was quicker.
             if error.args[0].code() != KafkaError.INVALID_PARTITIONS:
                 raise
 
     async def _width(self, topic: str) -> int:
-        found = await asyncio.to_thread(self._living_admin().list_topics, topic, PATIENCE_SECONDS)
+        found = await asyncio.to_thread(self._living_admin().list_topics, topic, _PING_SECONDS)
         return len(found.topics[topic].partitions)
+
+    @contextmanager
+    def _asking(self) -> Generator[None]:
+        """Translates what the admin client raises; it says why a broker refused us only when it is polled."""
+        try:
+            yield
+        except KafkaException as error:
+            self._living_admin().poll(0)
+            raise failure(error.args[0], self._settings.door) from error
+
+    async def _patiently(self, ask: Callable[[], Awaitable[R]]) -> R:
+        """Asks again while leaders are being chosen or transactions are ending."""
+        give_up = stopwatch() + PATIENCE_SECONDS
+        while True:
+            try:
+                with self._asking():
+                    return await ask()
+            except Unavailable as error:
+                cause = error.__cause__
+                passing = isinstance(cause, KafkaException) and cause.args[0].code() in _PASSING
+                if not passing or stopwatch() > give_up:
+                    raise
+                await asyncio.sleep(_ROOM_SECONDS)
 
     def _living_admin(self) -> AdminClient:
         if self._admin is None:
-            self._admin = AdminClient(self._settings.admin())
+            self._admin = made(AdminClient, self._settings.admin())
         return self._admin
 
     def _living_producer(self) -> Producer:
         if self._producer is None:
-            self._producer = Producer(self._settings.producer())
+            self._producer = made(Producer, self._settings.producer(throttle_cb=_throttled))
             threading.Thread(target=self._serve, args=(self._producer,), name="kafka producer", daemon=True).start()
         return self._producer
 
@@ -247,24 +300,13 @@ class KafkaLog:
             producer.poll(0.2)
 
 
+def _throttled(event: ThrottleEvent) -> None:
+    THROTTLED.inc(event.throttle_time)
+
+
 def _sound(ats: Sequence[TopicPartition]) -> Sequence[TopicPartition]:
     """The answer, unless one of its partitions has an error."""
     for at in ats:
         if at.error is not None:
             raise KafkaException(at.error)
     return ats
-
-
-async def _patiently(ask: Callable[[], Awaitable[R]]) -> R:
-    """Asks again while leaders are being chosen or transactions are ending."""
-    give_up = stopwatch() + PATIENCE_SECONDS
-    while True:
-        try:
-            with translated():
-                return await ask()
-        except Unavailable as error:
-            cause = error.__cause__
-            passing = isinstance(cause, KafkaException) and cause.args[0].code() in _PASSING
-            if not passing or stopwatch() > give_up:
-                raise
-            await asyncio.sleep(_ROOM_SECONDS)

@@ -2,7 +2,9 @@
 
 The log's URL is `kafka://host:port,host:port?option=value&…`; the options are librdkafka's own, percent-encoded, for
 example `security.protocol=SASL_SSL&sasl.mechanism=SCRAM-SHA-512&sasl.username=…&sasl.password=…&ssl.ca.location=…`.
-Options that the log's promises rest on (acknowledgements, idempotence, isolation, commits) cannot be set there.
+Options that the log's promises rest on (acknowledgements, idempotence, isolation, commits) cannot be set there. Options
+that begin with `topics.` are Kafka's settings of the topics we create: `topics.replication.factor=3`,
+`topics.min.insync.replicas=2`, `topics.retention.ms=…`. No option is ever shown: some of them are secrets.
 """
 
 import asyncio
@@ -16,14 +18,17 @@ from threading import Thread
 from typing import Any, Final, ParamSpec, TypeVar
 from urllib.parse import parse_qsl
 
+import msgspec
 from confluent_kafka import KafkaError, KafkaException
 from msgspec import Struct
+from typing_extensions import override
 
 from recoup.kit.errors import Invalid, TooLarge, Unavailable
 from recoup.kit.log.port import Fenced
 
 P = ParamSpec("P")
 R = TypeVar("R")
+C = TypeVar("C")
 
 # How long one exchange with the broker may take before we say that it does not answer.
 PATIENCE_SECONDS = 10.0
@@ -44,7 +49,8 @@ _OF_PRODUCERS: Final = (
 # librdkafka's own codes, as opposed to a broker's, begin with an underscore and are public all the same.
 PARTITION_EOF: Final = KafkaError._PARTITION_EOF  # noqa: SLF001
 FATAL: Final = KafkaError._FATAL  # noqa: SLF001
-OUTAGES: Final = (KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._TRANSPORT)  # noqa: SLF001
+_REFUSALS: Final = (KafkaError._AUTHENTICATION, KafkaError._SSL)  # noqa: SLF001
+OUTAGES: Final = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, *_REFUSALS)  # noqa: SLF001
 _FENCED_HERE: Final = (KafkaError._FENCED, KafkaError._ASSIGNMENT_LOST)  # noqa: SLF001
 _BUGS: Final = (KafkaError._INVALID_ARG, KafkaError._STATE, KafkaError._CONFLICT)  # noqa: SLF001
 _FENCED: Final = frozenset({
@@ -54,7 +60,28 @@ _FENCED: Final = frozenset({
 })  # fmt: skip
 _TOO_LARGE: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
 
+_TOPICS: Final = "topics."
+_REPLICATION: Final = "replication.factor"
+_FACTOR_THAT_SPARES_ONE: Final = 3
+BROKERS_CHOICE: Final = -1
+_MIN_IN_SYNC: Final = "min.insync.replicas"
+
 _quiet = logging.getLogger("librdkafka")
+
+
+class Door:
+    """Remembers why a broker would not let us in: the errors that follow from that do not tell."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def heard(self, error: KafkaError) -> None:
+        """For a client's `error_cb`."""
+        if error.code() in _REFUSALS:
+            self._said = error.str()
+
+    def explain(self, what: str) -> str:
+        return f"{what}; a broker refused us: {self._said}" if self._said else what
 
 
 class KafkaSettings(Struct, frozen=True):
@@ -62,6 +89,14 @@ class KafkaSettings(Struct, frozen=True):
 
     servers: str
     options: Mapping[str, str]
+    topics: Mapping[str, str] = {}
+    """Kafka's settings of the topics we create."""
+    replication: int = BROKERS_CHOICE
+    door: Door = msgspec.field(default_factory=Door)
+
+    @override
+    def __repr__(self) -> str:
+        return f"KafkaSettings({self.servers!r})"
 
     def admin(self) -> dict[str, Any]:
         return self._common(())
@@ -104,7 +139,8 @@ class KafkaSettings(Struct, frozen=True):
             for name, value in self.options.items()
             if name.startswith(wanted) or not name.startswith(special)
         }
-        return {"reconnect.backoff.max.ms": 1000} | chosen | {"bootstrap.servers": self.servers, "logger": _quiet}
+        ours = {"bootstrap.servers": self.servers, "logger": _quiet, "error_cb": self.door.heard}
+        return {"reconnect.backoff.max.ms": 1000} | chosen | ours
 
 
 def parse(address: str) -> KafkaSettings:
@@ -115,28 +151,50 @@ def parse(address: str) -> KafkaSettings:
     if forbidden or not servers:
         what = f"not to be set in the URL: {', '.join(forbidden)}" if forbidden else "no server in the URL"
         raise Invalid(f"kafka: {what}")
-    return KafkaSettings(servers.rstrip("/"), options)
+    topics = {name: options.pop(name) for name in sorted(options) if name.startswith(_TOPICS)}
+    topics = {name.removeprefix(_TOPICS): value for name, value in topics.items()}
+    replication = _whole(topics.pop(_REPLICATION)) if _REPLICATION in topics else BROKERS_CHOICE
+    if replication >= _FACTOR_THAT_SPARES_ONE:
+        topics = {_MIN_IN_SYNC: str(replication - 1)} | topics
+    return KafkaSettings(servers.rstrip("/"), options, topics, replication)
 
 
-def failure(error: KafkaError) -> Exception:
-    """What a client's error means to us: another took over, too large, a bug, or a broker that is away."""
+def _whole(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise Invalid(f"kafka: {_TOPICS}{_REPLICATION} is a number of brokers, not {text!r}")
+    return int(text)
+
+
+def made(kind: Callable[[dict[str, Any]], C], options: dict[str, Any]) -> C:
+    """A client; raises Invalid for options that the library does not take."""
+    try:
+        return kind(options)
+    except KafkaException as error:
+        raise Invalid(f"kafka: {error.args[0].str()}") from error
+
+
+def failure(error: KafkaError, door: Door | None = None) -> Exception:
+    """What a client's error means to us: another took over, our mistake, a bug, or a broker that is away."""
     code = error.code()
     if code in _FENCED:
         return Fenced(f"kafka: {error.str()}")
     if code in _TOO_LARGE:
         return TooLarge(f"kafka takes no record above {LARGEST_RECORD_BYTES} bytes")
+    if code == KafkaError.INVALID_CONFIG:
+        return Invalid(f"kafka: {error.str()}")
     if code in _BUGS:
         return KafkaException(error)
-    return Unavailable("kafka does not answer", cause=error.str())
+    what = f"kafka does not answer: {error.str()}"
+    return Unavailable(door.explain(what) if door else what)
 
 
 @contextmanager
-def translated() -> Generator[None]:
+def translated(door: Door | None = None) -> Generator[None]:
     """Turns the client's exceptions into ours."""
     try:
         yield
     except KafkaException as error:
-        raise failure(error.args[0]) from error
+        raise failure(error.args[0], door) from error
 
 
 def within(seconds: float, call: Callable[[], object]) -> None:
@@ -152,13 +210,14 @@ class OneThread:
     A call that does not come back delays the end of the process by `LAST_CALL_SECONDS` at most: the thread is a daemon.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, door: Door | None = None) -> None:
+        self._door = door
         self._calls: SimpleQueue[tuple[Future[Any], Callable[[], object]] | None] = SimpleQueue()
         self._thread = Thread(target=self._run, name=name, daemon=True)
         self._ended = False
 
     async def do(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        with translated():
+        with translated(self._door):
             return await asyncio.wrap_future(self._put(lambda: call(*args, **kwargs)))
 
     async def end(self, last: Callable[[], None]) -> None:
@@ -169,7 +228,7 @@ class OneThread:
         self._ended = True
         self._calls.put(None)
         try:
-            with translated():
+            with translated(self._door):
                 await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(done)), LAST_CALL_SECONDS)
         except asyncio.CancelledError:
             atexit.register(self._thread.join, LAST_CALL_SECONDS)

@@ -11,7 +11,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from recoup.kit.clock import stopwatch
-from recoup.kit.log.kafka_client import FATAL, OUTAGES, PATIENCE_SECONDS, KafkaSettings, within
+from recoup.kit.log.kafka_client import FATAL, OUTAGES, PATIENCE_SECONDS, KafkaSettings, made, within
 from recoup.kit.log.kafka_journal import At, Mark, Step
 from recoup.kit.log.port import Fenced
 from recoup.kit.metrics import Counter
@@ -60,7 +60,7 @@ class Member:
             "partition.assignment.strategy": "cooperative-sticky" if self._cooperative else "range",
             "error_cb": self._note,
         }
-        consumer = Consumer(self.settings.consumer(**own))
+        consumer = made(Consumer, self.settings.consumer(**own))
         consumer.subscribe(list(self.topics), on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
         self._consumer = consumer
 
@@ -143,7 +143,7 @@ class Member:
             self._write(producer, step, marks)
 
     def _only_producer(self, identity: str) -> Producer:
-        producer = Producer(self.settings.transactional(f"recoup.{self.group}.{identity}"))
+        producer = made(Producer, self.settings.transactional(f"recoup.{self.group}.{identity}"))
         producer.init_transactions(PATIENCE_SECONDS)
         return producer
 
@@ -200,6 +200,7 @@ class Member:
     def _note(self, error: KafkaError | None) -> None:
         if error is None:
             return
+        self.settings.door.heard(error)
         # Of all that can befall a consumer only this is fatal.
         self._replaced = self._replaced or error.fatal() or error.code() == FATAL
         if error.code() in OUTAGES:

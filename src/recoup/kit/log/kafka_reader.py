@@ -39,7 +39,7 @@ class KafkaReader:
     _start_over: bool = False
 
     def __post_init__(self) -> None:
-        self._thread = OneThread(f"kafka {self.member.group}")
+        self._thread = OneThread(f"kafka {self.member.group}", self.member.settings.door)
 
     def owned(self) -> frozenset[int]:
         topics = self.member.topics
