@@ -39,6 +39,7 @@ _EMBEDDED = {
     "os_threads_nice_value_merge_mutate": "10",
     "jemalloc_enable_background_threads": "0",
 }
+_CONNECT_SECONDS = 5
 # What an insert wants besides its token: rows of any number of months in one go.
 _INSERT = {"insert_deduplicate": 1, "max_partitions_per_insert_block": 0}
 # The engine's own words for "not now": worth a retry.
@@ -59,6 +60,8 @@ class Warehouse:
 
     url: str
     threads: int = 1
+    patience_seconds: int = 60
+    """How long a server may think about one statement before it counts as away; chDB has no wire to wait on."""
     _client: Client | None = None
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "warehouse"))
 
@@ -96,7 +99,7 @@ class Warehouse:
     def _call(self, call: Callable[[Client], T]) -> T:
         try:
             if self._client is None:
-                self._client = _open(self.url, self.threads)
+                self._client = _open(self.url, self.threads, self.patience_seconds)
             return call(self._client)
         except (OperationalError, OSError) as error:
             raise Unavailable("the warehouse does not answer", cause=error) from error
@@ -106,7 +109,7 @@ class Warehouse:
             raise
 
 
-def _open(url: str, threads: int) -> Client:
+def _open(url: str, threads: int, patience_seconds: int) -> Client:
     settings = {"max_threads": threads, "max_insert_threads": 1}
     parts = urlsplit(url)
     if parts.scheme == "chdb":
@@ -121,4 +124,6 @@ def _open(url: str, threads: int) -> Client:
         database=parts.path.strip("/") or "default",
         secure=parts.scheme == "https",
         settings=settings,
+        connect_timeout=min(_CONNECT_SECONDS, patience_seconds),
+        send_receive_timeout=patience_seconds,
     )
