@@ -4,6 +4,7 @@ A key is believed as the user name of basic authentication, as a bearer token, i
 Segment's browser library puts it; so the routes are public and the handler asks for the permission.
 """
 
+from dataclasses import dataclass
 from typing import Final, cast
 
 from litestar import Router, post
@@ -36,6 +37,7 @@ class Taken(Struct, frozen=True, kw_only=True, omit_defaults=True):
     refused: list[Problem] = []
 
 
+@dataclass  # or its `__post_init__` would never be called
 class _Described(Operation):
     """The body is read raw and described by hand."""
 

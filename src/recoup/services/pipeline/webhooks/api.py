@@ -1,6 +1,7 @@
 """Webhooks over HTTP: the platforms' doors, where a signature over the raw bytes is the credential, and the shop's."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Final
 from uuid import UUID
@@ -55,6 +56,7 @@ class Received(Struct, frozen=True):
     received: bool = True
 
 
+@dataclass  # or its `__post_init__` would never be called
 class _Raw(Operation):
     """The body is taken as bytes and described by hand."""
 
