@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from email import message_from_bytes, policy
+from typing import TypeVar
 
 import msgspec
 from tests.services.interventions.world import NOON, OPEN, SHOP, World, identified, opened, order, row, scored
@@ -137,9 +138,11 @@ class MailServer:
         return writer.write(b"250 fine\r\n")
 
 
+Kind = TypeVar("Kind", bound=MailServer)
+
+
 @asynccontextmanager
-async def mail_server() -> AsyncGenerator[tuple[MailServer, str]]:
-    kept = MailServer()
+async def mail_server(kept: Kind) -> AsyncGenerator[tuple[Kind, str]]:
     server = await asyncio.start_server(kept.talk, "127.0.0.1", 0)
     try:
         yield kept, f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -149,7 +152,7 @@ async def mail_server() -> AsyncGenerator[tuple[MailServer, str]]:
 
 async def test_mail_goes_to_a_mail_server_with_all_its_headers(database: str, valkey_url: str, world: World):
     async with (
-        mail_server() as (kept, url),
+        mail_server(MailServer()) as (kept, url),
         opened(database, valkey_url, own=Settings(smtp_url=Secret(url))) as mailing,
     ):
         await mailing.happen(identified())
@@ -168,7 +171,7 @@ async def test_mail_goes_to_a_mail_server_with_all_its_headers(database: str, va
 
 async def test_a_busy_mail_server_is_tried_again_and_a_refusal_is_final(database: str, valkey_url: str, world: World):
     async with (
-        mail_server() as (kept, url),
+        mail_server(MailServer()) as (kept, url),
         opened(database, valkey_url, own=Settings(smtp_url=Secret(url))) as mailing,
     ):
         await mailing.happen(identified(), identified("bob"))
