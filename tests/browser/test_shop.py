@@ -91,6 +91,15 @@ def test_a_message_can_be_sent_away_by_keyboard(shop: Page, store):
     expect(message).to_have_count(0)
 
 
+def test_somebody_who_has_signed_in_is_told_on_the_page_that_their_shop_vouches_for(shop: Page):
+    shop.locator("#sign-in").click()
+    shop.get_by_role("dialog").get_by_label("E-mail").fill("signed-in@example.com")
+    with shop.expect_websocket(lambda socket: "user_hash=" in socket.url) as opened:
+        shop.get_by_role("dialog").get_by_role("button", name="Sign in").click()
+    assert "/api/ws/user/web-signed-in%40example.com?" in opened.value.url
+    leave_a_cart(shop)
+
+
 def test_what_happens_offline_arrives_once_the_connection_is_back(shop: Page, context: BrowserContext, store):
     expect(shop.get_by_role("heading", level=1)).to_be_visible()
     before = ask(store, "/api/events/stats")["unique"]
