@@ -17,7 +17,8 @@ PRIMITIVES: Final = frozenset({"null", "boolean", "int", "long", "float", "doubl
 INT: Final = (-(2**31), 2**31 - 1)
 LONG: Final = (-(2**63), 2**63 - 1)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_FULL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+# Java's tools put the names of inner classes, with their dollar sign, into namespaces.
+_FULL_NAME: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_$]*\.)*[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(slots=True, eq=False)

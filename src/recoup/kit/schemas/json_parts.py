@@ -104,16 +104,6 @@ def values(writer: Sequence[Part]) -> list[object] | None:
     return None
 
 
-def kind(value: object) -> str:
-    """The kind of a value."""
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int | float):
-        return "integer" if float(value).is_integer() else "fraction"
-    words: dict[type, str] = {str: "string", list: "array", dict: "object"}
-    return words.get(cast("type", type(value)), "null")
-
-
 def alternatives(writer: Sequence[Part], document: Document) -> list[list[Part]] | None:
     """The same values as a choice: one list of parts for each branch of the first `anyOf` or `oneOf`."""
     for place, part in enumerate(writer):
@@ -127,12 +117,16 @@ def alternatives(writer: Sequence[Part], document: Document) -> list[list[Part]]
     return None
 
 
-def narrowed(writer: Sequence[Part], document: Document) -> list[list[Part]]:
-    """The same values as a choice by kind."""
-    word = {kind: word for word, kinds in TYPES.items() for kind in kinds if word != "integer"} | {"integer": "integer"}
+def narrowed(writer: Sequence[Part], document: Document) -> list[list[Part]] | None:
+    """The same values as a choice by type; None where there is only one."""
+    kinds = types(writer)
+    words = sorted(word for word, covered in TYPES.items() if covered <= kinds)
+    if "number" in words:
+        words.remove("integer")
+    if len(words) < 2:  # noqa: PLR2004 - a choice takes two
+        return None
     return [
-        [*writer, Part(Node({"type": word[found]}, f"kind:{found}", document.root.resolver), document.draft)]
-        for found in sorted(types(writer))
+        [*writer, Part(Node({"type": word}, f"type:{word}", document.root.resolver), document.draft)] for word in words
     ]
 
 

@@ -16,8 +16,8 @@ from recoup.kit.schemas.json_parts import Part, parts, types
 from recoup.kit.schemas.json_schema import HOME, Document, Node
 from recoup.kit.schemas.source import Difference
 
-STEPS: Final = 20_000
-"""Comparisons after which we give up."""
+STEPS: Final = 50_000
+"""Parts looked at, after which we give up: a second or two."""
 FORMATS: Final = frozenset({
     "date", "date-time", "duration", "email", "hostname", "idn-email", "idn-hostname", "ipv4", "ipv6", "iri",
     "iri-reference", "json-pointer", "regex", "relative-json-pointer", "time", "uri", "uri-reference", "uri-template",
@@ -56,7 +56,7 @@ class _Comparison:
         if key in self.met:
             return
         self.met.add(key)
-        self._spend()
+        self.spend(1 + len(writer))
         wanted = parts(node, self.reader.draft)
         if wanted is None:
             if types(writer):
@@ -65,19 +65,19 @@ class _Comparison:
         for part in wanted:
             self._part(writer, part)
 
-    def _spend(self) -> None:
-        self.steps[0] -= 1
+    def spend(self, steps: int) -> None:
+        self.steps[0] -= steps
         if self.steps[0] < 0:
             raise Invalid("these schemas are too entangled to be compared", code="too_complex")
 
     def _part(self, writer: list[Part], part: Part) -> None:
         """Directly, or else branch by branch of what the writer may choose from."""
-        self._spend()
+        self.spend(1 + len(writer))
         complaints = self.trial(lambda trial: trial.rules(writer, part))
         if not complaints:
             return
         choices = json_parts.alternatives(writer, self.writer)
-        if choices is None and (part.get("anyOf") or part.get("oneOf")) and len(types(writer)) > 1:
+        if choices is None and (part.get("anyOf") or part.get("oneOf")):
             choices = json_parts.narrowed(writer, self.writer)
         if choices is None:
             self.found += complaints
@@ -117,16 +117,10 @@ class _Comparison:
         _combined(self, writer, part)
 
     def _values(self, values: list[object], writer: Sequence[Part], part: Part) -> None:
-        allowed = types(writer)
         for value in values:
-            if json_parts.kind(value) in allowed and not self._valid(value, part.node):
+            written = all(self.writer.accepts(one.node, value) for one in writer)
+            if written and not self.reader.accepts(part.node, value):
                 self.say("enum_narrowed", part.node, f"the writer may write {value!r}", "enum")
-
-    def _valid(self, value: object, node: Node) -> bool:
-        try:
-            return self.reader.accepts(node.place, value)
-        except ValueError:  # below an anchor there is no address; what refers nowhere can do without
-            return self.reader.checker(cast("dict[str, object]", node.schema)).is_valid(value)
 
     def fits(self, writer: list[Part], node: Node) -> bool:
         return not self.trial(lambda trial: trial._accept(writer, node))  # noqa: SLF001 - one of us
@@ -251,6 +245,7 @@ def _objects(to: _Comparison, writer: list[Part], part: Part) -> None:
 
 
 def _property(to: _Comparison, writer: list[Part], part: Part, name: str) -> None:
+    to.spend(len(writer))
     olds = [node for one in writer for node in json_parts.applying(one, name)]
     before = any(name in one.table("properties") for one in writer)
     for node in json_parts.applying(part, name):

@@ -78,11 +78,20 @@ class Document:
     registry: "Registry"
     validator: "Validator"
 
-    def accepts(self, place: str, value: object) -> bool:
-        """Whether a value is valid under the subschema at a place."""
-        return self.checker({"$ref": place}).is_valid(value)
+    def accepts(self, node: Node, value: object) -> bool:
+        """Whether a value is valid under a subschema; no where that cannot be told."""
+        import jsonschema_rs  # noqa: PLC0415 - 5 MB that a process without schemas does without
 
-    def checker(self, schema: Schema) -> "Validator":
+        # Below an anchor there is no address; a schema that refers nowhere can do without one.
+        questions: list[AnySchema] = [{"$ref": node.place}, node.schema]
+        for asked in questions:
+            try:
+                return self.checker(asked).is_valid(value)
+            except (jsonschema_rs.ReferencingError, ValueError):
+                continue
+        return False
+
+    def checker(self, schema: AnySchema) -> "Validator":
         """A validator of this document's draft that knows the same documents."""
         return _validator(schema, self.draft, self.registry, _ELSEWHERE)
 

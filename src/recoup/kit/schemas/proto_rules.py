@@ -102,9 +102,9 @@ class _Comparison:
         if ours != theirs and entry.label == before.label:
             yield _said("field_kind_changed", here, "a map is read as a map only")
             return
-        if not ours:
-            yield from self._named(entry, before, here, "message")
-        if entry.type_name in self.reader.messages and before.type_name in self.writer.messages:
+        other = [] if ours else list(self._named(entry, before, here, "message"))
+        yield from other
+        if not other and entry.type_name in self.reader.messages and before.type_name in self.writer.messages:
             yield from self._messages(entry.type_name, before.type_name)
 
     def _named(
