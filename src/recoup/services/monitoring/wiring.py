@@ -13,6 +13,7 @@ from recoup.services.monitoring.anomalies import store as anomalies_store
 from recoup.services.monitoring.anomalies.domain.counts import COLUMNS
 from recoup.services.monitoring.anomalies.handlers import Handlers
 from recoup.services.monitoring.anomalies.jobs import Detector
+from recoup.services.monitoring.lag.jobs import Measure
 from recoup.services.monitoring.metrics import api as metrics_api
 from recoup.services.monitoring.metrics import store as metrics_store
 from recoup.services.monitoring.metrics.actions import Gatherer
@@ -56,6 +57,7 @@ def build(deps: Deps, settings: Settings) -> Service:
         keep_every=timedelta(seconds=settings.keep_every_seconds),
         keep=timedelta(days=settings.keep_days),
     )
+    measure = Measure(deps.log, timedelta(seconds=settings.gather_seconds))
     return Service(
         name="monitoring",
         routers=[
@@ -69,7 +71,11 @@ def build(deps: Deps, settings: Settings) -> Service:
             Consumer(CONVERSION_EVENTS, on_messages=handlers.on_conversions, gather_seconds=_GATHER_SECONDS),
         ],
         emits=[RISK_SIGNALS],
-        workers=[Worker("gather metrics", timers.gather), Worker("judge figures", detector.run)],
+        workers=[
+            Worker("gather metrics", timers.gather),
+            Worker("judge figures", detector.run),
+            Worker("measure lag", measure.run),
+        ],
         jobs=[
             Job("forget-metrics", "23 3 * * *", timers.forget, timedelta(minutes=10)),
             Job("forget-figures", "29 3 * * *", detector.forget, timedelta(minutes=10)),
