@@ -16,7 +16,15 @@ from recoup.kit.ids import derived_id
 from recoup.kit.postgres import Postgres, Session
 from recoup.services.platform.audit.domain import Action, Actor
 from recoup.services.platform.audit.store import AuditLog
-from recoup.services.platform.schemas.domain import WHOLE_STORE, NewSchema, Settings, Standing, Version
+from recoup.services.platform.schemas.domain import (
+    WHOLE_STORE,
+    Compatibility,
+    Mode,
+    NewSchema,
+    Settings,
+    Standing,
+    Version,
+)
 
 VERSIONS: Final = (
     "select v.subject, v.version, t.id, t.guid, t.format, t.text, t.refs as references, t.extras, t.fingerprint,"
@@ -38,6 +46,14 @@ class Compiled(Struct, frozen=True):
 
     id: int
     compiled: bytes
+
+
+class Set(Struct, frozen=True):
+    """What is set for one subject."""
+
+    subject: str
+    compatibility: Compatibility | None
+    mode: Mode | None
 
 
 class Made(Struct, frozen=True, kw_only=True):
@@ -129,6 +145,15 @@ class Schemas:
         """What is set for a subject, or for the store as a whole."""
         async with self.db.transaction() as session:
             return await _settings(session, store_id, subject)
+
+    async def settings_of(self, store_id: str, subjects: Sequence[str]) -> dict[str, Settings]:
+        """What is set for each of these that has something set."""
+        rows = await self.db.rows(
+            Set,
+            "select subject, compatibility, mode from schema_settings where store_id = $1 and subject = any($2)",
+            store_id, list(subjects),
+        )  # fmt: skip
+        return {row.subject: Settings(compatibility=row.compatibility, mode=row.mode) for row in rows}
 
     async def configure(self, store_id: str, subject: str, settings: Settings, actor: Actor, now: datetime) -> None:
         """Sets both; what is None comes from above again."""

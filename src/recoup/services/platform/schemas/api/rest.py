@@ -133,9 +133,10 @@ async def list_schemas(
     after = position(cursor, 1)[0] if cursor is not None else ""
     names = await schemas.subjects(store_id, prefix, after, limit, deleted=deleted)
     versions = await schemas.versions(store_id, names)
-    store = await schemas.settings(store_id, WHOLE_STORE)
+    known = await schemas.settings_of(store_id, [WHOLE_STORE, *names])
+    store = known.get(WHOLE_STORE, Settings())
     items = [
-        summary(list(found), await schemas.settings(store_id, name), store)
+        summary(list(found), known.get(name, Settings()), store)
         for name, found in groupby(versions, lambda one: one.subject)
     ]
     return Page(items, cursor_after(names[-1]) if len(names) == limit else None)
