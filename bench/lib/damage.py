@@ -27,8 +27,8 @@ def _at(event: Table) -> datetime:
     return datetime.fromisoformat(event["occurred_at"])
 
 
-def _edit(change: Callable[[Table, random.Random], bool | None]) -> Damage:
-    """A damage that changes the table and leaves the notation alone; it says False where it does not apply."""
+def edited(change: Callable[[Table, random.Random], bool | None]) -> Damage:
+    """A damage that changes the table and leaves the notation alone; the change says False where it does not apply."""
 
     def damage(event: Table, chance: random.Random) -> bytes | None:
         broken = copy.deepcopy(event)
@@ -37,7 +37,9 @@ def _edit(change: Callable[[Table, random.Random], bool | None]) -> Damage:
     return damage
 
 
-def _keys(name: Callable[[str], str]) -> Damage:
+def keys(name: Callable[[str], str]) -> Damage:
+    """Other names for every field; properties are the shop's own."""
+
     def renamed(value: Any) -> Any:
         if isinstance(value, dict):
             return {name(key): renamed(inner) for key, inner in value.items()}
@@ -69,7 +71,9 @@ def _synonym(event: Table, chance: random.Random) -> bool:
     return _rename(event, *chance.choice([pair for pair in names.items() if pair[0] in event]))
 
 
-def _prices(change: Callable[[int, str], Any]) -> Callable[[Table, random.Random], bool]:
+def money(change: Callable[[int, str], Any]) -> Callable[[Table, random.Random], bool]:
+    """Another notation for every amount, by its minor units and currency."""
+
     def edit(event: Table, _: random.Random) -> bool:
         currency = event.get("currency", "USD")
         for item in event.get("items", []):
@@ -91,8 +95,9 @@ def _localized(price: int, currency: str) -> str:
     return f"{whole},{cents} €" if currency == "EUR" else f"${price // 100:,}.{cents}"
 
 
-def _time(change: Callable[[datetime], Any]) -> Damage:
-    return _edit(lambda event, _: event.update(occurred_at=change(_at(event))))
+def retimed(change: Callable[[datetime], Any]) -> Damage:
+    """Another notation for the time."""
+    return edited(lambda event, _: event.update(occurred_at=change(_at(event))))
 
 
 def _numbers_as_text(event: Table, _: random.Random) -> bool:
@@ -147,24 +152,24 @@ def _number_id(event: Table, _: random.Random) -> bool:
 
 
 DEVELOPED: dict[str, Damage] = {
-    "names in camel case": _keys(_camel),
-    "a field under another name": _edit(_synonym),
-    "numbers as text": _edit(_numbers_as_text),
-    "money as decimal text": _edit(_prices(lambda price, _: _major(price))),
-    "money as a decimal number": _edit(_prices(lambda price, _: price / 100)),
-    "time in seconds": _time(lambda at: at.timestamp()),
-    "time in milliseconds": _time(lambda at: round(at.timestamp() * 1000)),
-    "time without an offset": _time(lambda at: at.strftime("%Y-%m-%d %H:%M:%S.%f")),
-    "type in title case": _edit(_type_title),
-    "type by a vendor's name": _edit(_type_alias),
+    "names in camel case": keys(_camel),
+    "a field under another name": edited(_synonym),
+    "numbers as text": edited(_numbers_as_text),
+    "money as decimal text": edited(money(lambda price, _: _major(price))),
+    "money as a decimal number": edited(money(lambda price, _: price / 100)),
+    "time in seconds": retimed(lambda at: at.timestamp()),
+    "time in milliseconds": retimed(lambda at: round(at.timestamp() * 1000)),
+    "time without an offset": retimed(lambda at: at.strftime("%Y-%m-%d %H:%M:%S.%f")),
+    "type in title case": edited(_type_title),
+    "type by a vendor's name": edited(_type_alias),
     "wrapped in an object": lambda event, chance: _json({chance.choice(["event", "data", "payload"]): event}),
-    "context on the level of the event": _edit(_context_up),
-    "one item instead of a list": _edit(_items_alone),
+    "context on the level of the event": edited(_context_up),
+    "one item instead of a list": edited(_items_alone),
     "closing brackets lost": lambda event, _: _json(event).rstrip(b"}]"),
     "escaped into a text": lambda event, _: _json(json.dumps(event)),
-    "null where nothing belongs": _edit(_nulls),
-    "a number as an id": _edit(_number_id),
-    "a field too many": _edit(lambda event, chance: event.update({f"x_{chance.randint(10, 99)}": True})),
+    "null where nothing belongs": edited(_nulls),
+    "a number as an id": edited(_number_id),
+    "a field too many": edited(lambda event, chance: event.update({f"x_{chance.randint(10, 99)}": True})),
     "a comma too many": lambda event, _: _json(event)[:-1] + b",}",
     "Python's notation": lambda event, _: repr(event).encode(),
 }
@@ -269,7 +274,7 @@ def _float_id(event: Table, _: random.Random) -> bool:
 def _two(event: Table, chance: random.Random) -> bytes | None:
     broken = copy.deepcopy(event)
     _synonym(broken, chance)
-    _prices(lambda price, _: _major(price))(broken, chance)
+    money(lambda price, _: _major(price))(broken, chance)
     broken["schema_version"] = "1"
     return _json({"message": broken})
 
@@ -287,32 +292,32 @@ def _garbled(event: Table, _: random.Random) -> bytes | None:
 
 
 HELD_OUT: dict[str, Damage] = {
-    "names in Pascal case": _keys(_pascal),
-    "names in kebab case": _keys(lambda key: key.replace("_", "-")),
-    "names cut short": _keys(_short),
-    "a typing error in a name": _edit(_typo),
-    "money as people write it": _edit(_prices(_localized)),
-    "money as an object": _edit(_money_objects),
-    "time as in mail": _time(lambda at: format_datetime(at.replace(microsecond=0), usegmt=True)),
-    "time as in America": _time(lambda at: at.strftime("%m/%d/%Y %I:%M:%S %p UTC")),
-    "time as in Germany": _time(lambda at: at.strftime("%d.%m.%Y %H:%M:%S +0000")),
-    "time in microseconds as text": _time(lambda at: str(round(at.timestamp() * 1_000_000))),
-    "type behind a prefix": _edit(lambda event, _: event.update(type=f"ecommerce.{event['type']}")),
-    "type in capitals": _edit(lambda event, _: event.update(type=event["type"].upper().replace("_", "-"))),
+    "names in Pascal case": keys(_pascal),
+    "names in kebab case": keys(lambda key: key.replace("_", "-")),
+    "names cut short": keys(_short),
+    "a typing error in a name": edited(_typo),
+    "money as people write it": edited(money(_localized)),
+    "money as an object": edited(_money_objects),
+    "time as in mail": retimed(lambda at: format_datetime(at.replace(microsecond=0), usegmt=True)),
+    "time as in America": retimed(lambda at: at.strftime("%m/%d/%Y %I:%M:%S %p UTC")),
+    "time as in Germany": retimed(lambda at: at.strftime("%d.%m.%Y %H:%M:%S +0000")),
+    "time in microseconds as text": retimed(lambda at: str(round(at.timestamp() * 1_000_000))),
+    "type behind a prefix": edited(lambda event, _: event.update(type=f"ecommerce.{event['type']}")),
+    "type in capitals": edited(lambda event, _: event.update(type=event["type"].upper().replace("_", "-"))),
     "wrapped twice": lambda event, _: _json({"meta": {"v": 2}, "payload": {"body": event}, "source": "queue-7"}),
-    "items by number": _edit(_items_by_number),
-    "items by product": _edit(_items_by_product),
-    "items flattened": _edit(_items_flat),
-    "items folded into text": _edit(_items_in_text),
+    "items by number": edited(_items_by_number),
+    "items by product": edited(_items_by_product),
+    "items flattened": edited(_items_flat),
+    "items folded into text": edited(_items_in_text),
     "percent-encoded as a form": lambda event, _: b"data=" + quote(json.dumps(event)).encode(),
     "UTF-16": lambda event, _: json.dumps(event, ensure_ascii=False).encode("utf-16"),
     "a script's notation": _script,
     "alone in a list": lambda event, _: _json([event]),
-    "an id in braces": _edit(lambda event, _: event.update(event_id="{" + event["event_id"].upper() + "}")),
-    "quantity with its unit": _edit(_quantity),
-    "currency by sign or name": _edit(_currency),
-    "fields among the properties": _edit(_in_properties),
-    "an id with a decimal point": _edit(_float_id),
+    "an id in braces": edited(lambda event, _: event.update(event_id="{" + event["event_id"].upper() + "}")),
+    "quantity with its unit": edited(_quantity),
+    "currency by sign or name": edited(_currency),
+    "fields among the properties": edited(_in_properties),
+    "an id with a decimal point": edited(_float_id),
     "three damages at once": _two,
     "base64": lambda event, _: base64.b64encode(_json(event)),
     "curly quotes": _quotes,

@@ -57,7 +57,7 @@ class StoreSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Where a message's button leads; the cart id is appended as `?cart=`."""
     contact_requires_consent: bool = True
     """E-mail only those whose consent to marketing is known."""
-    repair_threshold: Share = 0.97
+    repair_threshold: Share = 0.95
     """A broken event is mended and sent by itself only where the repairer is at least so sure."""
     dead_letter_limit: Annotated[int, Meta(ge=0)] = 1_000
     """More dead letters than this within minutes stop automatic repairs and retries and raise an alert; 0: never."""

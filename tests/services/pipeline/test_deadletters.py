@@ -208,7 +208,6 @@ async def test_a_flood_stops_what_is_done_by_itself_and_raises_one_alert(valkey_
         assert await desk.store.resume(SHOP)
 
 
-@pytest.mark.xfail(strict=True, reason="the cart rules open a cart for an addition that is older than its order")
 async def test_what_was_bought_since_is_not_opened_again(valkey_url: str, database: str) -> None:
     async with bench(valkey_url, database) as desk:
         await desk.running.send(added(), added(amount="9.99", product="pen", at=1))

@@ -22,7 +22,8 @@ _THESAURUS: Final[Mapping[str, str]] = {
         "quantity": "qty quant count pieces units pcs",
         "product": "sku article prod goods",
         "time": "ts timestamp date datetime at when moment on",
-        "occurred": "happened created original event",
+        "occurred": "happened created original",
+        "event": "evt",
         "sent": "dispatched emitted transmitted",
         "type": "kind action",
         "currency": "cur ccy curr iso",
@@ -124,7 +125,7 @@ def likeness(name: str, target: str, level: Level) -> float:
     own = frozenset(words(name)) - (_NOISE if len(words(name)) > 1 else frozenset())
     best = 0.0
     for place, phrase in enumerate(_TARGETS[level][target].split("|")):
-        meant = frozenset(phrase.split())
+        meant = frozenset(words(phrase))
         shared = sum(_WEIGHTS.get(word, 1.0) for word in own & meant)
         whole = sum(_WEIGHTS.get(word, 1.0) for word in own | meant)
         best = max(best, (0.95 - 0.04 * place) * shared / whole if whole else 0.0)

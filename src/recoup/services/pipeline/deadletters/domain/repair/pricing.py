@@ -11,6 +11,8 @@ from recoup.services.pipeline.deadletters.domain.repair.reading import Json
 from recoup.services.pipeline.deadletters.domain.repair.values import Option, minor
 
 _PRICE_KNOWN: Final = 5.0
+_ODD_SIZE: Final = -4.0
+"""How much a size at most speaks against an amount: new products cost what they cost."""
 _SUM_AGREES: Final = 4.0
 
 
@@ -98,7 +100,7 @@ def _usual(amounts: list[Amount], values: tuple[int, ...], profile: Profile) -> 
         if known is not None:
             score += _PRICE_KNOWN if known == value else -abs(math.log((known + 1) / (value + 1)))
         name = "items.price" if amount.is_line else str(amount.place[-1])
-        score += 1.5 * profile.stats(name).number_likelihood(value)
+        score += 1.5 * max(_ODD_SIZE, profile.stats(name).number_likelihood(value))
     sums = [value for amount, value in zip(amounts, values, strict=True) if amount.place == ("amount",)]
     if lines and sums:
         weight = _SUM_AGREES * max(0.0, 2 * profile.sums_agree - 1)

@@ -114,7 +114,7 @@ class Profile(Struct):
         present = self.present.setdefault(kind, {})
         for name in (*EVENT_FIELDS, *CONTEXT_FIELDS):
             value = row.get(name)
-            if value is not None:
+            if value is not None and (name != "schema_version" or value != 1):
                 _count(present, name, 256)
                 self._field(name, value)
         self._learn_items(row, present)

@@ -30,6 +30,8 @@ _QUOTES: Final = {
 }  # fmt: skip
 _WORD: Final = re.compile(r"[^\s,:;={}\[\]()\"']+")
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$")
+_LETTER: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
+_PAIR: Final = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _TWICE_ENCODED: Final = re.compile("[\u00c2-\u00f4][\u0080-\u00bf\u0152-\u2122]")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
@@ -294,15 +296,20 @@ class Loose:
     def _escape(self) -> str:
         following = self._text[self._at + 1 : self._at + 2]
         if following == "u":
-            digits = self._text[self._at + 2 : self._at + 6]
-            self._at += 6
-            try:
-                return chr(int(digits, 16))
-            except ValueError:
-                self.lost = True
-                return ""
+            return self._letter()
         self._at += 2
         return _ESCAPES.get(following, following)
+
+    def _letter(self) -> str:
+        """A letter by its number; two that are one pair are one letter, and half a pair is a letter lost."""
+        found = _PAIR.match(self._text, self._at) or _LETTER.match(self._text, self._at)
+        if found is None:
+            self._at += 2
+            self.lost = True
+            return ""
+        self._at = found.end()
+        units = [int(digits, 16) for digits in found.groups()]
+        return b"".join(unit.to_bytes(2, "big") for unit in units).decode("utf-16-be", "replace")
 
     def _word(self) -> Json:
         found = _WORD.match(self._text, self._at)

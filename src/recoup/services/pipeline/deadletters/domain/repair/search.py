@@ -5,22 +5,21 @@ these", and fields that should be there and are not make the whole unlikely.
 """
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from recoup.kit.errors import Problem
-from recoup.services.pipeline.deadletters.domain.letters import Change, Proposal
-from recoup.services.pipeline.deadletters.domain.repair.naming import Level, likeness, targets
-from recoup.services.pipeline.deadletters.domain.repair.pricing import amounts_of, priced
+from recoup.services.pipeline.deadletters.domain.letters import Proposal
+from recoup.services.pipeline.deadletters.domain.repair.draft import Draft, Place, short
+from recoup.services.pipeline.deadletters.domain.repair.naming import Level, likeness, squashed, targets, words
 from recoup.services.pipeline.deadletters.domain.repair.reading import Json, Reading, Table, mended_text, readings
+from recoup.services.pipeline.deadletters.domain.repair.settling import settle_currency, settle_money
 from recoup.services.pipeline.deadletters.domain.repair.shaping import Found, Source, find
-from recoup.services.pipeline.deadletters.domain.repair.values import MONEY, Option, World, currency_said, options
+from recoup.services.pipeline.deadletters.domain.repair.values import MONEY, Option, World, options
 
 Check = Callable[[bytes], Problem | None]
-Place = tuple[str | int, ...]
 _NONE: Final = -7.0
 """What it is worth that none of the ways is the right one, in logarithms."""
 _LOST: Final = 0.002
@@ -28,24 +27,12 @@ _LOST: Final = 0.002
 _LOST_IF_TORN: Final = 0.2
 """The same where the text was cut."""
 _MOST_PROPOSALS: Final = 3
+_PRICE_OF_LINE: Final = 0.9
+"""How sure a price is that could as well be the line's."""
+_EXACT: Final = 4.0
+"""What a name counts for that differs in its spelling alone."""
 _WITH_DEFAULTS: Final = frozenset({"quantity", "price", "schema_version"})
 """What stands in every row whether it was sent or not."""
-
-
-@dataclass(slots=True)
-class Draft:
-    """An event on its way to being whole."""
-
-    event: Table = field(default_factory=dict)
-    changes: list[Change] = field(default_factory=list)
-    sureness: float = 1.0
-    torn: bool = False
-    money: dict[Place, list[Option]] = field(default_factory=dict)
-
-    def note(self, what: str, place: str, reason: str, sureness: float = 1.0) -> None:
-        """One change, which may make the whole less sure."""
-        self.changes.append(Change(what=what, field=place, reason=reason, confidence=round(sureness, 4)))
-        self.sureness *= sureness
 
 
 def propose(body: bytes, world: World, check: Check) -> list[Proposal]:
@@ -80,10 +67,10 @@ def _drafted(reading: Reading, world: World) -> Draft | None:
         return None
     _lines(draft, parts, world)
     _context(draft, parts, world)
-    _rest(draft, parts)
-    if not _settle_money(draft, world):
+    _rest(draft, parts, world)
+    if not settle_money(draft, world):
         return None
-    _settle_currency(draft, parts, world)
+    settle_currency(draft, parts, world)
     _settle_text(draft)
     _weigh_absent(draft, world)
     return draft
@@ -91,21 +78,40 @@ def _drafted(reading: Reading, world: World) -> Draft | None:
 
 def _level(draft: Draft, parts: Found, level: Level, world: World) -> None:
     """The event's own fields: those under their names, then those under other names."""
+    given = parts.fields.items()
+    misfits = {name: value for name, value in given if value is not None and not _fits(name, value, world)}
     for name, value in parts.fields.items():
-        _take(draft, draft.event, (name,), value, world)
+        if name not in misfits:
+            _take(draft, draft.event, (name,), value, world)
+    parts.loose += [Source((name,), value, "own") for name, value in misfits.items()]
     wanted = [name for name in targets(level) if name not in {"items", "store_id"} and _is_free(draft.event, name)]
     pool = [
         *parts.loose,
         *(Source(("properties", key), value, "properties") for key, value in parts.properties.items()),
     ]
-    taken = _assigned(draft, pool, wanted, level, world)
-    for source, name in taken:
-        _take(draft, draft.event, (name,), source.value, world)
-        if source.home == "properties":
-            del parts.properties[source.path[1]]
-    parts.loose = [source for source in parts.loose if not any(source is one for one, _ in taken)]
+    # What an event should carry depends on its type, so that is found first.
+    for some in (["type"], [name for name in wanted if name != "type"]):
+        taken = _assigned(draft, pool, [name for name in some if name in wanted], level, world)
+        for source, name in taken:
+            _take(draft, draft.event, (name,), source.value, world)
+            if source.home == "properties":
+                del parts.properties[source.path[1]]
+        pool = _without(pool, taken)
+        parts.loose = _without(parts.loose, taken)
+    for name, value in misfits.items():
+        if _is_free(draft.event, name) and name != "event_id":
+            draft.note("left out", name, f"{short(value)} cannot be a value of it", 0.3)
+            parts.loose = [source for source in parts.loose if source.path != (name,)]
     if _is_free(draft.event, "event_id"):
         _take(draft, draft.event, ("event_id",), "", world)
+
+
+def _without(pool: list[Source], taken: list[tuple[Source, str]]) -> list[Source]:
+    return [source for source in pool if not any(source is one for one, _ in taken)]
+
+
+def _fits(name: str, value: Json, world: World) -> bool:
+    return any(way.score > _NONE for way in options(name, value, world))
 
 
 def _is_free(table: Table, name: str) -> bool:
@@ -118,7 +124,7 @@ def _take(draft: Draft, table: Table, place: Place, value: Json, world: World) -
     ways = options(name, value, world) if not (name == "event_id" and value == "") else options(name, "-", world)
     shown = ".".join(map(str, place))
     if not ways:
-        draft.note("left out", shown, f"{_short(value)} cannot be a value of it", 0.3)
+        draft.note("left out", shown, f"{short(value)} cannot be a value of it", 0.3)
         return
     if name in MONEY and ways[0].value is not None:
         table[name] = value
@@ -133,12 +139,7 @@ def _take(draft: Draft, table: Table, place: Place, value: Json, world: World) -
         return
     table[name] = best.value
     if best.value != value or rivals > 0.01:  # noqa: PLR2004 - a rival that close would have to be told
-        draft.note("value", shown, f"{_short(value)} → {_short(best.value)}: {best.reason}", sureness)
-
-
-def _short(value: Json) -> str:
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= 60 else f"{text[:57]}…"  # noqa: PLR2004 - fits a line
+        draft.note("value", shown, f"{short(value)} → {short(best.value)}: {best.reason}", sureness)
 
 
 def _assigned(
@@ -148,6 +149,7 @@ def _assigned(
     scores = {
         (number, name): score
         for number, source in enumerate(pool)
+        if source.path[-1] not in world.profile.properties or source.home == "properties"
         for name in wanted
         if (score := _belongs(draft, source, name, level, world)) > -6  # noqa: PLR2004 - less is as good as never
     }
@@ -166,7 +168,7 @@ def _assigned(
         open_.discard(name)
         taken.append((pool[number], name))
         draft.note("name", name, f"was called {pool[number].name!r}", sureness)
-    for number in free:
+    for number in free if len(wanted) > 1 else ():
         if pool[number].home == "own":
             chance = sum(math.exp(min(score, 0.0)) for (n, t), score in scores.items() if n == number and t in open_)
             draft.sureness *= 1 / (1 + 0.3 * chance)
@@ -181,7 +183,8 @@ def _belongs(draft: Draft, source: Source, name: str, level: Level, world: World
     ways = [way for way in options(name, source.value, world) if way.value is not None]
     if not ways:
         return -math.inf
-    score = 9 * (like - 0.45) + max(_look(name, way, level, world) for way in ways)
+    exact = _EXACT if like >= 0.999 else 0.0  # noqa: PLR2004 - nothing but the spelling differs
+    score = exact + 9 * (like - 0.45) + max(_look(name, way, level, world) for way in ways)
     if source.home == "outer":
         score -= 1.0
     share = world.profile.share(str(draft.event.get("type", "")), f"items.{name}" if level == "item" else name)
@@ -221,9 +224,25 @@ def _lines(draft: Draft, parts: Found, world: World) -> None:
         taken = _assigned(draft, pool, wanted, "item", world)
         for source, name in taken:
             _take(draft, line, ("items", number, name), source.value, world)
-        for source in pool:
-            if not any(source is one for one, _ in taken):
-                draft.note("left out", f"items.{number}.{source.name}", "an item has no such field", 0.999)
+        for source in [source for source, name in taken if name == "price"]:
+            _doubt_price(draft, line, source, world)
+        for source in _without(pool, taken):
+            draft.note("left out", f"items.{number}.{source.name}", "an item has no such field", 0.999)
+
+
+def _doubt_price(draft: Draft, line: Table, source: Source, world: World) -> None:
+    """A price under another name may be that of the whole line; what the product costs tells, or nobody."""
+    quantity, price = line.get("quantity", 1), line.get("price")
+    if quantity in {0, 1}:
+        return
+    known = world.profile.prices.get(str(line.get("product_id")))
+    if not isinstance(price, int) or not isinstance(quantity, int):
+        draft.sureness *= 1.0 if "amount" not in words(source.name) else _PRICE_OF_LINE
+    elif known is not None and price == known * quantity:
+        line["price"] = known
+        draft.note("value", "price", f"{source.name!r} was the price of the whole line")
+    elif known != price:
+        draft.sureness *= _PRICE_OF_LINE
 
 
 def _spread_line(draft: Draft, parts: Found, world: World) -> list[Table] | None:
@@ -235,7 +254,7 @@ def _spread_line(draft: Draft, parts: Found, world: World) -> list[Table] | None
     draft.changes += trial.changes
     draft.sureness *= trial.sureness
     draft.note("structure", "items", "a line that was spread over the event", 0.995)
-    parts.loose = [source for source in parts.loose if not any(source is one for one, _ in taken)]
+    parts.loose = _without(parts.loose, taken)
     return [{name: source.value for source, name in taken}]
 
 
@@ -250,12 +269,12 @@ def _context(draft: Draft, parts: Found, world: World) -> None:
     taken = _assigned(draft, pool, wanted, "context", world) if pool else []
     for source, name in taken:
         _take(draft, context, ("context", name), source.value, world)
-    parts.loose = [source for source in pool if not any(source is one for one, _ in taken)]
+    parts.loose = _without(pool, taken)
     if context:
         draft.event["context"] = context
 
 
-def _rest(draft: Draft, parts: Found) -> None:
+def _rest(draft: Draft, parts: Found, world: World) -> None:
     """What has no place in an event becomes one of its properties; what stood around it is left out."""
     for source in parts.loose:
         if source.home == "outer":
@@ -266,59 +285,19 @@ def _rest(draft: Draft, parts: Found) -> None:
         else:
             draft.note("left out", source.name, "is empty")
     if parts.properties:
-        draft.event["properties"] = parts.properties
+        draft.event["properties"] = _as_usual(draft, parts.properties, world)
 
 
-def _settle_money(draft: Draft, world: World) -> bool:
-    """Gives every amount its unit; nothing to do where all were whole from the beginning."""
-    if all(not ways[0].unit for ways in draft.money.values()):
-        return True
-    currency = draft.event.get("currency")
-    known = (
-        currency if isinstance(currency, str) else next(filter(None, map(currency_said, _given(draft))), world.currency)
-    )
-    amounts = amounts_of(draft.event, draft.money)
-    ways = priced(amounts, world.profile, known)
-    if not ways:
-        return False
-    best = ways[0]
-    rivals = sum(math.exp(way.score - best.score) for way in ways[1:])
-    sureness = 1 / (1 + rivals)
-    for amount, value, reason in zip(amounts, best.values, best.reasons, strict=True):
-        table = _table_at(draft.event, amount.place)
-        if table.get(str(amount.place[-1])) != value or isinstance(table[str(amount.place[-1])], float):
-            table[str(amount.place[-1])] = value
-            shown = ".".join(map(str, amount.place))
-            draft.note("value", shown, f"{_short(amount.given)} → {value}: {reason}", sureness)
-            sureness = 1.0  # one decision for all of them
-    return True
-
-
-def _given(draft: Draft) -> Iterable[Json]:
-    return [_table_at(draft.event, place).get(str(place[-1])) for place in draft.money]
-
-
-def _table_at(event: Table, place: Place) -> Table:
-    items = event.get("items")
-    if place[0] == "items" and isinstance(items, list) and isinstance(place[1], int):
-        line = items[place[1]]
-        return line if isinstance(line, dict) else {}
-    return event
-
-
-def _settle_currency(draft: Draft, parts: Found, world: World) -> None:
-    """An event that usually names its currency and does not gets the one that its amounts name, or the only one."""
-    said = next(filter(None, (currency_said(value) for value in parts.fields.values())), None)
-    if "currency" in draft.event or not draft.money:
-        return
-    share = world.profile.share(str(draft.event["type"]), "currency")
-    if share < 0.5 and said is None:  # noqa: PLR2004 - it is usually left out
-        return
-    words = world.profile.stats("currency").words
-    usual = max(words, key=lambda word: words[word], default=world.currency)
-    sureness = 0.999 if said else (words.get(usual, 0) + 0.5) / (sum(words.values()) + 1) if words else 0.9
-    draft.event["currency"] = said or usual
-    draft.note("value", "currency", "named by the amount" if said else "the store's usual currency", sureness)
+def _as_usual(draft: Draft, properties: Table, world: World) -> Table:
+    """Properties under the names the store usually gives them, where only the spelling differs."""
+    usual = {squashed(name): name for name in world.profile.properties}
+    named: Table = {}
+    for name, value in properties.items():
+        known = name if name in world.profile.properties else usual.get(squashed(name), name)
+        if known != name:
+            draft.note("name", f"properties.{known}", f"was called {name!r}", 0.999)
+        named[known] = value
+    return named
 
 
 def _settle_text(draft: Draft) -> None:

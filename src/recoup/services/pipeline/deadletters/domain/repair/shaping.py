@@ -13,6 +13,8 @@ from recoup.services.pipeline.deadletters.domain.repair.reading import Json, Tab
 _DEEPEST: Final = 5
 _SPLIT: Final = re.compile(r"\]\[|\]\.|[.\[\]/]|__|->|:")
 _NUMBERED: Final = re.compile(r"^(.*?)[_\-]?(\d{1,3})[_\-]+(.+)$")
+_FIRST_WORD: Final = re.compile(r"[A-Za-z0-9$@]+[_\-.]+|[$@]")
+_SEVERAL: Final = 4
 _CORE: Final = ("event_id", "type", "occurred_at")
 _OBJECTS: Final = ("context", "properties")
 _EXACT: Final = 0.75
@@ -49,8 +51,14 @@ def find(document: Table, types: frozenset[str]) -> Found:
     found = Found()
     spread = _opened(_deepened(document, found), found)
     root, around = _root(spread, types, found)
+    root = _unprefixed(root, found)
     for key, value in root.items():
         _place(key, value, found)
+    for key, value in list(found.properties.items()):
+        if found.items is None and _is_items(key) and (items := _items(key, value)):
+            found.items = items
+            del found.properties[key]
+            _note(found, f"items from properties.{key}")
     found.loose += [source for source in around if not isinstance(source.value, dict | list)]
     return found
 
@@ -69,6 +77,22 @@ def _deepened(table: Table, found: Found) -> Table:
         else:
             deep[key] = value
     return deep
+
+
+def _unprefixed(table: Table, found: Found) -> Table:
+    """Names that all begin with the same word are taken without it: `evt_type`, `evt_cart_id`."""
+    names = list(table)
+    first = _FIRST_WORD.match(names[0]) if len(names) >= _SEVERAL else None
+    if first is None or not all(name.startswith(first[0]) and len(name) > len(first[0]) for name in names):
+        return table
+    _note(found, f"took {first[0]!r} off every name")
+    return {name[len(first[0]) :]: _without(value, first[0]) for name, value in table.items()}
+
+
+def _without(value: Json, prefix: str) -> Json:
+    if isinstance(value, dict):
+        return {name.removeprefix(prefix): _without(inner, prefix) for name, inner in value.items()}
+    return [_without(one, prefix) for one in value] if isinstance(value, list) else value
 
 
 def _prefixed(key: str) -> tuple[str, str] | None:
@@ -179,9 +203,20 @@ def _place(key: str, value: Json, found: Found) -> None:
     elif key in targets("event"):
         found.fields[key] = value
     elif isinstance(value, dict) and value:
-        found.loose += [Source((key, *path), inner, "inner") for path, inner in _leaves(value, ())]
+        _place_inner(key, value, found)
     else:
         found.loose.append(Source((key,), value, "own"))
+
+
+def _place_inner(key: str, value: Table, found: Found) -> None:
+    """What stands in an object of its own, such as `cart: {id, items}`."""
+    rest = dict(value)
+    for name, inner in value.items():
+        if found.items is None and isinstance(inner, list) and (items := _items(name, inner)):
+            found.items = items
+            del rest[name]
+            _note(found, f"items from {key}.{name}")
+    found.loose += [Source((key, *path), inner, "inner") for path, inner in _leaves(rest, ())]
 
 
 def _items(key: str, value: Json) -> list[Table] | None:

@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
+_VAGUE: Final = 5.0
+"""What it costs that a time does not say its seconds: what comes first is then a guess."""
 _UNITS: Final = (
     ("seconds", 1.0),
     ("milliseconds", 1e3),
@@ -133,6 +135,8 @@ def _zoned(parts: dict[str, str | None], date: tuple[str, str, str], zone: str, 
         plain = datetime(year, month, day, hour, int(parts["i"] or 0), int(parts.get("s") or 0), int(fraction))  # noqa: DTZ001 - its zone is what is sought
     except ValueError:
         return
+    if parts.get("s") is None:
+        cost += _VAGUE
     for where, more, reason in _zones(rest, zone):
         at = plain.replace(tzinfo=where).astimezone(UTC)
         if _EARLIEST <= at <= _LATEST:

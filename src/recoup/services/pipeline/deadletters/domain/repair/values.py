@@ -24,6 +24,8 @@ IDS: Final = frozenset(
     {"store_id", "cart_id", "user_id", "anonymous_id", "session_id", "order_id", "product_id", "variant_id"}
 )
 MONEY: Final = frozenset({"amount", "discount", "price"})
+_OTHER_UNIT: Final = 2.0
+"""What it costs to read whole digits as major units, or a number with a point as minor ones."""
 _NEEDED: Final = frozenset({"event_id", "type", "occurred_at", "product_id"})
 _LONG: Final = frozenset({"page_url", "referrer", "user_agent"})
 _SYMBOLS: Final = {"€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₽": "RUB", "₩": "KRW", "zł": "PLN", "₺": "TRY"}
@@ -226,8 +228,12 @@ def _money(value: Json) -> list[Option]:
             continue
         if number == number.to_integral_value():
             plain = isinstance(value, str) and value.strip().isdigit()
-            found.append(Option(int(number), -cost - (0.0 if plain else 3.0), f"{reason}, in minor units", "minor"))
-            found.append(Option(str(number), -cost - (3.0 if plain else 0.0), f"{reason}, in major units", "major"))
+            found.append(
+                Option(int(number), -cost - (0.0 if plain else _OTHER_UNIT), f"{reason}, in minor units", "minor")
+            )
+            found.append(
+                Option(str(number), -cost - (_OTHER_UNIT if plain else 0.0), f"{reason}, in major units", "major")
+            )
         else:
             found.append(Option(str(number), -cost, f"{reason}, in major units", "major"))
     return found
