@@ -169,7 +169,7 @@ class Processor:
         self.pace.note("gather", stopwatch() - started)
         return Known(
             seen=seen, stores=stores, carts=self.carts.table, slots=slots[: len(work.carts)], due=ringing,
-            reached=reached, now=now,
+            reached=self._remembered(stores) | reached, now=now,
         )  # fmt: skip
 
     async def _settings(self, store_id: str) -> StoreSettings:
@@ -190,6 +190,12 @@ class Processor:
         # Behind a backlog the wall says nothing about carts whose events still wait.
         wall = now if drained or not len(work.rows) else int(numbers(work.rows.column("received_at"))[-1])
         return reached | {(partition, ""): wall for partition in self._owned}
+
+    def _remembered(self, stores: Mapping[str, StoreSettings]) -> dict[tuple[int, str], int]:
+        """Times reached before: a batch without a clock row is no earlier than the one before it."""
+        own = [store_id for store_id, store in stores.items() if clock_domain(store_id, store)]
+        pairs = [(partition, store_id) for partition in self._owned for store_id in own]
+        return {at: self._clocks[at] for at in pairs if at in self._clocks}
 
     async def _commit(self, reader: Reader, records: Sequence[Record], work: Work, known: Known) -> None:
         outputs = {

@@ -4,7 +4,9 @@ The rules: any event that bears a cart's id is activity. A cart with items, unpa
 threshold is
 abandoned, once. An order closes it: converted, or recovered when it was abandoned not longer ago than the recovery
 window; without an order it expires at that window's end. What is added after a close opens a new cart under the same
-id.
+id; what was added before it and reaches us late does not. A closed or empty cart is forgotten after that window.
+
+An addition or removal counts unless a newer snapshot of the items is known, a snapshot unless anything newer is.
 """
 
 from collections.abc import Sequence
@@ -23,8 +25,10 @@ _REMOVED: Final = EventType.PRODUCT_REMOVED.value
 _ORDERED: Final = EventType.ORDER_COMPLETED.value
 _UPDATED: Final = EventType.CART_UPDATED.value
 _SNAPSHOTS: Final = frozenset({_UPDATED, EventType.CART_VIEWED.value, EventType.CHECKOUT_STARTED.value})
-CHANGING: Final = frozenset({_ADDED, _REMOVED, _ORDERED}) | _SNAPSHOTS
-"""Types that can change what a cart holds or how it ends; all others are activity."""
+OPENING: Final = frozenset({_ADDED}) | _SNAPSHOTS
+"""Types that can begin a cart."""
+CHANGING: Final = OPENING | {_REMOVED, _ORDERED, EventType.USER_IDENTIFIED.value}
+"""Types that can change what a cart holds, how it ends or whose it is; all others are activity."""
 
 
 class Patience(NamedTuple):
@@ -55,6 +59,8 @@ class CartState(Struct, array_like=True, gc=False):
     anonymous_id: str | None = None
     session_id: str | None = None
     lines: dict[str, Line] = {}
+    changed_at: int = 0
+    """Newest event that changed the items."""
 
     def deadline(self, patience: Patience) -> int:
         """When this cart's fate changes if nothing more happens; 0 for never."""
@@ -101,28 +107,31 @@ class Derived:
 def apply(cart: CartState, event: CartEvent, patience: Patience) -> tuple[CartChange | None, list[Derived]]:
     """Changes `cart` by an event of a type in CHANGING; what that did to the cart, and what became true."""
     derived = be_active(cart, event.at, patience)
-    change: CartChange | None = None
+    fills = event.type in OPENING and len(event.lines) > 0
+    if not cart.number and not fills:
+        return None, derived
+    # What an order makes true is true of whoever it names.
+    _learn(cart, event)
+    if fills:
+        return _fill(cart, event), derived
     if event.type == _ORDERED:
-        change = _order(cart, event.at, patience, derived)
-    elif event.type == _REMOVED:
-        if cart.is_open:
-            _remove(cart, event.lines)
-    elif event.lines:
-        change = _fill(cart, event)
-    if event.user_id is not None:
-        cart.user_id = event.user_id
-    if event.anonymous_id is not None:
-        cart.anonymous_id = event.anonymous_id
-    if event.session_id is not None:
-        cart.session_id = event.session_id
-    return change, derived
+        return _order(cart, event.at, patience, derived), derived
+    if event.type == _REMOVED and cart.is_open and event.at >= cart.lines_at:
+        cart.changed_at = max(cart.changed_at, event.at)
+        _remove(cart, event.lines)
+    return None, derived
 
 
 def be_active(cart: CartState, at: int, patience: Patience) -> list[Derived]:
     """Notes activity at `at`, after letting the time until then pass; an event from the past passes no time."""
     if at <= cart.last_at:
         return []
-    derived = elapse(cart, at, patience) if at - cart.last_at >= patience.idle else []
+    if cart.pieces and not cart.abandoned_at and at - cart.last_at < patience.idle:
+        cart.last_at = at
+        return []
+    derived = elapse(cart, at, patience)
+    if cart.number and is_forgettable(cart, at, patience):
+        forget(cart)
     cart.last_at = at
     return derived
 
@@ -148,6 +157,22 @@ def is_forgettable(cart: CartState, now: int, patience: Patience) -> bool:
     return not cart.pieces and not cart.abandoned_at and now - cart.last_at > patience.recovery
 
 
+def forget(cart: CartState) -> None:
+    """Makes a cart as if it had never been."""
+    fresh = CartState()
+    for name in CartState.__struct_fields__:
+        setattr(cart, name, getattr(fresh, name))
+
+
+def _learn(cart: CartState, event: CartEvent) -> None:
+    if event.user_id is not None:
+        cart.user_id = event.user_id
+    if event.anonymous_id is not None:
+        cart.anonymous_id = event.anonymous_id
+    if event.session_id is not None:
+        cart.session_id = event.session_id
+
+
 def _order(cart: CartState, at: int, patience: Patience, derived: list[Derived]) -> CartChange | None:
     if not cart.is_open:
         return None
@@ -168,18 +193,17 @@ def _close(cart: CartState, at: int) -> None:
 
 def _fill(cart: CartState, event: CartEvent) -> CartChange | None:
     """Adds lines, or takes over a newer snapshot; opens a cart where there is none."""
-    if event.type in _SNAPSHOTS and event.at < cart.lines_at:
-        return None
-    opens = not cart.is_open and (cart.number == 0 or event.type in {_ADDED, _UPDATED})
+    opens = not cart.is_open and _opens(cart, event)
     if opens:
         cart.number += 1
         cart.is_open = True
         cart.opened_at = event.at
-        cart.abandoned_at = cart.closed_at = 0
+        cart.abandoned_at = cart.closed_at = cart.lines_at = cart.changed_at = 0
         cart.lines = {}
-    if not cart.is_open:
+    if not cart.is_open or event.at < (cart.lines_at if event.type == _ADDED else cart.changed_at):
         return None
     cart.currency = event.currency or cart.currency
+    cart.changed_at = max(cart.changed_at, event.at)
     if event.type != _ADDED:
         cart.lines_at = event.at
         cart.lines = {}
@@ -188,6 +212,11 @@ def _fill(cart: CartState, event: CartEvent) -> CartChange | None:
         return CartChange.OPENED
     is_back = event.type == _ADDED and 0 < cart.abandoned_at <= event.at
     return CartChange.RETURNED if is_back else None
+
+
+def _opens(cart: CartState, event: CartEvent) -> bool:
+    """True for what begins a cart after the last one's close; a look at a paid cart does not, nor what came before."""
+    return not cart.number or (event.type in {_ADDED, _UPDATED} and event.at > cart.closed_at)
 
 
 def _add(cart: CartState, lines: Sequence[Line]) -> None:

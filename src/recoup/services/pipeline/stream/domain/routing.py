@@ -72,7 +72,7 @@ def _row(key: CartKey, fact: Derived, known: Known) -> dict[str, object]:
         "session_id": fact.session_id,
         "items": [dict(zip(_FIELDS, line, strict=True)) for line in fact.lines],
         "amount": fact.value,
-        "currency": fact.currency,
+        "currency": fact.currency or known.store(key.store_id).currency,
         "received_at": known.now,
         "cart_number": fact.number,
         "cart_value": fact.value,

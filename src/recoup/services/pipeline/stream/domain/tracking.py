@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from recoup.messages.events import EventType
 from recoup.services.pipeline.carts.domain.cart import (
     CHANGING,
+    OPENING,
     CartEvent,
     CartState,
     Derived,
@@ -27,11 +27,10 @@ from recoup.services.pipeline.carts.domain.table import Slots
 from recoup.services.pipeline.stream.domain.work import Known, Work
 
 _NO_LINES: Final[Sequence[Line]] = ()
-# An order or a removal never begins a cart.
-_OPENING: Final = CHANGING - {EventType.ORDER_COMPLETED.value, EventType.PRODUCT_REMOVED.value}
+_TOLD: Final = ("currency", "user_id", "anonymous_id", "session_id")
 
 
-class _Groups(NamedTuple):
+class Groups(NamedTuple):
     """Rows by cart, in order of time, for carts that hold something or are about to."""
 
     rows: np.ndarray
@@ -47,7 +46,7 @@ def track_carts(work: Work, known: Known) -> None:
     """Folds rows into carts, then lets time pass for the carts whose timers have rung."""
     found = _Found(work)
     groups = _groups(work, known)
-    quiet = _touch(found, known, groups)
+    quiet = touch(found, known, groups)
     busy = np.repeat(~quiet, groups.lengths)
     rows = groups.rows[busy]
     events = _events(work, rows[work.of_types(CHANGING)[rows]])
@@ -60,18 +59,18 @@ def track_carts(work: Work, known: Known) -> None:
     found.write_columns()
 
 
-def _groups(work: Work, known: Known) -> _Groups:
+def _groups(work: Work, known: Known) -> Groups:
     interesting = known.carts.rows["number"][known.slots] > 0
-    opening = work.of_types(_OPENING) & work.kept & (work.cart_codes >= 0)
+    opening = work.of_types(OPENING) & work.kept & (work.cart_codes >= 0)
     interesting[work.cart_codes[opening]] = True
     rows = np.flatnonzero(work.kept & (work.cart_codes >= 0))
     rows = rows[interesting[work.cart_codes[rows]]]
     rows = rows[np.lexsort((work.occurred[rows], work.cart_codes[rows]))]
     carts, starts, lengths = np.unique(work.cart_codes[rows], return_index=True, return_counts=True)
-    return _Groups(rows, starts, lengths, carts, known.slots[carts])
+    return Groups(rows, starts, lengths, carts, known.slots[carts])
 
 
-def _touch(found: "_Found", known: Known, groups: _Groups) -> np.ndarray:
+def touch(found: "_Found", known: Known, groups: Groups) -> np.ndarray:
     """Deals with carts that merely saw activity, all at once; marks them. What each condition spares is in `_fold`."""
     if not len(groups.rows):
         return np.zeros(0, dtype=bool)
@@ -119,15 +118,14 @@ def _limits(work: Work, known: Known, carts: np.ndarray) -> np.ndarray:
 def _events(work: Work, rows: np.ndarray) -> dict[int, CartEvent]:
     """What the fold needs of rows that may change a cart; columns are taken apart once, not row by row."""
     at = pa.array(rows)
-    part = work.rows.select(["items", "user_id", "anonymous_id", "session_id"]).take(at)
+    part = work.rows.select(["items", *_TOLD]).take(at)
     lines = _lines(part.column("items").combine_chunks())
-    currency = work.columns["currency"].take(at).to_pylist()
-    users, visitors, sessions = (part.column(name).to_pylist() for name in ("user_id", "anonymous_id", "session_id"))
+    told = zip(*(part.column(name).to_pylist() for name in _TOLD), strict=True)
     types = [work.type_names[code] for code in work.type_codes[rows].tolist()]
     return {
-        row: CartEvent(kind, moment, line, money, user, visitor, session)
-        for row, kind, moment, line, money, user, visitor, session in zip(
-            rows.tolist(), types, work.occurred[rows].tolist(), lines, currency, users, visitors, sessions, strict=True
+        row: CartEvent(kind, moment, line, *words)
+        for row, kind, moment, line, words in zip(
+            rows.tolist(), types, work.occurred[rows].tolist(), lines, told, strict=True
         )
     }
 
@@ -204,6 +202,7 @@ def _fold(found: _Found, known: Known, slot: int, rows: Sequence[int], events: M
     patience = known.terms(key.partition, key.store_id).patience
     occurred = found.work.occurred
     facts: list[Derived] = []
+    existed = state.number > 0
     after = (state.number, state.value, state.pieces)
     for row in rows:
         event, before = events.get(row), after
@@ -216,10 +215,12 @@ def _fold(found: _Found, known: Known, slot: int, rows: Sequence[int], events: M
         if change is not None:
             found.changes[row] = change.value
         after = (state.number, state.value, state.pieces)
+        if not state.number:
+            continue
         found.rows.append(row)
         # The order that closes a cart is shown with the cart it closes.
         found.after.append(before if change is not None and not state.is_open else after)
-    if state.number:
+    if state.number or existed:
         found.note(known, slot, state, facts)
 
 
