@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from recoup.kit.errors import Invalid
 from recoup.kit.schemas import formats
+from recoup.kit.schemas.protobuf import File
 from recoup.kit.schemas.source import Format, Source
 from recoup.kit.schemas.validation import compiled
 
@@ -432,6 +433,18 @@ def test_protobuf_with_required_fields(writer: str, reader: str, expected: list[
 def test_protobuf_packages_are_not_on_the_wire() -> None:
     one, other = (f'syntax = "proto3"; package {name}; message A {{ A next = 1; }}' for name in ("x", "y"))
     assert rules(Format.PROTOBUF, one, other) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["any", "api", "duration", "empty", "field_mask", "struct", "timestamp", "type", "wrappers"]
+)
+def test_protobufs_own_types_can_be_imported_in_either_form(name: str) -> None:
+    text = f'syntax = "proto3"; import "google/protobuf/{name}.proto"; message A {{ int32 a = 1; }}'
+    found = formats.read(Source(format=Format.PROTOBUF, text=text))
+    assert isinstance(found, File)
+    again = formats.read(Source(format=Format.PROTOBUF, text=found.serialized))
+    assert isinstance(again, File)
+    assert again.serialized == found.serialized
 
 
 def test_schemas_of_two_formats_do_not_go_together() -> None:

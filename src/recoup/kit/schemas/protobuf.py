@@ -128,17 +128,21 @@ def _well_known() -> "Iterator[FileDescriptorProto]":
     """The types that come with Protobuf."""
     from google.protobuf import (  # noqa: PLC0415 - see above
         any_pb2,
+        api_pb2,
         descriptor_pb2,
         duration_pb2,
         empty_pb2,
         field_mask_pb2,
+        source_context_pb2,
         struct_pb2,
         timestamp_pb2,
+        type_pb2,
         wrappers_pb2,
     )
 
     for module in (
-        descriptor_pb2, any_pb2, duration_pb2, empty_pb2, field_mask_pb2, struct_pb2, timestamp_pb2, wrappers_pb2,
+        descriptor_pb2, any_pb2, duration_pb2, empty_pb2, field_mask_pb2, source_context_pb2, struct_pb2, timestamp_pb2,
+        type_pb2, api_pb2, wrappers_pb2,
     ):  # fmt: skip
         yield descriptor_pb2.FileDescriptorProto.FromString(module.DESCRIPTOR.serialized_pb)
 
