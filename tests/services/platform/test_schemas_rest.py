@@ -8,7 +8,10 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from recoup.kit.schemas.source import Source
+from recoup.kit.schemas.validation import compiled
 from recoup.messages.stores import StoreConfigured, StoreDirectory
+from recoup.services.platform.schemas.api.rest import ActiveSchemas
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 OPEN = {"type": "object", "properties": {"total": {"type": "integer"}}}
@@ -158,6 +161,33 @@ async def test_others_hear_of_a_change_by_its_revision(platform):
     await reader.close()
     await directory.on_configured([msgspec.json.decode(records[-1].value, type=StoreConfigured)])
     assert await directory.schemas(platform.first.store_id) == before + 1
+
+
+async def test_a_service_gets_all_schemas_in_use_ready_to_be_compiled_without_a_compiler(platform):
+    store_id, key = await platform.another_store()
+    money, order = fresh("money"), fresh("order")
+    message = 'syntax = "proto3"; message Money { int64 minor = 1; }'
+    outer = 'syntax = "proto3"; import "money.proto"; message Order { Money total = 1; }'
+    record = '{"type": "record", "name": "R", "fields": [{"name": "total", "type": "long"}]}'
+    for body in (
+        {"name": money, "format": "PROTOBUF", "schema": message},
+        {
+            "name": order, "format": "PROTOBUF", "schema": outer,
+            "references": [{"name": "money.proto", "subject": money, "version": 1}],
+        },
+        {"name": fresh(), "format": "AVRO", "schema": record},
+        {"name": fresh(), "schema": json.dumps(CLOSED)},
+    ):  # fmt: skip
+        status, _, answer = await ask(platform, "POST", "/api/schemas", key=key, json=body)
+        assert status == 201, answer
+    found = await platform.deps.peers.get("platform", f"/internal/schemas/{store_id}", ActiveSchemas)
+    assert (found.revision, len(found.items)) == (4, 4)
+    for item in found.items:
+        source = Source(format=item.format, text=item.schema, references=item.references)
+        assert "proto3" not in item.schema
+        value = {"total": {"minor": 1}} if item.name == order else {"minor": 1} if item.name == money else {"total": 1}
+        assert compiled(source).violations(value) == []
+    assert (await ask(platform, "GET", f"/api/internal/schemas/{store_id}", key=key))[0] == 404
 
 
 BAD = {
