@@ -1,5 +1,8 @@
 """Dead letters on the workbench: kept once, tried out, sent again without ever doubling anything."""
 
+import asyncio
+import signal
+import sys
 from collections import Counter
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -102,6 +105,30 @@ async def test_a_death_between_sending_and_writing_it_down_doubles_nothing(valke
         assert len(await desk.running.enriched(2)) == 2
         assert (await desk.running.stats.read(SHOP)).duplicates == 1
         assert (await desk.again(letter.id)).status is Status.REPLAYED
+
+
+async def test_a_process_killed_while_it_sends_neither_loses_nor_doubles_the_event(
+    valkey_url: str, database: str
+) -> None:
+    async with bench(valkey_url, database) as desk:
+        await desk.running.send(event(amount="19.99"))
+        (letter,) = await desk.arrive(1)
+    arguments = [valkey_url, database, str(letter.id), edited(letter, amount=1999).decode()]
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.services.pipeline.dying_sender", *arguments
+    )
+    assert await child.wait() == -signal.SIGKILL
+
+    async with bench(valkey_url, database, keep=True) as desk:
+        left = await desk.again(letter.id)
+        desk.later(minutes=2)
+        await desk.rounds.once()
+        await desk.running.send(event(type="exit_intent"))
+
+        rows = await desk.running.enriched(2)
+        assert Counter(row["type"] for row in rows) == {"page_viewed": 1, "exit_intent": 1}
+        assert (left.status, (await desk.again(letter.id)).status) == (Status.SENDING, Status.REPLAYED)
+        assert (await desk.running.stats.read(SHOP)).duplicates == 1
 
 
 async def test_what_broke_off_too_long_ago_is_left_to_a_person(valkey_url: str, database: str) -> None:

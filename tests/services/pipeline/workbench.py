@@ -77,12 +77,12 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(valkey_url: str, database: str, **settings: Any) -> AsyncGenerator[Bench]:
-    """A shop's pipeline and its workbench."""
+async def bench(valkey_url: str, database: str, *, keep: bool = False, **settings: Any) -> AsyncGenerator[Bench]:
+    """A shop's pipeline and its workbench; on an empty Valkey unless told to keep what is there."""
     await migrate(database, ["pipeline"])
     postgres = Postgres(database, "pipeline")
     used = Settings(**settings)
-    async with pipeline(valkey_url, settings=used) as running:
+    async with pipeline(valkey_url, settings=used, keep=keep) as running:
         store, reports = Store(postgres), Reports()
         workbench = Workbench(store, running.collector, running.collector.stores, running.clock, used)
         mender = Mender(store, workbench, running.clock)
