@@ -13,6 +13,7 @@ from tests.services.pipeline.builders import NOON, SHOP, added, event, ordered, 
 
 from recoup.demo.rees46 import to_event
 from recoup.kit.errors import TooMany
+from recoup.messages.topics import EVENTS_RAW
 from recoup.services.pipeline.settings import Settings
 
 
@@ -96,6 +97,21 @@ async def test_a_backlog_pushes_back(valkey_url: str) -> None:
     async with pipeline(valkey_url, settings=Settings(max_backlog_records=-1)) as running:
         await running.collector.watch_backlog()
 
+        with pytest.raises(TooMany, match="wait to be processed"):
+            await running.send(event())
+
+
+async def test_a_warehouse_that_lags_slows_the_shop_down_and_one_that_is_not_there_does_not(valkey_url: str) -> None:
+    async with pipeline(valkey_url, settings=Settings(max_backlog_records=2)) as running:
+        for _ in range(4):
+            await running.send(event())
+        await running.enriched(4)
+        await running.collector.watch_backlog()
+        await running.send(event())
+
+        await running.log.register("intelligence", [EVENTS_RAW.name])
+        for _ in range(5):
+            await running.collector.watch_backlog()
         with pytest.raises(TooMany, match="wait to be processed"):
             await running.send(event())
 

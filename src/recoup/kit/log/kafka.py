@@ -136,6 +136,10 @@ class KafkaLog:
     async def register(self, group: str, topics: Sequence[str]) -> None:
         """Nothing to do: Kafka's retention waits for no group, and a new group starts at the first record kept."""
 
+    async def holds_for(self, topic: str) -> frozenset[str]:  # noqa: ARG002 - the same for all topics
+        """Nobody: retention is by time and size."""
+        return frozenset()
+
     async def lag(self, group: str, topic: str) -> Sequence[Lag]:
         numbers = await self._numbers(topic)
         committed = await self._committed(group, topic, numbers)

@@ -105,6 +105,10 @@ class Log(Protocol):
         """Makes the group known from the topics' first record on, so that nothing is trimmed before it was read."""
         ...
 
+    async def holds_for(self, topic: str) -> frozenset[str]:
+        """The groups without whose commits records of this topic are never dropped, however full the log gets."""
+        ...
+
     async def lag(self, group: str, topic: str) -> Sequence[Lag]:
         """One entry a partition."""
         ...

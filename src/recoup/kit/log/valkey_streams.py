@@ -148,6 +148,10 @@ class ValkeyLog:
                     pipe.sadd(f"log:g:{topic}", group)
                 await pipe.execute()
 
+    async def holds_for(self, topic: str) -> frozenset[str]:
+        names = await settled(self._valkey.smembers(f"log:g:{topic}"))
+        return frozenset(cast("bytes", name).decode() for name in names)
+
     async def lag(self, group: str, topic: str) -> Sequence[Lag]:
         places = range(self.partitions)
         streams = [_stream(topic, partition) for partition in places]
@@ -166,7 +170,7 @@ class ValkeyLog:
             await settled(self._valkey.set(_position(group, topic, partition), there.text))
 
     async def trim(self, topic: str, *, keep_seconds: float) -> None:
-        groups = [cast("bytes", name).decode() for name in await settled(self._valkey.smembers(f"log:g:{topic}"))]
+        groups = sorted(await self.holds_for(topic))
         if not groups:
             return
         positions = [_position(group, topic, partition) for partition in range(self.partitions) for group in groups]

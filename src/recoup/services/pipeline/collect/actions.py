@@ -118,10 +118,14 @@ class Collector:
         """Notes whether the processor and the warehouse keep up, from their lag; called every now and then."""
         processor = await self._waiting(STREAM_GROUP, EVENTS_RAW.name)
         if self._rounds % _LOADER_ROUNDS == 0:
-            self._waiting_for_loader = max([await self._waiting(_LOADER_GROUP, topic) for topic in _LOADED])
+            self._waiting_for_loader = max([await self._held(topic) for topic in _LOADED])
         self._rounds += 1
         waiting = max(processor, self._waiting_for_loader)
         self._overloaded = waiting > self.settings.max_backlog_records
+
+    async def _held(self, topic: str) -> int:
+        """Records the log must hold for the warehouse; none where there is no warehouse, or retention decides."""
+        return await self._waiting(_LOADER_GROUP, topic) if _LOADER_GROUP in await self.log.holds_for(topic) else 0
 
     async def _waiting(self, group: str, topic: str) -> int:
         return sum(lag.waiting for lag in await self.log.lag(group, topic))
