@@ -1,7 +1,7 @@
-"""The real engines for every test that asks: one PostgreSQL and one Valkey per test process, in a short path.
+"""The real engines for every test that asks: one PostgreSQL, Valkey and Kafka per test process, in a short path.
 
-`postgres_url`, `valkey_url` last for the session; `database` is a new, empty database for one test. Nothing is synced
-to disk here: the tests of durability start engines of their own.
+`postgres_url`, `valkey_url`, `kafka_url` last for the session; `database` is a new, empty database for one test.
+PostgreSQL and Valkey sync nothing to disk here: the tests of durability start engines of their own.
 """
 
 import asyncio
@@ -15,9 +15,12 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from tests.kafka.broker import broker, kafka_url
 
 from recoup.kit.embedded import Engine, Postgres, Valkey
 from recoup.kit.launch import wrap
+
+__all__ = ["broker", "kafka_url"]
 
 
 @pytest.fixture(scope="session")

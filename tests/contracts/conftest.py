@@ -4,17 +4,20 @@ import asyncio
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
-from tests.kafka.broker import READY_WITHIN_SECONDS, Broker, broker, kafka_url
+from tests.contracts.reading import PARTITIONS, Readers
+from tests.kafka.broker import READY_WITHIN_SECONDS, Broker
 
 from recoup.kit.embedded import Valkey
 from recoup.kit.launch import wrap
-
-__all__ = ["broker", "kafka_url"]
+from recoup.kit.log import valkey_streams
+from recoup.kit.log.open import open_log
+from recoup.kit.log.port import Log
 
 
 @dataclass(slots=True)
@@ -59,3 +62,44 @@ def stoppable(
     own.start()
     yield own
     own.kill()
+
+
+@pytest.fixture(params=["valkey", pytest.param("kafka", marks=pytest.mark.kafka)])
+def engine(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, engine: str) -> str:
+    return request.getfixturevalue(f"{engine}_url")
+
+
+@pytest.fixture
+async def log(url: str, valkey_url: str) -> AsyncIterator[Log]:
+    log = open_log(url, PARTITIONS, valkey_url)
+    yield log
+    await log.close()
+
+
+@pytest.fixture
+async def readers(log: Log) -> AsyncIterator[Readers]:
+    readers = Readers(log, [])
+    yield readers
+    await asyncio.gather(*(reader.close() for reader in readers.opened), return_exceptions=True)
+
+
+@pytest.fixture
+def topic() -> str:
+    return f"t-{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def group(topic: str) -> str:
+    return f"g-{topic}"
+
+
+@pytest.fixture
+def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a dead member of the Valkey log is missed as soon as one of the test broker."""
+    monkeypatch.setattr(valkey_streams, "LEASE_MS", 1_500)
+    monkeypatch.setattr(valkey_streams, "RENEW_MS", 300)

@@ -1,7 +1,6 @@
 """A member leaves its group, whatever state the broker's messages have left it in."""
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import suppress
 from uuid import uuid4
 
@@ -9,14 +8,13 @@ import pytest
 from confluent_kafka import ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
 from structlog.testing import capture_logs
+from tests.contracts.reading import PATIENCE_SECONDS, take
 from tests.kafka.broker import Broker
 
 from recoup.kit.log.kafka import KafkaLog
 from recoup.kit.log.kafka_reader import KafkaReader
 from recoup.kit.log.open import open_log
-from recoup.kit.log.port import Outgoing, Reader, Record
-
-PATIENCE_SECONDS = 30
+from recoup.kit.log.port import Outgoing
 
 
 @pytest.mark.kafka
@@ -33,7 +31,7 @@ async def test_a_member_that_is_replaced_while_it_is_given_partitions_leaves_all
         assert isinstance(replaced, KafkaReader)
         await replaced._thread.do(replaced.member.join)
         await _until_stable(broker, group)
-        await _take(replacing, 1)
+        await take(replacing, 1)
         # Meanwhile the other hears, with its next heartbeat, that it was replaced; it never asked what it was given.
         for _ in range(10):
             await replacing.read(wait_seconds=0.1, limit=10)
@@ -56,11 +54,3 @@ async def _until_stable(broker: Broker, group: str) -> None:
                 if found.state is ConsumerGroupState.STABLE:
                     return
             await asyncio.sleep(0.05)
-
-
-async def _take(reader: Reader, count: int) -> Sequence[Record]:
-    found: list[Record] = []
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while len(found) < count:
-            found += await reader.read(wait_seconds=0.2, limit=10)
-    return found

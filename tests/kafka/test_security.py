@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from structlog.testing import capture_logs
+from tests.contracts.reading import take
 from tests.kafka.broker import QUICK, Broker, free_port, kafka_classpath
-from tests.kafka.reading import take
 
 from recoup.kit.errors import Invalid, Unavailable
 from recoup.kit.log.open import open_log

@@ -4,14 +4,11 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
-from tests.kafka.broker import broker, kafka_url
 
 from recoup.kit.log.open import open_log
 from recoup.kit.log.port import Log, Outgoing
 from recoup.messages.topics import EVENTS_RAW
 from recoup.services.monitoring.lag.jobs import LAG, Measure
-
-__all__ = ["broker", "kafka_url"]
 
 
 @pytest.fixture(params=["valkey", pytest.param("kafka", marks=pytest.mark.kafka)])

@@ -11,7 +11,8 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from recoup.kit.clock import stopwatch
-from recoup.kit.log.kafka_client import FATAL, OUTAGES, PATIENCE_SECONDS, KafkaSettings, made, within
+from recoup.kit.errors import Unavailable
+from recoup.kit.log.kafka_client import FATAL, OUTAGES, PATIENCE_SECONDS, WRONG_STATE, KafkaSettings, made, within
 from recoup.kit.log.kafka_journal import At, Mark, Step
 from recoup.kit.log.port import Fenced
 from recoup.kit.metrics import Counter
@@ -157,6 +158,9 @@ class Member:
         except KafkaException as error:
             if error.args[0].txn_requires_abort():
                 producer.abort_transaction(PATIENCE_SECONDS)
+            if error.args[0].code() == WRONG_STATE:
+                # An output that no broker took in time has failed the transaction behind our back.
+                raise Unavailable("kafka does not answer: a transaction failed before it was committed") from error
             raise
 
     def leave(self) -> None:
