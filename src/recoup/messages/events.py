@@ -186,8 +186,12 @@ ENRICHED = pa.schema(
         pa.field("local_hour", pa.int64()),
         pa.field("local_weekday", pa.int64()),
         pa.field("is_weekend", pa.bool_()),
+        pa.field("is_holiday", pa.bool_()),
+        pa.field("in_business_hours", pa.bool_()),
         pa.field("device_class", pa.string()),
         pa.field("traffic_source", pa.string()),
+        pa.field("traffic_medium", pa.string()),
+        pa.field("enrichment_missing", pa.string()),
         pa.field("enriched_at", _MILLISECONDS),
     ]
 )
@@ -196,7 +200,12 @@ ENRICHED = pa.schema(
 `cart_number` counts the carts that were opened under one cart id, from 1; null where the event touched no cart with
 items.
 `cart_value` (minor units), `item_count`: the cart after this event, or the items of the event where it has no cart.
-`local_hour` 0 to 23 and `local_weekday` 1 to 7 from Monday, in the shop's time zone.
+`local_hour` 0 to 23 and `local_weekday` 1 to 7 from Monday, in the shop's time zone; so are the days of `is_holiday`
+(null for a shop without a country) and `in_business_hours` (null for one without such hours).
+`device_class`: desktop, mobile, tablet, other, as the event or else its user agent says; a crawler is always `crawler`.
+`traffic_source` is the campaign's name for it or else the medium; `traffic_medium` one of search, social, email, paid,
+referral, direct, other. Both are null on steps within the shop.
+`enrichment_missing`: what could not be asked in time, with commas; null where nothing was.
 Derived rows (`cart_abandoned`, …) carry the cart's items and value, and as `occurred_at` the moment that made them
 true.
 """

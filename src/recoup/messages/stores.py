@@ -22,6 +22,13 @@ class StoreSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     clock: Literal["wall", "event"] = "wall"
     """What everything that waits goes by: our clock, or the newest `occurred_at` of the store's own events."""
     timezone: Annotated[str, Meta(max_length=64)] = "UTC"
+    country: Annotated[str, Meta(pattern="^([A-Z]{2})?$")] = ""
+    """Where the shop is at home, ISO 3166 alpha-2; decides which days are holidays. Empty: none is."""
+    business_from: HourMinute = "00:00"
+    business_until: HourMinute = "00:00"
+    """When somebody is there, in the shop's time zone. Equal values mean that nobody said."""
+    business_days: tuple[Annotated[int, Meta(ge=1, le=7)], ...] = (1, 2, 3, 4, 5)
+    """The days on which these hours hold, 1 being Monday; holidays are none of them."""
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "USD"
     idle_minutes: Annotated[int, Meta(ge=1, le=10_080)] = 30
     """A cart with items and without activity for so long is abandoned."""

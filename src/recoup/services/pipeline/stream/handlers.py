@@ -21,9 +21,13 @@ from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_RAW
 from recoup.services.pipeline.carts.store import CartStore
 from recoup.services.pipeline.collect.actions import STREAM_GROUP
 from recoup.services.pipeline.settings import Settings
+from recoup.services.pipeline.stream.domain.agents import Agents, rules
+from recoup.services.pipeline.stream.domain.identities import name, unnamed
+from recoup.services.pipeline.stream.domain.routing import route
 from recoup.services.pipeline.stream.domain.steps import STEPS
 from recoup.services.pipeline.stream.domain.work import Known, Parts, Work, clock_domain, halves, numbers, work_of
 from recoup.services.pipeline.stream.store import (
+    Identities,
     ProcessorStatus,
     SeenEvents,
     StageStatus,
@@ -82,10 +86,12 @@ class Processor:
     store: StreamStore
     seen: SeenEvents
     carts: CartStore
+    identities: Identities
     stores: StoreDirectory
     clock: Clock
     settings: Settings
     pace: Pace = field(default_factory=Pace)
+    agents: Agents = field(default_factory=Agents)
     _clocks: dict[tuple[int, str], int] = field(default_factory=dict)
     _owned: frozenset[int] = frozenset()
     _rang_at: float = 0.0
@@ -94,6 +100,8 @@ class Processor:
         """Until cancelled."""
         reader = self.log.reader(STREAM_GROUP, self.member, [EVENTS_RAW.name])
         try:
+            # Reading the rules takes a second, which no event should wait.
+            await asyncio.to_thread(rules)
             await self._register()
             while True:
                 await self._turn(reader)
@@ -145,6 +153,8 @@ class Processor:
             self.pace.note("read", stopwatch() - started)
             known = await self._known(work, drained=len(records) < self.settings.read_records)
             for step in STEPS:
+                if step is route:
+                    await self._name(work, known)
                 started = stopwatch()
                 step(work, known)
                 self.pace.note(step.__name__, stopwatch() - started)
@@ -169,8 +179,13 @@ class Processor:
         self.pace.note("gather", stopwatch() - started)
         return Known(
             seen=seen, stores=stores, carts=self.carts.table, slots=slots[: len(work.carts)], due=ringing,
-            reached=self._remembered(stores) | reached, now=now,
+            reached=self._remembered(stores) | reached, now=now, agents=self.agents,
         )  # fmt: skip
+
+    async def _name(self, work: Work, known: Known) -> None:
+        """Asks for users only where something became true of a visitor's cart: few batches pay for the trip."""
+        if visitors := unnamed(work):
+            name(work, await self.identities.users(visitors, known.now))
 
     async def _settings(self, store_id: str) -> StoreSettings:
         try:
@@ -213,6 +228,7 @@ class Processor:
             self.seen.claim(pipe, claims, known.now)
             self.carts.save(pipe, changes.changed, changes.touched, changes.gone)
             self.carts.set_timers(pipe, changes.timers)
+            self.identities.link(pipe, work.links, known.now)
             set_clocks(pipe, moved)
             count(pipe, counts, last)
 
@@ -220,6 +236,7 @@ class Processor:
         if positions or outputs or changes.timers or changes.gone or changes.changed:
             await reader.commit(positions, outputs, effects)
             self.carts.settle()
+            self.identities.settle()
             self.seen.remember(work.ids[claimed], claims, known.now)
         self._clocks |= moved
 

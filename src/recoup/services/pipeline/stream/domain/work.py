@@ -14,6 +14,7 @@ import pyarrow as pa
 from recoup.messages.stores import StoreSettings
 from recoup.services.pipeline.carts.domain.cart import CartState, Derived, Patience
 from recoup.services.pipeline.carts.domain.table import SEPARATOR, CartKey, CartTable, Slots
+from recoup.services.pipeline.stream.domain.agents import Agents
 from recoup.services.pipeline.stream.domain.seen import Ids
 
 _DEFAULT: Final = StoreSettings()
@@ -28,6 +29,13 @@ class Dead(NamedTuple):
     kind: str
     field: str
     reason: str
+
+
+class Visitor(NamedTuple):
+    """A person without a name in a store, by their `anonymous_id`."""
+
+    store_id: str
+    anonymous_id: str
 
 
 class Terms(NamedTuple):
@@ -55,6 +63,8 @@ class Known:
     reached: Mapping[tuple[int, str], int]
     """The time reached (ms), by partition and store; by partition and "" for stores on the wall clock."""
     now: datetime
+    agents: Agents = field(default_factory=Agents)
+    """User agents met before."""
 
     _terms: dict[tuple[int, str], Terms] = field(default_factory=dict)
 
@@ -119,6 +129,8 @@ class Work:
     dead: list[Dead] = field(default_factory=list)
     duplicates: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
     derived: list[tuple[CartKey, Derived]] = field(default_factory=list)
+    links: dict[Visitor, str] = field(default_factory=dict)
+    """Users that visitors turned out to be."""
     changes: Changes = field(default_factory=Changes)
     enriched: Parts | None = None
     """Rows of ENRICHED to write."""
