@@ -1,0 +1,115 @@
+"""How records are read: in order, within limits, again where nothing was committed; asked of both engines."""
+
+import asyncio
+from itertools import pairwise
+
+from tests.contracts.reading import PARTITIONS, PATIENCE_SECONDS, Readers, numbered, numbers, reached, take
+
+from recoup.kit.log.port import Log, Outgoing, Reader, Record
+
+
+async def test_a_partition_is_read_in_the_order_it_was_written_with_its_headers(log: Log, readers: Readers, topic: str):
+    sent = [
+        Outgoing(number % PARTITIONS, f"{number}".encode(), {"traceparent": f"tp-{number}"}) for number in range(30)
+    ]
+    for start in range(0, 30, 7):
+        await log.append(topic, sent[start : start + 7])
+
+    records = await take(readers.open("orders", "a", topic), 30)
+
+    for partition in range(PARTITIONS):
+        seen = [(record.value, dict(record.headers)) for record in records if record.partition == partition]
+        assert seen == [(out.value, out.headers) for out in sent if out.partition == partition]
+    for before, after in pairwise(records):
+        assert before.partition != after.partition or before.offset < after.offset
+
+
+async def test_a_read_takes_no_more_than_its_limit_from_a_partition(log: Log, readers: Readers, topic: str, group: str):
+    await log.append(topic, numbered(30))
+    reader = readers.open(group, "a", topic)
+
+    found: list[Record] = []
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while len(found) < 30:
+            batch = await reader.read(wait_seconds=0.2, limit=4)
+            for partition in range(PARTITIONS):
+                assert sum(record.partition == partition for record in batch) <= 4
+            found += batch
+    assert numbers(found) == list(range(30))
+
+
+async def test_what_was_read_and_not_committed_is_read_again_by_the_same_member_restarted(
+    log: Log, readers: Readers, topic: str, group: str
+):
+    await log.append(topic, numbered(9))
+    await take(readers.open(group, "a", topic), 9)
+
+    restarted = readers.open(group, "a", topic)
+
+    assert numbers(await take(restarted, 9)) == list(range(9))
+
+
+async def test_a_commit_moves_the_group_on(log: Log, readers: Readers, topic: str, group: str):
+    await log.append(topic, numbered(9))
+    first = readers.open(group, "a", topic)
+    await first.commit(reached(await take(first, 9)))
+    await first.close()
+    await log.append(topic, numbered(3, start=9))
+
+    assert numbers(await take(readers.open(group, "b", topic), 3)) == [9, 10, 11]
+
+
+async def test_rewinding_forgets_what_was_not_committed(log: Log, readers: Readers, topic: str, group: str):
+    reader = readers.open(group, "a", topic)
+    await log.append(topic, numbered(3))
+    await reader.commit(reached(await take(reader, 3)))
+    await log.append(topic, numbered(6, start=3))
+    await take(reader, 6)
+
+    await reader.rewind()
+
+    assert numbers(await take(reader, 6)) == [3, 4, 5, 6, 7, 8]
+
+
+async def test_a_read_that_is_cancelled_skips_nothing(log: Log, readers: Readers, topic: str, group: str):
+    reader = readers.open(group, "a", topic)
+    await reader.read(wait_seconds=0.5, limit=100)
+    appending = asyncio.create_task(_append_slowly(log, topic, 40))
+    found: set[int] = set()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while len(found) < 40:
+            reading = asyncio.create_task(_collect(reader, found))
+            await asyncio.sleep(0.03)
+            reading.cancel()
+            await asyncio.wait([reading])
+            found.update(numbers(await reader.read(wait_seconds=0.2, limit=100)))
+    await appending
+
+
+async def _append_slowly(log: Log, topic: str, count: int) -> None:
+    for number in range(count):
+        await log.append(topic, [Outgoing(number % PARTITIONS, str(number).encode())])
+        await asyncio.sleep(0.005)
+
+
+async def _collect(reader: Reader, found: set[int]) -> None:
+    found.update(numbers(await reader.read(wait_seconds=1, limit=100)))
+
+
+async def test_groups_do_not_disturb_each_other(log: Log, readers: Readers, topic: str, group: str):
+    await log.append(topic, numbered(6))
+    one, other = readers.open(f"{group}-1", "a", topic), readers.open(f"{group}-2", "a", topic)
+    await one.commit(reached(await take(one, 6)))
+
+    assert numbers(await take(other, 6)) == list(range(6))
+    assert sum(lag.waiting for lag in await log.lag(f"{group}-1", topic)) == 0
+    assert sum(lag.waiting for lag in await log.lag(f"{group}-2", topic)) == 6
+
+
+async def test_a_record_of_a_mebibyte_passes(log: Log, readers: Readers, topic: str, group: str):
+    large = bytes(range(256)) * 4096
+    await log.append(topic, [Outgoing(0, large), Outgoing(0, b"and a small one")])
+
+    records = await take(readers.open(group, "a", topic), 2)
+
+    assert [record.value for record in records] == [large, b"and a small one"]
