@@ -6,7 +6,7 @@ STAMP  := .venv/.ready
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt bench lock
+.PHONY: help setup demo test check fmt bench lock proto
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,3 +45,7 @@ bench: setup  ## measure the promises (ARGS=path for one of them)
 lock: setup  ## pin the dependencies of pyproject.toml anew, with hashes
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --no-emit-index-url --upgrade --quiet --output-file requirements.lock
+
+proto: setup  ## make descriptors of our .proto files anew
+	$(BIN)/python -m grpc_tools.protoc --proto_path=src/recoup/messages \
+	  --descriptor_set_out=src/recoup/messages/events.binpb src/recoup/messages/events.proto

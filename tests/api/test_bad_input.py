@@ -8,7 +8,7 @@ import gzip
 import os
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +18,7 @@ import aiohttp
 import httpx
 import msgspec
 import psutil
+import pyarrow as pa
 import pytest
 from bench.lib.house import House, house
 
@@ -65,7 +66,12 @@ class Body:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+def zstd(content: bytes) -> bytes:
+    return bytes(pa.Codec("zstd").compress(content))
+
+
 GZIP = {"Content-Encoding": "gzip"}
+ZSTD = {"Content-Encoding": "zstd"}
 BODIES = {
     "no JSON": Body(b'{"event_id": ', 400, "malformed_json"),
     "nothing": Body(b"", 400, "malformed_json"),
@@ -76,8 +82,12 @@ BODIES = {
     "no gzip": Body(b"never compressed", 400, "bad_encoding", GZIP),
     "half of a gzip": Body(gzip.compress(os.urandom(999))[:500], 400, "bad_encoding", GZIP),
     "gzip of no JSON": Body(gzip.compress(b"{"), 400, "malformed_json", GZIP),
-    "a coding nobody knows": Body(b"[]", 400, "unsupported_encoding", {"Content-Encoding": "br"}),
-    "a picture": Body(b"\x89PNG", 400, "unsupported_media_type", {"Content-Type": "image/png"}),
+    "no zstd": Body(b"never compressed", 400, "bad_encoding", ZSTD),
+    "half of a zstd": Body(zstd(os.urandom(999))[:500], 400, "bad_encoding", ZSTD),
+    "zstd of no JSON": Body(zstd(b"{"), 400, "malformed_json", ZSTD),
+    "a coding nobody knows": Body(b"[]", 415, "unsupported_encoding", {"Content-Encoding": "br"}),
+    "two codings": Body(b"[]", 415, "unsupported_encoding", {"Content-Encoding": "gzip, zstd"}),
+    "a picture": Body(b"\x89PNG", 415, "unsupported_media_type", {"Content-Type": "image/png"}),
 }
 
 
@@ -154,14 +164,23 @@ def test_a_publishable_key_writes_and_reads_nothing(running: House, door: httpx.
         problem(door.get(path, headers=key), 403)
 
 
-def test_a_gigabyte_of_zeros_is_refused_at_once_and_costs_no_memory(running: House, door: httpx.Client) -> None:
+def gigabyte_in_gzip() -> bytes:
     packing = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
     block = bytes(2**24)
-    bomb = b"".join(packing.compress(block) for _ in range(GIGABYTE // len(block))) + packing.flush()
+    return b"".join(packing.compress(block) for _ in range(GIGABYTE // len(block))) + packing.flush()
+
+
+@pytest.mark.parametrize(
+    ("bomb", "coding"), [(gigabyte_in_gzip, GZIP), (lambda: zstd(bytes(GIGABYTE)), ZSTD)], ids=["gzip", "zstd"]
+)
+def test_a_gigabyte_of_zeros_is_refused_at_once_and_costs_no_memory(
+    running: House, door: httpx.Client, bomb: Callable[[], bytes], coding: dict[str, str]
+) -> None:
+    content = bomb()
     (collector, *_) = running.processes()["pipeline"]
     before = collector.memory_info().rss
     started = time.perf_counter()
-    answer = door.post("/api/events/batch", content=bomb, headers={"Content-Type": "application/json", **GZIP})
+    answer = door.post("/api/events/batch", content=content, headers={"Content-Type": "application/json", **coding})
     assert time.perf_counter() - started < 2
     assert problem(answer, 413)["code"] == "too_large"
     assert psutil.Process(collector.pid).memory_info().rss < before + 50 * 2**20

@@ -9,6 +9,7 @@
     │   ├── Conflict        409  the thing has changed, or exists already
     │   │   └── Stale       412  the caller's version is not the current one
     │   ├── TooLarge        413  over a stated limit
+    │   ├── Unsupported     415  a form of body we do not read; the detail names those we do
     │   └── TooMany         429  later; `retry_after` says when
     └── Unavailable    503  a dependency does not answer; worth a retry
 
@@ -113,6 +114,12 @@ class TooLarge(Refused):
     """Over a limit, which the detail names."""
 
     code: ClassVar[str] = "too_large"
+
+
+class Unsupported(Refused):
+    """A body in a form we do not read."""
+
+    code: ClassVar[str] = "unsupported"
 
 
 class TooMany(Refused):

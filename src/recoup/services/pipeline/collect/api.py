@@ -5,19 +5,21 @@ Decodes transfer encodings; decides nothing.
 Bodies are taken raw and read by one prepared decoder: half the cost of a typed parameter at 500 events a request.
 """
 
-import zlib
+from collections.abc import Mapping
+from importlib.resources import files
 from typing import Final
 
 import msgspec
-from litestar import Router, get, post, websocket
+from litestar import MediaType, Router, get, post, websocket
 from litestar.di import NamedDependency
 from litestar.exceptions import WebSocketDisconnect
 from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import JSONBody
 from msgspec import Struct
 
-from recoup.kit.errors import Failure, Invalid, Problem, Refused, TooLarge
-from recoup.kit.http import HttpRequest, Socket, caller_of
+from recoup.kit.compression import unpacked
+from recoup.kit.errors import Failure, Invalid, Problem, Refused, TooLarge, Unsupported
+from recoup.kit.http import PUBLIC, HttpRequest, Socket, caller_of
 from recoup.kit.idempotency import ITSELF
 from recoup.kit.problems import ProblemDocument, problem
 from recoup.kit.telemetry import current_trace
@@ -27,9 +29,13 @@ from recoup.services.pipeline.collect.actions import Collector
 from recoup.services.pipeline.collect.domain.reading import Form, Reading
 from recoup.services.pipeline.collect.store import EventStats, Stats
 
-_LINE_TYPES: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
-_JSON_TYPES: Final = frozenset({"", "application/json", "text/plain"})
-_GZIP: Final = 16 + zlib.MAX_WBITS
+_JSON_TYPES: Final = ("application/json", "text/plain", "")
+_SINGLE: Final[Mapping[str, Form]] = dict.fromkeys(_JSON_TYPES, Form.ONE)
+_BATCH: Final[Mapping[str, Form]] = {
+    **dict.fromkeys(_JSON_TYPES, Form.ARRAY),
+    **dict.fromkeys(("application/x-ndjson", "application/ndjson", "application/jsonl"), Form.LINES),
+    **dict.fromkeys(("application/x-protobuf", "application/protobuf"), Form.PROTOBUF),
+}
 _WRITE: Final = {"permission": Permission.EVENTS_WRITE, ITSELF: True}
 
 
@@ -96,8 +102,8 @@ async def post_event(
     request: HttpRequest, store_id: NamedDependency[str], collector: NamedDependency[Collector]
 ) -> Receipt:
     """Takes one event; it is durable when this answers 202."""
-    reading = await collector.accept(store_id, await _content(request, collector, store_id), Form.ONE)
-    return _receipt(reading)
+    content, form = await _content(request, collector, store_id, _SINGLE)
+    return _receipt(await collector.accept(store_id, content, form))
 
 
 @post(
@@ -109,14 +115,18 @@ async def post_event(
 async def post_batch(
     request: HttpRequest, store_id: NamedDependency[str], collector: NamedDependency[Collector]
 ) -> Receipt:
-    """Takes a JSON array, or lines of JSON (NDJSON); gzip allowed.
+    """Takes a JSON array, lines of JSON (NDJSON), or an EventBatch of events.proto; gzip and zstd allowed.
 
     Good events are kept whatever their neighbours are.
     """
-    content = await _content(request, collector, store_id)
-    form = Form.LINES if _media_type(request) in _LINE_TYPES else Form.ARRAY
-    reading = await collector.accept(store_id, content, form)
-    return _receipt(reading)
+    content, form = await _content(request, collector, store_id, _BATCH)
+    return _receipt(await collector.accept(store_id, content, form))
+
+
+@get("/events.proto", opt={"permission": PUBLIC}, media_type=MediaType.TEXT, sync_to_thread=False)
+def read_proto() -> bytes:
+    """The messages that `application/x-protobuf` is about."""
+    return (files("recoup.messages") / "events.proto").read_bytes()
 
 
 @get("/stats", opt={"permission": Permission.EVENTS_READ})
@@ -196,49 +206,32 @@ def _receipt(reading: Reading) -> Receipt:
     return Receipt(accepted=len(reading.events), refused=problems)
 
 
-def _media_type(request: HttpRequest) -> str:
+def _form(request: HttpRequest, forms: Mapping[str, Form]) -> Form:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in _LINE_TYPES and kind not in _JSON_TYPES:
-        raise Invalid(f"cannot read a body of type {kind!r}; send JSON or NDJSON", code="unsupported_media_type")
-    return kind
+    form = forms.get(kind)
+    if form is None:
+        known = ", ".join(filter(None, forms))
+        raise Unsupported(f"cannot read a body of type {kind!r}; taken are {known}", code="unsupported_media_type")
+    return form
 
 
-async def _content(request: HttpRequest, collector: Collector, store_id: str) -> bytes:
+async def _content(
+    request: HttpRequest, collector: Collector, store_id: str, forms: Mapping[str, Form]
+) -> tuple[bytes, Form]:
     """The body without its transfer coding, never longer than the limit; what comes in another form is counted."""
     try:
-        _media_type(request)
-        return _decoded(await request.body(), request, collector.settings.batch_bytes)
+        form = _form(request, forms)
+        coding = request.headers.get("content-encoding", "")
+        return unpacked(await request.body(), coding, collector.settings.batch_bytes), form
     except Refused as refusal:
         collector.count_refusal(store_id, refusal)
         raise
 
 
-def _decoded(body: bytes, request: HttpRequest, limit: int) -> bytes:
-    coding = request.headers.get("content-encoding", "identity").lower()
-    if coding == "gzip":
-        body = _gunzipped(body, limit)
-    elif coding != "identity":
-        raise Invalid(f"unknown content encoding {coding!r}; gzip is known", code="unsupported_encoding")
-    if len(body) > limit:
-        raise TooLarge(f"a body of {len(body)} bytes; at most {limit} are taken")
-    return body
-
-
-def _gunzipped(body: bytes, limit: int) -> bytes:
-    unzip = zlib.decompressobj(_GZIP)
-    try:
-        content = unzip.decompress(body, limit + 1)
-    except zlib.error as error:
-        raise Invalid(f"the body is not gzip: {error}", code="bad_encoding") from error
-    if len(content) > limit:
-        raise TooLarge(f"more than {limit} bytes after decompression; that is the most taken")
-    if not unzip.eof:
-        raise Invalid("the gzip body ends too early", code="bad_encoding")
-    return content
-
-
 def router() -> Router:
     """Everything under /events."""
     return Router(
-        "/events", route_handlers=[post_event, post_batch, read_stats, count_refused, stream_events], tags=["events"]
+        "/events",
+        route_handlers=[post_event, post_batch, read_stats, count_refused, read_proto, stream_events],
+        tags=["events"],
     )

@@ -27,8 +27,10 @@ AS_THEY_ARE: Final = frozenset({"v1", "webhooks"})
 
 PUBLIC: Final = (
     "/track/open/", "/track/click/", "/unsubscribe/", "/webhooks/shopify/", "/webhooks/woocommerce/",
+    "/events/events.proto",
 )  # fmt: skip
-"""Proxied paths that need no identity: people come to them from a mail, shop platforms sign what they send."""
+"""Proxied paths that need no identity: people come to them from a mail, shop platforms sign what they send, and a
+published format is for everybody."""
 
 KEY_MAY_BE_INSIDE: Final = ("/v1/",)
 """Proxied paths whose bodies may carry the key: without one in the headers the service looks for itself."""

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 import msgspec
 from msgspec import Raw
 
 from recoup.kit.errors import Invalid, Problem, TooLarge
 from recoup.messages.events import DERIVED, Event, EventType
+from recoup.services.pipeline.collect.domain import protobuf
 
 SHOP_TYPES: Final = frozenset(kind.value for kind in EventType) - DERIVED - {EventType.CLOCK.value}
 
@@ -40,6 +41,10 @@ class Form(Enum):
     ONE = auto()
     ARRAY = auto()
     LINES = auto()
+    PROTOBUF = auto()
+
+
+JsonForm = Literal[Form.ONE, Form.ARRAY, Form.LINES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,8 @@ class Reading:
 
 def read(body: bytes, form: Form, limits: Limits) -> Reading:
     """Events and refusals; raises Invalid where the body as a whole cannot be read, TooLarge for too many events."""
+    if form is Form.PROTOBUF:
+        return _read_protobuf(body, limits)
     try:
         events = _decode(body, form)
     except _UNREADABLE:
@@ -85,7 +92,7 @@ def read(body: bytes, form: Form, limits: Limits) -> Reading:
     return _sorted_out([(event, b"") for event in events], limits)
 
 
-def _decode(body: bytes, form: Form) -> list[Event]:
+def _decode(body: bytes, form: JsonForm) -> list[Event]:
     match form:
         case Form.ONE:
             return [_EVENT.decode(body)]
@@ -95,18 +102,44 @@ def _decode(body: bytes, form: Form) -> list[Event]:
             return _EVENT.decode_lines(body)
 
 
+def _read_protobuf(body: bytes, limits: Limits) -> Reading:
+    batch = protobuf.batch(body)
+    _demand_room(len(batch.events), limits)
+    parts = protobuf.tables(batch.events)
+    if not batch.unknown and all(map(protobuf.has_good_properties, parts)):
+        try:
+            events = msgspec.convert(parts, list[Event])
+        except msgspec.ValidationError:
+            events = None
+        if events is not None and _all_good(events, limits) and _NUL not in msgspec.json.encode(events):
+            return Reading(events, range(len(events)), ())
+    return _sorted_out([_converted(part, batch.unknown.get(index, ())) for index, part in enumerate(parts)], limits)
+
+
+def _converted(part: protobuf.Table, unknown: Sequence[int]) -> tuple[Event | Problem, bytes]:
+    body = protobuf.as_json(part)
+    if unknown:
+        return Problem(code="unknown_field", detail=f"events.proto has no field number {unknown[0]}"), body
+    if not protobuf.has_good_properties(part):
+        return Problem(code="bad_properties", field="properties", detail="must be a JSON object"), body
+    try:
+        return msgspec.convert(part, Event), body
+    except msgspec.ValidationError as error:
+        return _problem(str(error)), body
+
+
 def _demand_room(count: int, limits: Limits) -> None:
     if count > limits.events:
         raise TooLarge(f"{count} events in one request; at most {limits.events} are taken", code="too_many_events")
 
 
-def _read_each(body: bytes, form: Form, limits: Limits) -> Reading:
+def _read_each(body: bytes, form: JsonForm, limits: Limits) -> Reading:
     parts = _parts(body, form)
     _demand_room(len(parts), limits)
     return _sorted_out([(_decoded(part), part) for part in parts], limits)
 
 
-def _parts(body: bytes, form: Form) -> list[bytes]:
+def _parts(body: bytes, form: JsonForm) -> list[bytes]:
     if form is Form.LINES:
         return [line for line in body.splitlines() if line.strip()]
     if form is Form.ONE:
