@@ -26,6 +26,8 @@ IDS: Final = frozenset(
 MONEY: Final = frozenset({"amount", "discount", "price"})
 _OTHER_UNIT: Final = 2.0
 """What it costs to read whole digits as major units, or a number with a point as minor ones."""
+_ONE_DIGIT: Final = 0.5
+"""The same for `18.0`: programs write any whole number so."""
 _NEEDED: Final = frozenset({"event_id", "type", "occurred_at", "product_id"})
 _LONG: Final = frozenset({"page_url", "referrer", "user_agent"})
 _SYMBOLS: Final = {"€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₽": "RUB", "₩": "KRW", "zł": "PLN", "₺": "TRY"}
@@ -228,12 +230,10 @@ def _money(value: Json) -> list[Option]:
             continue
         if number == number.to_integral_value():
             plain = isinstance(value, str) and value.strip().isdigit()
-            found.append(
-                Option(int(number), -cost - (0.0 if plain else _OTHER_UNIT), f"{reason}, in minor units", "minor")
-            )
-            found.append(
-                Option(str(number), -cost - (_OTHER_UNIT if plain else 0.0), f"{reason}, in major units", "major")
-            )
+            other = _ONE_DIGIT if number.as_tuple().exponent == -1 else _OTHER_UNIT
+            minor_cost, major_cost = (cost, cost + other) if plain else (cost + other, cost)
+            found.append(Option(int(number), -minor_cost, f"{reason}, in minor units", "minor"))
+            found.append(Option(str(number), -major_cost, f"{reason}, in major units", "major"))
         else:
             found.append(Option(str(number), -cost, f"{reason}, in major units", "major"))
     return found
