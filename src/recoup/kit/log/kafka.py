@@ -121,6 +121,10 @@ class KafkaLog:
                         topic, value=record.value, partition=record.partition, headers=list(record.headers.items()),
                         on_delivery=delivery.arrived,
                     )  # fmt: skip
+            except Fenced as error:
+                # Nobody replaces a producer of this kind: it has lost its thread, and only a new one goes on.
+                self._producer = None
+                raise Unavailable(error.detail) from error
             except BufferError as error:
                 if delivery.loop.time() > give_up:
                     raise Unavailable("kafka is too slow: the producer's buffer is full") from error

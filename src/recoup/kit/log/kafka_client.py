@@ -52,7 +52,8 @@ FATAL: Final = KafkaError._FATAL  # noqa: SLF001
 WRONG_STATE: Final = KafkaError._STATE  # noqa: SLF001
 _REFUSALS: Final = (KafkaError._AUTHENTICATION, KafkaError._SSL)  # noqa: SLF001
 OUTAGES: Final = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, *_REFUSALS)  # noqa: SLF001
-_FENCED_HERE: Final = (KafkaError._FENCED, KafkaError._ASSIGNMENT_LOST)  # noqa: SLF001
+# Of all that can befall a consumer only being replaced is fatal.
+_FENCED_HERE: Final = (FATAL, KafkaError._FENCED, KafkaError._ASSIGNMENT_LOST)  # noqa: SLF001
 _BUGS: Final = (KafkaError._INVALID_ARG, WRONG_STATE, KafkaError._CONFLICT)  # noqa: SLF001
 _FENCED: Final = frozenset({
     KafkaError.FENCED_INSTANCE_ID, KafkaError.ILLEGAL_GENERATION, KafkaError.INVALID_PRODUCER_EPOCH,
