@@ -191,6 +191,10 @@ ENRICHED = pa.schema(
         pa.field("device_class", pa.string()),
         pa.field("traffic_source", pa.string()),
         pa.field("traffic_medium", pa.string()),
+        pa.field("user_orders", pa.int64()),
+        pa.field("user_average_order", pa.int64()),
+        pa.field("user_last_seen", _MILLISECONDS),
+        pa.field("user_last_category", pa.string()),
         pa.field("enrichment_missing", pa.string()),
         pa.field("enriched_at", _MILLISECONDS),
     ]
@@ -205,6 +209,8 @@ items.
 `device_class`: desktop, mobile, tablet, other, as the event or else its user agent says; a crawler is always `crawler`.
 `traffic_source` is the campaign's name for it or else the medium; `traffic_medium` one of search, social, email, paid,
 referral, direct, other. Both are null on steps within the shop.
+`user_*`: what was known of the user before the rows that were worked on together: orders completed, their average in
+minor units of the shop's currency, when last seen (to the minute or so), on which category the last order spent most.
 `enrichment_missing`: what could not be asked in time, with commas; null where nothing was.
 Derived rows (`cart_abandoned`, …) carry the cart's items and value, and as `occurred_at` the moment that made them
 true.

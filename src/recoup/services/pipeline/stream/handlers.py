@@ -20,14 +20,13 @@ from recoup.messages.stores import StoreDirectory, StoreSettings
 from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_RAW
 from recoup.services.pipeline.carts.store import CartStore
 from recoup.services.pipeline.collect.actions import STREAM_GROUP
+from recoup.services.pipeline.profiles.store import Profiles
 from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.stream.domain.agents import Agents, rules
-from recoup.services.pipeline.stream.domain.identities import name, unnamed
-from recoup.services.pipeline.stream.domain.routing import route
+from recoup.services.pipeline.stream.domain.people import changes_of
 from recoup.services.pipeline.stream.domain.steps import STEPS
 from recoup.services.pipeline.stream.domain.work import Known, Parts, Work, clock_domain, halves, numbers, work_of
 from recoup.services.pipeline.stream.store import (
-    Identities,
     ProcessorStatus,
     SeenEvents,
     StageStatus,
@@ -86,7 +85,7 @@ class Processor:
     store: StreamStore
     seen: SeenEvents
     carts: CartStore
-    identities: Identities
+    profiles: Profiles
     stores: StoreDirectory
     clock: Clock
     settings: Settings
@@ -106,6 +105,7 @@ class Processor:
             while True:
                 await self._turn(reader)
         finally:
+            await self.profiles.close()
             await reader.close()
 
     async def _register(self) -> None:
@@ -153,8 +153,6 @@ class Processor:
             self.pace.note("read", stopwatch() - started)
             known = await self._known(work, drained=len(records) < self.settings.read_records)
             for step in STEPS:
-                if step is route:
-                    await self._name(work, known)
                 started = stopwatch()
                 step(work, known)
                 self.pace.note(step.__name__, stopwatch() - started)
@@ -176,16 +174,13 @@ class Processor:
             stores[store_id] = await self._settings(store_id)
         work.ids = self.seen.apart(work.ids, work.store_codes, work.store_names)
         seen = self.seen.seen(work.ids, now)
+        profiles = await self.profiles.find(work.users.names, now)
         self.pace.note("gather", stopwatch() - started)
         return Known(
             seen=seen, stores=stores, carts=self.carts.table, slots=slots[: len(work.carts)], due=ringing,
             reached=self._remembered(stores) | reached, now=now, agents=self.agents,
+            profiles=profiles,
         )  # fmt: skip
-
-    async def _name(self, work: Work, known: Known) -> None:
-        """Asks for users only where something became true of a visitor's cart: few batches pay for the trip."""
-        if visitors := unnamed(work):
-            name(work, await self.identities.users(visitors, known.now))
 
     async def _settings(self, store_id: str) -> StoreSettings:
         try:
@@ -223,12 +218,13 @@ class Processor:
         claims = _claims(work, claimed)
         counts, last = _counts(work, known)
         changes = work.changes
+        profiles = changes_of(work, known)
 
         def effects(pipe: Pipeline) -> None:
             self.seen.claim(pipe, claims, known.now)
             self.carts.save(pipe, changes.changed, changes.touched, changes.gone)
             self.carts.set_timers(pipe, changes.timers)
-            self.identities.link(pipe, work.links, known.now)
+            self.profiles.save(pipe, profiles)
             set_clocks(pipe, moved)
             count(pipe, counts, last)
 
@@ -236,7 +232,7 @@ class Processor:
         if positions or outputs or changes.timers or changes.gone or changes.changed:
             await reader.commit(positions, outputs, effects)
             self.carts.settle()
-            self.identities.settle()
+            self.profiles.settle(profiles)
             self.seen.remember(work.ids[claimed], claims, known.now)
         self._clocks |= moved
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from recoup.messages.stores import StoreSettings
 from recoup.services.pipeline.carts.domain.cart import CartState, Derived, Patience
 from recoup.services.pipeline.carts.domain.table import SEPARATOR, CartKey, CartTable, Slots
+from recoup.services.pipeline.profiles.domain import Profile, User, Users, users_of
 from recoup.services.pipeline.stream.domain.agents import Agents
 from recoup.services.pipeline.stream.domain.seen import Ids
 
@@ -29,13 +30,6 @@ class Dead(NamedTuple):
     kind: str
     field: str
     reason: str
-
-
-class Visitor(NamedTuple):
-    """A person without a name in a store, by their `anonymous_id`."""
-
-    store_id: str
-    anonymous_id: str
 
 
 class Terms(NamedTuple):
@@ -65,6 +59,8 @@ class Known:
     now: datetime
     agents: Agents = field(default_factory=Agents)
     """User agents met before."""
+    profiles: Mapping[User, Profile] = field(default_factory=dict)
+    """What is known of the users; those of whom nobody told in time are not in it."""
 
     _terms: dict[tuple[int, str], Terms] = field(default_factory=dict)
 
@@ -124,13 +120,12 @@ class Work:
     """By row: which of `carts`, or -1 where the event bears no cart."""
     carts: Sequence[tuple[int, str]]
     """Partition and name of each cart of the batch, once."""
+    users: Users
     columns: dict[str, pa.Array] = field(default_factory=dict)
     """Enrichment by column name."""
     dead: list[Dead] = field(default_factory=list)
     duplicates: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
     derived: list[tuple[CartKey, Derived]] = field(default_factory=list)
-    links: dict[Visitor, str] = field(default_factory=dict)
-    """Users that visitors turned out to be."""
     changes: Changes = field(default_factory=Changes)
     enriched: Parts | None = None
     """Rows of ENRICHED to write."""
@@ -160,6 +155,7 @@ def work_of(rows: pa.Table, partitions: np.ndarray, offsets: np.ndarray) -> Work
         occurred=numbers(rows.column("occurred_at")),
         cart_codes=cart_codes,
         carts=carts,
+        users=users_of(rows.column("user_id"), stores, store_names),
     )
 
 
