@@ -25,6 +25,9 @@ CARTS = KeyPattern("carts:{partition}", "pipeline", "hash", None, "state of each
 CART_JOURNAL = KeyPattern(
     "cart_journal:{partition}", "pipeline", "list", None, "what batches did to carts since their states were written"
 )
+VISITOR_USERS = KeyPattern(
+    "visitor_users:{store_id}:{month}", "pipeline", "hash", timedelta(days=61), "user each visitor was last seen as"
+)
 CART_DUE = KeyPattern("cart_due:{partition}:{store_id}", "pipeline", "zset", None, "when to look at a cart again, ms")
 PIPELINE_STATUS = KeyPattern("pipeline_status:{member}", "pipeline", "string", timedelta(minutes=1), "rates by stage")
 EVENT_STATS = KeyPattern(
@@ -32,9 +35,6 @@ EVENT_STATS = KeyPattern(
 )
 VISITOR_CART = KeyPattern(
     "visitor_cart:{store_id}:{visitor}", "pipeline", "string", timedelta(days=30), "cart a visitor was last seen with"
-)
-USER_PROFILE = KeyPattern(
-    "user_profile:{store_id}:{user_id}", "pipeline", "hash", timedelta(days=400), "a user's orders, and when last seen"
 )
 STORE_CLOCKS = KeyPattern("store_clocks:{partition}", "pipeline", "hash", None, "event time reached, by store")
 CART_FEATURES = KeyPattern(

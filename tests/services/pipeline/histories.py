@@ -94,4 +94,11 @@ def _told(number: int, step: _Step, now: int) -> Told:
     )
 
 
+def _in_order(steps: Sequence[_Step]) -> list[Told]:
+    calm = [step._replace(store=WALL, late=0, repeats=None, user=None) for step in steps if step.kind != "clock"]
+    return [event for batch in _batches(calm) for event in batch.told if event.type != "clock"]
+
+
 HISTORIES = st.lists(_STEPS, min_size=1, max_size=20).map(_batches)
+IN_ORDER = st.lists(_STEPS, min_size=1, max_size=12).map(_in_order)
+"""The events of one store on the wall's clock, by visitors without a name, as they happened."""

@@ -106,6 +106,8 @@ class Plain:
         shown: dict[int, Shown] = {}
         for event in sorted(fresh, key=lambda event: event.at):
             shown[event.event_id] = self.take(event)
+            if event.user is not None and event.visitor is not None:
+                self.users[event.store, event.visitor] = event.user
         for key, cart in list(self.carts.items()):
             self.pass_time(key, max(cart.last, reached[key[0]]))
         return shown, [self.known(fact) for fact in self.facts]

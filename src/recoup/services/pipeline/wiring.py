@@ -23,14 +23,13 @@ from recoup.services.pipeline.deadletters.actions import Mender, Workbench
 from recoup.services.pipeline.deadletters.handlers import Handlers as DeadLetters
 from recoup.services.pipeline.deadletters.jobs import Rounds, Sampler
 from recoup.services.pipeline.deadletters.store import Store as DeadLetterStore
-from recoup.services.pipeline.profiles.store import Profiles
 from recoup.services.pipeline.segment import api as segment_api
 from recoup.services.pipeline.segment.actions import Intake, WriteKeys
 from recoup.services.pipeline.segment.store import VisitorCarts
 from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.stream import api as stream_api
 from recoup.services.pipeline.stream.handlers import Processor
-from recoup.services.pipeline.stream.store import SeenEvents, StreamStore
+from recoup.services.pipeline.stream.store import Identities, SeenEvents, StreamStore
 from recoup.services.pipeline.webhooks import api as webhooks_api
 from recoup.services.pipeline.webhooks.actions import Postroom, SecretRing
 from recoup.services.pipeline.webhooks.jobs import Rounds as WebhookRounds
@@ -116,7 +115,7 @@ def build_processor(deps: Deps, settings: Settings) -> Service:
         StreamStore(deps.valkey),
         SeenEvents(deps.valkey),
         CartStore(deps.valkey, settings.cart_cache),
-        Profiles(deps.valkey, settings.profile_wait_seconds, settings.profile_cache),
+        Identities(deps.valkey, settings.visitor_cache),
         deps.stores,
         deps.clock,
         settings,

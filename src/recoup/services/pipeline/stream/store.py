@@ -14,11 +14,14 @@ from msgspec import Struct
 
 from recoup.kit.clock import milliseconds
 from recoup.kit.valkey import Pipeline, Valkey, settled, translated
-from recoup.messages.keys import EVENT_STATS, PIPELINE_STATUS, SEEN_EVENTS, STORE_CLOCKS
+from recoup.messages.keys import EVENT_STATS, PIPELINE_STATUS, SEEN_EVENTS, STORE_CLOCKS, VISITOR_USERS
 from recoup.services.pipeline.stream.domain.seen import Flags, Ids, RecentIds, first_of_each
+from recoup.services.pipeline.stream.domain.work import Visitor
 
 _SLOT_MS: Final = 600_000
 _SLOTS_AN_HOUR: Final = 6
+_MONTH: Final = timedelta(days=30)
+_WRITTEN_AGAIN: Final = timedelta(minutes=10)
 _DECODE: Final = msgspec.msgpack.Decoder(dict[str, bytes]).decode
 
 
@@ -120,6 +123,69 @@ def _slots(now: datetime) -> tuple[int, int]:
     """The slot of time we are in, and the oldest that still counts: an hour and up to ten minutes ago."""
     slot = milliseconds(now) // _SLOT_MS
     return slot, slot - _SLOTS_AN_HOUR
+
+
+@dataclass(slots=True)
+class Identities:
+    """Which user each visitor was last seen as, for one to two months after that, whichever process saw it.
+
+    What was written lately is not written again: a visitor's link costs one entry in ten minutes.
+    """
+
+    valkey: Valkey
+    cache_size: int
+    _written: dict[Visitor, tuple[str, datetime]] = field(default_factory=dict)
+    _writing: dict[Visitor, tuple[str, datetime]] = field(default_factory=dict)
+
+    def link(self, pipe: Pipeline, links: Mapping[Visitor, str], now: datetime) -> None:
+        """Queues the writing of links that are not known to be written."""
+        self._writing = {
+            visitor: (user, now) for visitor, user in links.items() if self._is_news(visitor, user, now)
+        }  # fmt: skip
+        by_store: dict[str, dict[str, str]] = {}
+        for visitor, (user, _) in self._writing.items():
+            by_store.setdefault(visitor.store_id, {})[visitor.anonymous_id] = user
+        for store_id, users in by_store.items():
+            key = VISITOR_USERS.key(store_id=store_id, month=_month(now))
+            pipe.hset(key, items=[word for pair in users.items() for word in pair])
+            pipe.expire(key, cast("timedelta", VISITOR_USERS.lifetime))
+
+    def _is_news(self, visitor: Visitor, user: str, now: datetime) -> bool:
+        known = self._written.get(visitor)
+        return known is None or known[0] != user or now - known[1] >= _WRITTEN_AGAIN
+
+    def settle(self) -> None:
+        """After the commit took what `link` queued."""
+        if len(self._written) + len(self._writing) > self.cache_size:
+            self._written = {}
+        self._written |= self._writing
+        self._writing = {}
+
+    async def users(self, visitors: Iterable[Visitor], now: datetime) -> dict[Visitor, str]:
+        """The users of those visitors that have one."""
+        by_store: dict[str, list[Visitor]] = {}
+        for visitor in visitors:
+            by_store.setdefault(visitor.store_id, []).append(visitor)
+        if not by_store:
+            return {}
+        # The older month first, so that the newer one has the last word.
+        asked = [(month, found) for month in (_month(now) - 1, _month(now)) for found in by_store.values()]
+        with translated():
+            async with self.valkey.pipeline(transaction=False) as pipe:
+                for month, found in asked:
+                    key = VISITOR_USERS.key(store_id=found[0].store_id, month=month)
+                    pipe.hmget(key, [visitor.anonymous_id for visitor in found])
+                answers = cast("list[list[bytes | None]]", await pipe.execute())
+        return {
+            visitor: user.decode()
+            for (_, found), users in zip(asked, answers, strict=True)
+            for visitor, user in zip(found, users, strict=True)
+            if user is not None
+        }
+
+
+def _month(now: datetime) -> int:
+    return milliseconds(now) // (_MONTH // timedelta(milliseconds=1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,7 +220,8 @@ def _fold(found: _Found, known: Known, slot: int, rows: Sequence[int], events: M
         found.rows.append(row)
         # The order that closes a cart is shown with the cart it closes.
         found.after.append(before if change is not None and not state.is_open else after)
-    if state.number or existed:
+    # What opened, ended and was forgotten within this batch still has its facts to tell.
+    if state.number or existed or facts:
         found.note(known, slot, state, facts)
 
 
