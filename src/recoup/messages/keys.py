@@ -36,6 +36,9 @@ EVENT_STATS = KeyPattern(
 VISITOR_CART = KeyPattern(
     "visitor_cart:{store_id}:{visitor}", "pipeline", "string", timedelta(days=30), "cart a visitor was last seen with"
 )
+USER_PROFILE = KeyPattern(
+    "user_profile:{store_id}:{user_id}", "pipeline", "hash", timedelta(days=400), "a user's orders, and when last seen"
+)
 STORE_CLOCKS = KeyPattern("store_clocks:{partition}", "pipeline", "hash", None, "event time reached, by store")
 CART_FEATURES = KeyPattern(
     "features:{store_id}:{cart_id}", "ai", "string", timedelta(days=8), "what a cart's events add up to, packed"

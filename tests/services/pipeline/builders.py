@@ -24,6 +24,7 @@ from recoup.services.pipeline.carts.store import CartStore
 from recoup.services.pipeline.collect.actions import Collector
 from recoup.services.pipeline.collect.domain.reading import SHOP_TYPES, Form, Limits, Reading
 from recoup.services.pipeline.collect.store import EventLog, Stats
+from recoup.services.pipeline.profiles.store import Profiles
 from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.stream.handlers import Processor
 from recoup.services.pipeline.stream.store import Identities, SeenEvents, StreamStore
@@ -118,6 +119,7 @@ async def pipeline(
         SeenEvents(valkey),
         CartStore(valkey, used.cart_cache),
         Identities(valkey, used.visitor_cache),
+        Profiles(valkey, used.profile_wait_seconds, used.profile_cache),
         stores,
         manual,
         used,

@@ -28,6 +28,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long records stay on the event topics after every group has committed them."""
     cart_cache: int = 200_000
     """Carts whose state the processor keeps in memory."""
+    profile_cache: int = 100_000
+    """Users whose profile the processor keeps in memory."""
+    profile_wait_seconds: float = 0.02
+    """How long a batch waits for profiles of users that are not; then its rows go on without and say so."""
     visitor_cache: int = 100_000
     """Visitors whose user the processor remembers to have written down."""
     dead_letter_days: int = 30

@@ -23,6 +23,7 @@ from recoup.services.pipeline.deadletters.actions import Mender, Workbench
 from recoup.services.pipeline.deadletters.handlers import Handlers as DeadLetters
 from recoup.services.pipeline.deadletters.jobs import Rounds, Sampler
 from recoup.services.pipeline.deadletters.store import Store as DeadLetterStore
+from recoup.services.pipeline.profiles.store import Profiles
 from recoup.services.pipeline.segment import api as segment_api
 from recoup.services.pipeline.segment.actions import Intake, WriteKeys
 from recoup.services.pipeline.segment.store import VisitorCarts
@@ -116,6 +117,7 @@ def build_processor(deps: Deps, settings: Settings) -> Service:
         SeenEvents(deps.valkey),
         CartStore(deps.valkey, settings.cart_cache),
         Identities(deps.valkey, settings.visitor_cache),
+        Profiles(deps.valkey, settings.profile_wait_seconds, settings.profile_cache),
         deps.stores,
         deps.clock,
         settings,

@@ -23,10 +23,13 @@ from recoup.services.pipeline.collect.actions import STREAM_GROUP
 from recoup.services.pipeline.profiles.store import Profiles
 from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.stream.domain.agents import Agents, rules
+from recoup.services.pipeline.stream.domain.identities import name, unnamed
 from recoup.services.pipeline.stream.domain.people import changes_of
+from recoup.services.pipeline.stream.domain.routing import route
 from recoup.services.pipeline.stream.domain.steps import STEPS
 from recoup.services.pipeline.stream.domain.work import Known, Parts, Work, clock_domain, halves, numbers, work_of
 from recoup.services.pipeline.stream.store import (
+    Identities,
     ProcessorStatus,
     SeenEvents,
     StageStatus,
@@ -85,6 +88,7 @@ class Processor:
     store: StreamStore
     seen: SeenEvents
     carts: CartStore
+    identities: Identities
     profiles: Profiles
     stores: StoreDirectory
     clock: Clock
@@ -153,6 +157,8 @@ class Processor:
             self.pace.note("read", stopwatch() - started)
             known = await self._known(work, drained=len(records) < self.settings.read_records)
             for step in STEPS:
+                if step is route:
+                    await self._name(work, known)
                 started = stopwatch()
                 step(work, known)
                 self.pace.note(step.__name__, stopwatch() - started)
@@ -181,6 +187,11 @@ class Processor:
             reached=self._remembered(stores) | reached, now=now, agents=self.agents,
             profiles=profiles,
         )  # fmt: skip
+
+    async def _name(self, work: Work, known: Known) -> None:
+        """Asks for users only where something became true of a visitor's cart: few batches pay for the trip."""
+        if visitors := unnamed(work):
+            name(work, await self.identities.users(visitors, known.now))
 
     async def _settings(self, store_id: str) -> StoreSettings:
         try:
@@ -224,6 +235,7 @@ class Processor:
             self.seen.claim(pipe, claims, known.now)
             self.carts.save(pipe, changes.changed, changes.touched, changes.gone)
             self.carts.set_timers(pipe, changes.timers)
+            self.identities.link(pipe, work.links, known.now)
             self.profiles.save(pipe, profiles)
             set_clocks(pipe, moved)
             count(pipe, counts, last)
@@ -233,6 +245,7 @@ class Processor:
             await reader.commit(positions, outputs, effects)
             self.carts.settle()
             self.profiles.settle(profiles)
+            self.identities.settle()
             self.seen.remember(work.ids[claimed], claims, known.now)
         self._clocks |= moved
 

@@ -32,6 +32,13 @@ class Dead(NamedTuple):
     reason: str
 
 
+class Visitor(NamedTuple):
+    """A person without a name in a store, by their `anonymous_id`."""
+
+    store_id: str
+    anonymous_id: str
+
+
 class Terms(NamedTuple):
     """What time means to a store's carts in a partition."""
 
@@ -126,6 +133,8 @@ class Work:
     dead: list[Dead] = field(default_factory=list)
     duplicates: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
     derived: list[tuple[CartKey, Derived]] = field(default_factory=list)
+    links: dict[Visitor, str] = field(default_factory=dict)
+    """Users that visitors turned out to be."""
     changes: Changes = field(default_factory=Changes)
     enriched: Parts | None = None
     """Rows of ENRICHED to write."""
