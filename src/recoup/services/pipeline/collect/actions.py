@@ -3,10 +3,12 @@
 Refuses early what it could not keep up with.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from recoup.kit.telemetry import logger
 from recoup.messages.events import Event, EventType
 from recoup.messages.stores import StoreDirectory, StoreSettings
 from recoup.messages.topics import EVENTS_ENRICHED, EVENTS_RAW
+from recoup.services.pipeline.collect.domain.frames import Sessions
 from recoup.services.pipeline.collect.domain.reading import SHOP_TYPES, Form, Limits, Reading, read
 from recoup.services.pipeline.collect.domain.rows import Arrived, dead_table, partitions_of
 from recoup.services.pipeline.collect.store import EventLog, Stats
@@ -34,6 +37,18 @@ _LOADER_ROUNDS = 5
 TICK = timedelta(seconds=60)
 
 
+class Taken(NamedTuple):
+    """A body that was read, on its way to the log."""
+
+    store_id: str
+    reading: Reading
+    accepted: int
+    """Shoppers' events; the clock's own are not counted."""
+    durable: "asyncio.Future[None] | None"
+    reached: datetime | None
+    """The event time that every partition is told of."""
+
+
 @dataclass(slots=True)
 class Collector:
     """Takes events for any store."""
@@ -44,14 +59,22 @@ class Collector:
     log: Log
     clock: Clock
     settings: Settings
+    sessions: Sessions = field(init=False)
     _overloaded: bool = False
     _waiting_for_loader: int = 0
     _rounds: int = 0
     _ticked: dict[str, datetime] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.sessions = Sessions(self.settings.socket_sessions, self.settings.socket_frames)
+
     async def accept(self, store_id: str, body: bytes, form: Form) -> Reading:
         """Durable events and refusals; raises Refused for an unreadable body, TooMany or Unavailable to slow down."""
-        if self._overloaded:
+        return await self.finish(await self.begin(store_id, body, form))
+
+    async def begin(self, store_id: str, body: bytes, form: Form) -> Taken:
+        """Reads a body and hands its events to the log, in the order of the calls; raises as `accept` does."""
+        if self._overloaded or self.events.unwritten >= self.settings.max_unwritten_events:
             raise TooMany("events wait to be processed; send again later", retry_after=timedelta(seconds=1))
         store = await self.stores.settings(store_id)
         now = self.clock.now()
@@ -60,8 +83,18 @@ class Collector:
         except Refused as refusal:
             self.count_refusal(store_id, refusal)
             raise
-        await self._keep(store_id, store, reading, now)
-        return reading
+        return self._put(store_id, store, reading, now)
+
+    async def finish(self, taken: Taken) -> Reading:
+        """Waits until a body's events are durable."""
+        if taken.durable is not None:
+            await taken.durable
+        if taken.reached is not None:
+            self._ticked[taken.store_id] = taken.reached
+        counts = Counter(f"refused:{refusal.problem.code}" for refusal in taken.reading.refusals)
+        counts["accepted"] = taken.accepted
+        self.stats.count(taken.store_id, counts)
+        return taken.reading
 
     def count_refusal(self, store_id: str, refusal: Refused) -> None:
         """Counts a body that could not be taken as a whole."""
@@ -79,19 +112,15 @@ class Collector:
             properties_bytes=settings.max_properties_bytes,
         )
 
-    async def _keep(self, store_id: str, store: StoreSettings, reading: Reading, now: datetime) -> None:
+    def _put(self, store_id: str, store: StoreSettings, reading: Reading, now: datetime) -> Taken:
         events, partitions, accepted = self._routed(store_id, store, reading.events)
         # An event clock is the shop's own; correcting it by ours would tear its events apart.
         skew = self.settings.skew_seconds if store.clock == "wall" else 2**31
         good = Arrived(store_id, events, partitions, now, skew) if events else None
         dead = dead_table(reading.refusals, store_id, now) if reading.refusals else None
-        if good is not None or dead is not None:
-            await self.events.append(store_id, good, dead)
-        if len(events) > 0 and events[-1].type == EventType.CLOCK:
-            self._ticked[store_id] = events[-1].occurred_at
-        counts = Counter(f"refused:{refusal.problem.code}" for refusal in reading.refusals)
-        counts["accepted"] = accepted
-        self.stats.count(store_id, counts)
+        durable = None if good is None and dead is None else self.events.put(store_id, good, dead)
+        reached = events[-1].occurred_at if len(events) > 0 and events[-1].type == EventType.CLOCK else None
+        return Taken(store_id, reading, accepted, durable, reached)
 
     def _routed(
         self, store_id: str, store: StoreSettings, events: Sequence[Event]

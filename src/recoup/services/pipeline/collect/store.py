@@ -37,17 +37,21 @@ class _Waiting:
 
 @dataclass(slots=True)
 class EventLog:
-    """Appends requests' rows in groups; `append` returns when they are durable and raises what the log raised."""
+    """Appends requests' rows in groups, in the order they were put."""
 
     log: Log
+    unwritten: int = 0
+    """Events that were put and are not durable yet."""
     _waiting: list[_Waiting] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def append(self, store_id: str, good: Arrived | None, dead: pa.Table | None) -> None:
+    def put(self, store_id: str, good: Arrived | None, dead: pa.Table | None) -> "asyncio.Future[None]":
+        """Done when the rows are durable; raises what the log raised."""
         waiting = _Waiting(good, dead, store_id, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
+        self.unwritten += len(good.events) if good is not None else 0
         self._wake.set()
-        await waiting.done
+        return waiting.done
 
     async def run(self) -> None:
         """The worker that commits groups, one after another, until cancelled."""
@@ -57,6 +61,7 @@ class EventLog:
             group, self._waiting = self._waiting, []
             if group:
                 await self._commit(group)
+                self.unwritten -= sum([len(each.good.events) for each in group if each.good is not None])
 
     async def _commit(self, group: Sequence[_Waiting]) -> None:
         try:

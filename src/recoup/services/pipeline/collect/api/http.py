@@ -1,4 +1,4 @@
-"""The collector's doors: single events, batches, a WebSocket, and the counts.
+"""Requests: single events, batches, the counts, and the format of Protobuf.
 
 Decodes transfer encodings; decides nothing.
 
@@ -9,20 +9,16 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Final
 
-import msgspec
-from litestar import MediaType, Router, get, post, websocket
+from litestar import MediaType, get, post
 from litestar.di import NamedDependency
-from litestar.exceptions import WebSocketDisconnect
 from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import JSONBody
 from msgspec import Struct
 
 from recoup.kit.compression import unpacked
-from recoup.kit.errors import Failure, Invalid, Problem, Refused, TooLarge, Unsupported
-from recoup.kit.http import PUBLIC, HttpRequest, Socket, caller_of
+from recoup.kit.errors import Invalid, Problem, Refused, Unsupported
+from recoup.kit.http import PUBLIC, HttpRequest
 from recoup.kit.idempotency import ITSELF
-from recoup.kit.problems import ProblemDocument, problem
-from recoup.kit.telemetry import current_trace
 from recoup.messages.access import Permission
 from recoup.messages.refusals import RefusedBefore
 from recoup.services.pipeline.collect.actions import Collector
@@ -44,31 +40,6 @@ class Receipt(Struct, frozen=True, kw_only=True):
 
     accepted: int
     refused: list[Problem] = []
-
-
-class FrameResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One event of a frame, by its place: accepted, or refused with the rule it broke."""
-
-    index: int
-    status: str
-    event_id: str = ""
-    problem: Problem | None = None
-
-
-class FrameAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="ack"):
-    """The acknowledgement of one frame: a verdict for each event, or one problem for the whole frame."""
-
-    id: str
-    accepted: int = 0
-    results: list[FrameResult] = []
-    problem: ProblemDocument | None = None
-
-
-class Frame(Struct, frozen=True):
-    """What a client sends over the socket; `id` comes back in the acknowledgement."""
-
-    id: str
-    events: msgspec.Raw
 
 
 def _body(schema: dict[str, object], *types: str) -> type[Operation]:
@@ -142,63 +113,6 @@ async def count_refused(data: JSONBody[RefusedBefore], collector: NamedDependenc
     return data
 
 
-@websocket("/stream", opt=_WRITE)
-async def stream_events(socket: Socket, collector: NamedDependency[Collector]) -> None:
-    """Frames `{id, events: […]}` in, acknowledgements `{type: "ack", id, accepted, results: […]}` out, in order."""
-    store_id = caller_of(socket).tenant(socket.query_params.get("store_id"), Permission.EVENTS_WRITE)
-    await socket.accept()
-    try:
-        while True:
-            frame = await socket.receive_data("text")
-            await socket.send_data(await _answered(collector, store_id, frame.encode()))
-    except WebSocketDisconnect:
-        return
-
-
-async def _answered(collector: Collector, store_id: str, data: bytes) -> str:
-    frame_id = ""
-    try:
-        frame = _counted(collector, store_id, data)
-        frame_id = frame.id
-        reading = await collector.accept(store_id, bytes(frame.events), Form.ARRAY)
-        answer = FrameAnswer(id=frame_id, accepted=len(reading.events), results=_results(reading))
-    except Failure as failure:
-        here = current_trace()
-        answer = FrameAnswer(id=frame_id, problem=problem(failure, here.trace_id if here else ""))
-    return msgspec.json.encode(answer).decode()
-
-
-def _counted(collector: Collector, store_id: str, data: bytes) -> Frame:
-    try:
-        return _frame(data, collector.settings.batch_bytes)
-    except Refused as refusal:
-        collector.count_refusal(store_id, refusal)
-        raise
-
-
-def _frame(data: bytes, limit: int) -> Frame:
-    if len(data) > limit:
-        raise TooLarge(f"a frame of {len(data)} bytes; at most {limit} are taken")
-    try:
-        return msgspec.json.decode(data, type=Frame)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Invalid(f"a frame is {{id, events: […]}}: {error}", code="malformed_frame") from error
-
-
-def _results(reading: Reading) -> list[FrameResult]:
-    taken = [
-        FrameResult(index=index, status="accepted", event_id=str(event.event_id))
-        for index, event in zip(reading.indexes, reading.events, strict=True)
-    ]
-    refused = [
-        FrameResult(
-            index=refusal.problem.index or 0, status="refused", event_id=refusal.event_id, problem=refusal.problem
-        )
-        for refusal in reading.refusals
-    ]
-    return sorted([*taken, *refused], key=lambda result: result.index)
-
-
 def _receipt(reading: Reading) -> Receipt:
     problems = [refusal.problem for refusal in reading.refusals]
     if problems and not reading.events:
@@ -228,10 +142,4 @@ async def _content(
         raise
 
 
-def router() -> Router:
-    """Everything under /events."""
-    return Router(
-        "/events",
-        route_handlers=[post_event, post_batch, read_stats, count_refused, read_proto, stream_events],
-        tags=["events"],
-    )
+HANDLERS: Final = (post_event, post_batch, read_stats, count_refused, read_proto)
