@@ -77,6 +77,25 @@ async def test_events_of_every_partition_are_loaded(engines: Engines, loader: Lo
     assert await engines.valkey.hlen("load_intents") == 0
 
 
+async def test_what_enrichment_found_is_there_and_what_it_did_not_find_is_null(engines: Engines, loader: Loader):
+    found = {
+        "is_holiday": False,
+        "in_business_hours": True,
+        "user_orders": 0,
+        "user_average_order": 5,
+        "user_last_seen": NOON,
+    }
+    told = {"traffic_medium": "paid", "user_last_category": "kitchen", "enrichment_missing": "holidays"}
+    await engines.log.append(EVENTS_ENRICHED.name, [record(0, [event(1, **found, **told), event(2)])])
+
+    await load(loader)
+
+    for column in found:
+        assert await count(loader.store, "events_processed", f"count({column})") == 1, column
+    for column, text in told.items():
+        assert await count(loader.store, "events_processed", f"countIf({column} = '{text}')") == 1, column
+
+
 @pytest.mark.fault
 @pytest.mark.parametrize("point", ["before the inserts", "between two tables", "before the commit"])
 async def test_a_loader_killed_within_a_turn_loses_and_doubles_nothing(
