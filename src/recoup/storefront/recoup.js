@@ -26,6 +26,7 @@
   const URL_BASE = (settings.url || new URL(script.src, location.href).origin).replace(/\/+$/, "");
   const MOST_KEPT = 500; // events that wait for a connection; the oldest go first
   const FRAME = 100; // events in one frame
+  const ROOM = 4; // frames sent and not yet acknowledged
   const LINGER = 800; // ms an event waits for company
   const KEEPALIVE_BYTES = 60000; // browsers refuse more once the page is gone
   const SESSION_IDLE = 30 * 60 * 1000;
@@ -129,7 +130,13 @@
 
   const queue = []; // not yet sent
   const flying = new Map(); // frames sent and not yet acknowledged, by their id
+  const SESSION = uuid(); // of this page, for the socket
   let socket = null;
+  let room = 0; // frames the socket may have in flight; none before it has said hello
+  let heartbeat = 20000;
+  let lastAck = "";
+  let heardAt = 0;
+  let pulse = 0;
   let failures = 0; // in a row
   let restUntil = 0; // while sockets do not get through
   let timer = 0;
@@ -150,11 +157,11 @@
   function flush() {
     clearTimeout(timer);
     timer = 0;
-    if (consent !== "granted" || !queue.length) return;
+    if (consent !== "granted" || !(queue.length || flying.size)) return;
     if (Date.now() < restUntil || !window.WebSocket) return void post();
     if (!socket) return connect();
     if (socket.readyState !== 1) return;
-    while (queue.length) frame(uuid(), queue.splice(0, FRAME));
+    while (queue.length && flying.size < room) frame(uuid(), queue.splice(0, FRAME));
   }
   const stamped = (events) => {
     const sent_at = new Date().toISOString();
@@ -167,20 +174,52 @@
 
   function connect() {
     const opening = (socket = new WebSocket(`${URL_BASE.replace(/^http/, "ws")}/api/events/stream?key=${encodeURIComponent(KEY)}`));
+    const say = (message) => opening.readyState === 1 && opening.send(JSON.stringify(message));
     opening.onopen = () => {
-      failures = 0;
-      for (const [id, events] of flying) frame(id, events);
-      flush();
+      heardAt = Date.now();
+      say({ type: "hello", session: SESSION, last: lastAck });
     };
-    opening.onmessage = ({ data }) => settle(JSON.parse(data));
-    opening.onclose = () => {
+    opening.onmessage = ({ data }) => {
       if (socket !== opening) return;
-      socket = null;
-      failures += 1;
-      if (failures > 1) restUntil = Date.now() + 30000;
-      land();
-      if (queue.length) plan(later());
+      heardAt = Date.now();
+      const message = JSON.parse(data);
+      if (message.type === "ack") settle(message);
+      else if (message.type === "ping") say({ type: "pong" });
+      else if (message.type === "hello") welcome(message);
+      else if (message.type === "pause") room = 0;
+      else if (message.type === "resume") (room = ROOM), flush();
     };
+    opening.onclose = () => lost(opening);
+    // A line that broke without a word: the server would have been heard within two heartbeats.
+    clearInterval(pulse);
+    heardAt = Date.now();
+    pulse = setInterval(() => {
+      if (Date.now() - heardAt < 2.5 * heartbeat) return;
+      opening.close();
+      lost(opening);
+    }, heartbeat / 2);
+  }
+  function lost(closed) {
+    if (socket !== closed) return;
+    clearInterval(pulse);
+    socket = null;
+    room = 0;
+    failures += 1;
+    if (failures > 1) {
+      restUntil = Date.now() + 30000;
+      land();
+    }
+    if (queue.length || flying.size) plan(later());
+  }
+  /* What is durable need not be sent again; the rest goes under its old name, so that next time this is known of it. */
+  function welcome(hello) {
+    failures = 0;
+    heartbeat = hello.heartbeat_seconds * 1000;
+    room = Math.min(ROOM, hello.max_unacknowledged);
+    for (const id of hello.durable) if (flying.delete(id)) lastAck = id;
+    for (const [id, events] of flying) frame(id, events);
+    flush();
+    plan();
   }
   const land = () => {
     for (const events of flying.values()) queue.unshift(...events);
@@ -191,10 +230,11 @@
     if (ack.type !== "ack" || !flying.has(ack.id)) return;
     const events = flying.get(ack.id);
     flying.delete(ack.id);
+    lastAck = ack.problem ? lastAck : ack.id;
     if (ack.problem && (ack.problem.status === 429 || ack.problem.status >= 500)) {
       queue.unshift(...events);
       failures += 1;
-      plan(later());
+      plan(Math.max(later(), 1000 * (ack.retry_after || 0)));
     } else {
       failures = 0;
       const wrong = ack.problem ? [ack.problem] : ack.results.filter((result) => result.status === "refused");
@@ -204,7 +244,7 @@
   }
 
   async function post() {
-    if (flying.size) return;
+    if (flying.size || !queue.length) return;
     const id = uuid();
     flying.set(id, queue.splice(0, FRAME));
     let ack = { type: "ack", id, results: [], problem: { status: 503 } };

@@ -1,6 +1,10 @@
 """Protobuf says the same as JSON: the same events come of it, and the same refusals."""
 
+import subprocess
+import sys
 from datetime import datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,6 +14,7 @@ from tests.services.pipeline.builders import NOON, added, event, limits
 
 from recoup.kit.errors import Invalid, TooLarge
 from recoup.kit.wire import message_class
+from recoup.messages.events import Context, Event, Item
 from recoup.services.pipeline.collect.domain.reading import Form, read
 
 PROTOBUF: Any = message_class("recoup.messages", "events.binpb", "recoup.events.v1.EventBatch")
@@ -35,6 +40,19 @@ def written(said: dict[str, Any]) -> dict[str, Any]:
     if "properties" in said and not isinstance(said["properties"], str):
         found["properties"] = msgspec.json.encode(said["properties"]).decode()
     return found
+
+
+def test_the_descriptors_are_those_of_the_published_file(tmp_path: Path) -> None:
+    folder, made = files("recoup.messages"), tmp_path / "events.binpb"
+    options = [f"--proto_path={folder}", f"--descriptor_set_out={made}", "events.proto"]
+    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *options], check=True)
+    assert made.read_bytes() == (folder / "events.binpb").read_bytes(), "`make proto` was forgotten"
+
+
+@pytest.mark.parametrize(("message", "struct"), [("Event", Event), ("Item", Item), ("Context", Context)])
+def test_every_field_of_an_event_can_be_said(message: str, struct: type[msgspec.Struct]) -> None:
+    kind = PROTOBUF.DESCRIPTOR.file.message_types_by_name[message]
+    assert {field.name for field in kind.fields} == set(struct.__struct_fields__)
 
 
 def test_the_same_events_come_of_both() -> None:

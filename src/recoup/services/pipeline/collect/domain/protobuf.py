@@ -1,7 +1,8 @@
 """Batches in Protobuf as the tables that JSON would have been, so that one set of rules judges both.
 
-Measured on one core, 500 events of 168 bytes: 7 to 8 µs an event until they are Structs, where JSON of 464 bytes takes
-1.1. The library hands out each message and text as an object of its own; it reads bytes into messages in 0.2.
+Measured on a core that others use too, 500 events with an item, a context and properties, until they are checked: 11.1
+µs an event of 159 bytes, where JSON of 444 bytes takes 1.7. The library reads bytes into messages in 0.2; the rest goes
+into messages and texts, each of which it hands out as an object of its own.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
