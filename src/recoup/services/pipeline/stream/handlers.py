@@ -103,7 +103,7 @@ class Processor:
         """Until cancelled."""
         reader = self.log.reader(STREAM_GROUP, self.member, [EVENTS_RAW.name])
         try:
-            # Reading the rules takes a second, which no event should wait.
+            # Reading the rules takes longer than an event should wait.
             await asyncio.to_thread(rules)
             await self._register()
             while True:

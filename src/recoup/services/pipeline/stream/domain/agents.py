@@ -100,7 +100,7 @@ def _held(agent: str, device: str | None, system: str | None) -> DeviceClass:
 @cache
 def rules() -> Resolver:
     """The rules, read when first asked for."""
-    # Reading the rules takes a second and 30 MB; only the process that asks pays.
+    # Reading the rules takes 0.2 s and 25 MB; only the process that asks pays.
     from ua_parser.loaders import load_lazy_builtins  # noqa: PLC0415 - see above
     from ua_parser.regex import Resolver as Rules  # noqa: PLC0415 - see above
 
