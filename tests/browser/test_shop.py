@@ -1,6 +1,7 @@
 """The demo shop and recoup.js in a real browser: what a shopper does arrives, and what Recoup says is shown."""
 
 import json
+import re
 import time
 import urllib.error
 import urllib.request
@@ -9,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, WebSocketRoute, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.flow, pytest.mark.timeout(300)]
 
@@ -107,6 +108,45 @@ def test_what_happens_offline_arrives_once_the_connection_is_back(shop: Page, co
     shop.evaluate("for (let i = 0; i < 30; i++) recoup.track('products_searched', {properties: {query: `mug ${i}`}})")
     context.set_offline(False)
     until(store, "/api/events/stats", lambda stats: stats["unique"] >= before + 30)
+
+
+def test_a_page_whose_line_breaks_before_the_acknowledgement_does_not_send_the_same_again(
+    context: BrowserContext, store
+):
+    lines: list[list[dict[str, Any]]] = []
+
+    def line(page_side: WebSocketRoute) -> None:
+        said: list[dict[str, Any]] = []
+        lines.append(said)
+        server = page_side.connect_to_server()
+
+        def out(message: str | bytes) -> None:
+            said.append(json.loads(message))
+            server.send(message)
+
+        def home(message: str | bytes) -> None:
+            if len(lines) == 1 and json.loads(message)["type"] == "ack":
+                page_side.close()
+            else:
+                page_side.send(message)
+
+        page_side.on_message(out)
+        server.on_message(home)
+
+    page = context.new_page()
+    page.route_web_socket(re.compile("/api/events/stream"), line)
+    page.goto(f"{store.url}/shop?key={store.publishable_key}")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    end = time.monotonic() + PATH_MS / 1000
+    while len(lines) < 2 or len(lines[1]) < 2:
+        assert time.monotonic() < end, lines
+        page.evaluate("recoup.track('products_searched')")
+        page.wait_for_timeout(200)
+    first, second = lines[0], lines[1]
+    assert [message["type"] for message in (first[0], second[0])] == ["hello", "hello"]
+    assert first[0]["session"] == second[0]["session"]
+    sent = [[message["id"] for message in said if "id" in message] for said in (first, second)]
+    assert sent[0][0] not in sent[1]
 
 
 def test_without_consent_nothing_is_kept_and_nothing_leaves(shop: Page, context: BrowserContext):
