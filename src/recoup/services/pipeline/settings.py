@@ -16,6 +16,16 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Largest `properties` of one event."""
     max_backlog_records: int = 20_000
     """Records that may wait for the processor, or on one topic for the warehouse; beyond it there is 429."""
+    max_unwritten_events: int = 200_000
+    """Events that may wait in memory for a slow log; beyond it there is 429."""
+    socket_frames: int = 16
+    """Frames of one socket that may wait for their acknowledgement, at least 2; beyond it nothing is read."""
+    socket_heartbeat_seconds: float = 20.0
+    """A socket silent for so long is asked for a sign of life, and closed when none comes for as long again."""
+    socket_silence_seconds: float = 600.0
+    """A socket whose client said no hello is closed after such a silence."""
+    socket_sessions: int = 10_000
+    """Clients whose last durable frames are remembered for when they come back."""
     future_hours: int = 24
     """How far ahead of our clock an event may be."""
     skew_seconds: int = 5
@@ -28,12 +38,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long records stay on the event topics after every group has committed them."""
     cart_cache: int = 200_000
     """Carts whose state the processor keeps in memory."""
+    visitor_cache: int = 100_000
+    """Visitors whose user the processor remembers to have written down."""
     profile_cache: int = 100_000
     """Users whose profile the processor keeps in memory."""
     profile_wait_seconds: float = 0.02
     """How long a batch waits for profiles of users that are not; then its rows go on without and say so."""
-    visitor_cache: int = 100_000
-    """Visitors whose user the processor remembers to have written down."""
     dead_letter_days: int = 30
     """How long a dead letter is kept."""
     dead_letters_kept: int = 100_000
