@@ -4,7 +4,7 @@ Static membership (`group.instance.id`) lets a restarted member go on at once wi
 for good. Newly assigned partitions stand still until the reader has found out where to start and says `start`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,10 +21,12 @@ from recoup.kit.telemetry import logger
 log = logger(__name__)
 
 UNCLOSED = Counter("kafka_consumers_unclosed_total", "Consumers given up because closing took too long", ["group"])
+UNENDED = Counter("kafka_transactions_unended_total", "Transactions given up because they did not end", ["group"])
 
 _LEAVING_SECONDS = 2.0
 _SERVING_SECONDS = 0.5
 _CLOSING_SECONDS = 3.0
+_TRANSACTION_SECONDS = PATIENCE_SECONDS + 2.0
 
 
 @dataclass(slots=True)
@@ -44,6 +46,7 @@ class Member:
     _generation: Any = None
     _outage: KafkaError | None = None
     _replaced: bool = False
+    _unsettled: bool = False
 
     @property
     def joined(self) -> bool:
@@ -127,7 +130,7 @@ class Member:
         if self._producer is None:
             self._producer = self._only_producer(self._identity)
         try:
-            self._write(self._producer, step, marks)
+            self._transact(self._producer, step, marks)
         except BaseException:
             self._producer = None
             raise
@@ -138,15 +141,33 @@ class Member:
         All who finish a step use one producer name, so the last to begin fences the rest, and then asks whether it is
         still to be done. The member whose step it was is fenced by the group's generation.
         """
+        if self._unsettled:
+            # A transaction of ours that failed or was given up could still go on, within the same generation.
+            self._producer = self._only_producer(self._identity)
+            self._unsettled = False
         producer = self._only_producer("step.{}.{}".format(*min(marks)))
         known = self.committed([mine])[mine]
         if known is None or known.step != marks[mine].step:
-            self._write(producer, step, marks)
+            self._transact(producer, step, marks)
 
     def _only_producer(self, identity: str) -> Producer:
         producer = made(Producer, self.settings.transactional(f"recoup.{self.group}.{identity}"))
-        producer.init_transactions(PATIENCE_SECONDS)
+        self._in_time(lambda: producer.init_transactions(PATIENCE_SECONDS))
         return producer
+
+    def _transact(self, producer: Producer, step: Step, marks: Mapping[At, Mark]) -> None:
+        self._unsettled = True
+        self._in_time(lambda: self._write(producer, step, marks))
+        self._unsettled = False
+
+    def _in_time(self, call: Callable[[], object]) -> None:
+        try:
+            within(_TRANSACTION_SECONDS, call)
+        except TimeoutError as error:
+            # After a broker was killed, handing over offsets has been seen not to end, whatever its own time limit.
+            UNENDED.labels(self.group).inc()
+            log.error("a transaction does not end", group=self.group, member=self.name)  # noqa: TRY400
+            raise Unavailable("kafka does not answer: a transaction does not end") from error
 
     def _write(self, producer: Producer, step: Step, marks: Mapping[At, Mark]) -> None:
         producer.begin_transaction()
