@@ -20,6 +20,7 @@ def test_what_is_sealed_is_opened_again_by_any_process_of_the_installation() -> 
 @pytest.mark.parametrize(
     ("key", "purpose", "place"),
     [(KEY, "test", "another/shopify"), (KEY, "another", "shop/shopify"), (new_secret(), "test", "shop/shopify")],
+    ids=["another place", "another purpose", "another key"],
 )
 def test_it_opens_nowhere_else(key: Secret, purpose: str, place: str) -> None:
     sealed = Sealer(KEY, "test").seal(SECRET, "shop/shopify")
