@@ -28,6 +28,9 @@ START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 BATCH = 100
 PAUSE_SECONDS = 0.1
 CALM_SECONDS = 0.7
+# What counts here is whether everything comes, not when: on Kafka a reader whose broker and process were killed may wait
+# for sessions and transactions to run out before it goes on.
+PATIENCE_SECONDS = 240
 """Between two blows."""
 CALM = 4
 """So many looks in a row must find nothing left to do: a process that was just killed may not have said so yet."""
@@ -89,7 +92,7 @@ class Shop:
         """The same events until they are acknowledged."""
         body = msgspec.json.encode(events)
         headers = {"X-Api-Key": self.house.keys.secret_key, "Content-Type": "application/json"}
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 try:
                     async with self.session.post("/api/events/batch", data=body, headers=headers) as answer:
@@ -144,7 +147,7 @@ async def wait_until_counted(running: House, events: int) -> None:
 async def wait_until_decided(running: House) -> None:
     """Until interventions have decided and announced everything, and every reader of the log has read it all."""
     calm = 0
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while calm < CALM:
             progress = await asyncio.to_thread(running.get, "/api/interventions/progress")
             status = await asyncio.to_thread(running.get, "/api/pipeline/status")

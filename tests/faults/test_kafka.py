@@ -18,7 +18,7 @@ PATH = ("pipeline", "processor", "intelligence")
 pytestmark = [
     pytest.mark.fault,
     pytest.mark.kafka,
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(800),
     pytest.mark.skipif("RECOUP_SHARED" not in os.environ, reason="the recorded shop is not here (RECOUP_SHARED)"),
 ]
 
