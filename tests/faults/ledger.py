@@ -28,8 +28,8 @@ START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 BATCH = 100
 PAUSE_SECONDS = 0.1
 CALM_SECONDS = 0.7
-# What counts here is whether everything comes, not when: on Kafka a reader whose broker and process were killed may wait
-# for sessions and transactions to run out before it goes on.
+# What counts here is whether everything comes, not when: on Kafka a reader whose broker and process were killed may
+# have to wait for sessions and transactions to run out before it goes on.
 PATIENCE_SECONDS = 240
 """Between two blows."""
 CALM = 4
