@@ -7,8 +7,6 @@ is given again; a request that was cut off between its effect and its answer can
 are not kept: nothing was done, and what is sent again is tried again.
 """
 
-import base64
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,14 +15,13 @@ from typing import Final, Protocol, cast
 from urllib.parse import parse_qsl
 
 import msgspec
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from litestar.types import ASGIApp, HTTPReceiveMessage, HTTPScope, Message, Receive, Scope, Send
 from msgspec import Struct
 
 from recoup.kit.config import Secret
 from recoup.kit.errors import Busy, Conflict, Failure, Invalid, Mismatch, TooLarge
 from recoup.kit.peers import IDENTITY_HEADER
+from recoup.kit.sealing import Sealer
 from recoup.kit.valkey import Valkey, settled
 
 ITSELF: Final = "repeats_by_itself"
@@ -38,7 +35,6 @@ LARGEST_ANSWER: Final = 1_048_576
 _HEADER: Final = b"idempotency-key"
 _IDENTITY: Final = IDENTITY_HEADER.lower().encode()
 _DONE: Final = range(200, 400)
-_NONCE: Final = 12
 _RELEASE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 
 
@@ -75,11 +71,10 @@ class Answers:
     valkey: Valkey
     seed: Secret
     key_of: Callable[[str], str]
-    _cipher: AESGCM = field(init=False)
+    _sealer: Sealer = field(init=False)
 
     def __post_init__(self) -> None:
-        seed = base64.urlsafe_b64decode(self.seed.reveal())
-        self._cipher = AESGCM(sha256(b"recoup idempotent answers" + seed).digest())
+        self._sealer = Sealer(self.seed, "idempotent answers")
 
     async def claim(self, name: str, fingerprint: bytes) -> Answer | None:
         """None where the request is now ours to do, or what it was answered; raises Mismatch or Busy."""
@@ -100,8 +95,7 @@ class Answers:
         return self._opened(name, kept.answer)
 
     async def keep(self, name: str, fingerprint: bytes, answer: Answer) -> None:
-        nonce = os.urandom(_NONCE)
-        sealed = nonce + self._cipher.encrypt(nonce, msgspec.msgpack.encode(answer), name.encode())
+        sealed = self._sealer.seal_bytes(msgspec.msgpack.encode(answer), name)
         kept = msgspec.msgpack.encode(_Kept(fingerprint, sealed))
         await settled(self.valkey.set(self.key_of(name), kept, ex=round(LIFETIME.total_seconds())))
 
@@ -111,11 +105,10 @@ class Answers:
         await settled(self.valkey.eval(_RELEASE, 1, self.key_of(name), cast("str", ours)))
 
     def _opened(self, name: str, sealed: bytes) -> Answer:
-        try:
-            plain = self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], name.encode())
-        except InvalidTag as error:
+        plain = self._sealer.open_bytes(sealed, name)
+        if plain is None:
             # The installation's key was changed within the day: the request was done, and its answer cannot be read.
-            raise Conflict("the answer to this Idempotency-Key can no longer be read") from error
+            raise Conflict("the answer to this Idempotency-Key can no longer be read")
         return msgspec.msgpack.decode(plain, type=Answer)
 
 

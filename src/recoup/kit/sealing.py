@@ -1,4 +1,4 @@
-"""Seals secrets that must be read again: AES-256-GCM under a key derived from this installation's own.
+"""Seals what must be read again: AES-256-GCM under a key derived from this installation's own.
 
 What is sealed for one purpose and place opens for no other. Whoever has the database alone has nothing.
 """
@@ -30,7 +30,7 @@ def _derived(installation_key: Secret, purpose: str) -> bytes:
 
 @dataclass(slots=True)
 class Sealer:
-    """Seals and opens for one purpose; `place` says where a secret belongs, and it opens nowhere else."""
+    """Seals and opens for one purpose; `place` says where something belongs, and it opens nowhere else."""
 
     installation_key: Secret
     purpose: str
@@ -40,13 +40,22 @@ class Sealer:
         self._cipher = AESGCM(_derived(self.installation_key, self.purpose))
 
     def seal(self, secret: Secret, place: str) -> bytes:
-        nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, secret.reveal().encode(), place.encode())
+        return self.seal_bytes(secret.reveal().encode(), place)
 
     def open(self, sealed: bytes, place: str) -> Secret:
         """The secret again; raises Unavailable where the installation's key is not the one it was sealed with."""
-        try:
-            found = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place.encode())
-        except InvalidTag as error:
-            raise Unavailable(f"a secret of {place} was sealed with another key: set it again") from error
+        found = self.open_bytes(sealed, place)
+        if found is None:
+            raise Unavailable(f"a secret of {place} was sealed with another key: set it again")
         return Secret(found.decode())
+
+    def seal_bytes(self, content: bytes, place: str) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, content, place.encode())
+
+    def open_bytes(self, sealed: bytes, place: str) -> bytes | None:
+        """The content again; None where the installation's key is not the one it was sealed with."""
+        try:
+            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place.encode())
+        except InvalidTag:
+            return None
