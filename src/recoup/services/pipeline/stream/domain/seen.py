@@ -1,10 +1,12 @@
 """Ids that took effect lately: an exact set of 16-byte ids that is asked and told a batch at a time. Forgets by age.
 
 Open addressing over plain columns, so that a batch of thousands is a few dozen array operations. Python's own set takes
-five times the memory; a set in Valkey takes 70 bytes an id and a trip of every id over a socket three times. Measured
-on one core: 0.15 µs to ask for an id and 0.2 µs to add one; 20 bytes a place, of which at most two thirds are taken.
+several times the memory; a set in Valkey takes 70 bytes an id and three trips of it over a socket. Measured on one core
+with 3 million ids: 0.16 µs to ask for an id and 0.25 µs to add one; 20 bytes a place, of which at most two thirds are
+taken.
 
-Growing moves a share of the old columns with every batch, so that no batch waits for all of them.
+Growing moves a share of the old columns with every batch, so that no batch copies all of them. The first batch after a
+doubling still pays for touching the new memory: 0.3 to 0.5 s at 3 million ids.
 """
 
 from typing import Final
@@ -80,10 +82,6 @@ class RecentIds:
         self._now = _Columns(_SMALLEST)
         self._before: _Columns | None = None
         self._moved = 0
-
-    def __len__(self) -> int:
-        """Ids held, those that are too old to count among them."""
-        return self._now.used + (self._before.used if self._before is not None else 0)
 
     def seen(self, ids: Ids, oldest: int) -> Flags:
         """Which of these were added at `oldest` or later."""
