@@ -4,7 +4,8 @@
     BENCH_SECONDS=10 python -m bench path    the same, shorter
 
 Everything runs on this machine, the load generator included. Promise: 50,000 events/s sustained, flat memory;
-acknowledgement p99 under 10 ms and received-to-enriched p99 under 100 ms at half of that.
+acknowledgement p99 under 10 ms and received-to-enriched p99 under 100 ms at half of that. At full speed 16 connections
+send as fast as they are answered, at half speed 4 keep to a schedule; memory is looked at three times on the way.
 
 Baselines of the same run: decoding the same bytes with msgspec on one core and doing nothing else; and a collector as
 one would write it first (FastAPI, pydantic, one redis command an event) that only stores.
@@ -14,7 +15,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -24,17 +25,31 @@ from bench.lib.load import Report
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "60"))
 TARGET = 50_000
+SENDERS = 16
 
 
-def load(port: int, key: str, *, seconds: float, rate: float | None, connections: int = 4) -> tuple[Report, float]:
-    """Runs the generator in a process of its own; its report and the processor seconds it used."""
-    command = [sys.executable, "-m", "bench.lib.load", "--port", str(port), "--key", key, "--seconds", str(seconds)]
-    command += ["--connections", str(connections), *([] if rate is None else ["--rate", str(rate)])]
+def load(
+    running: House, *, seconds: float, rate: float | None = None, connections: int = 4, looks: int = 0
+) -> tuple[Report, float, list[float]]:
+    """Runs the generator in a process of its own.
+
+    Gives its report, the processor seconds it used, and all parts' memory in MB at so many moments on the way.
+    """
+    command = [sys.executable, "-m", "bench.lib.load", "--port", str(running.port), "--key", running.keys.secret_key]
+    command += ["--seconds", str(seconds), "--connections", str(connections)]
+    command += [] if rate is None else ["--rate", str(rate)]
     before = os.times()
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+    memory: list[float] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as generator:
+        for _ in range(looks):
+            time.sleep(seconds / (looks + 1))
+            memory.append(sum(running.resident_mb().values()))
+        output, _ = generator.communicate()
+    if generator.returncode:
+        raise SystemExit("the load generator failed")
     after = os.times()
     used = after.children_user + after.children_system - before.children_user - before.children_system
-    return msgspec.json.decode(output, type=Report), used
+    return msgspec.json.decode(output, type=Report), used, memory
 
 
 def wait_until_queryable(running: House, events: int, patience: float = 120) -> float:
@@ -52,7 +67,7 @@ def wait_until_queryable(running: House, events: int, patience: float = 120) -> 
 def full_speed(running: House) -> float:
     """Prints what the path takes; events/s from the first byte sent to the last row queryable."""
     memory, cpu = running.resident_mb(), running.cpu_seconds()
-    report, generator = load(running.port, running.keys.secret_key, seconds=SECONDS, rate=None)
+    report, generator, on_the_way = load(running, seconds=SECONDS, connections=SENDERS, looks=3)
     lag = wait_until_queryable(running, report.acknowledged)
     rate = report.acknowledged / (report.seconds + lag)
     print(f"sustained           {rate:10,.0f} events/s for {report.seconds:.0f} s, {report.acknowledged:,} events")
@@ -60,13 +75,13 @@ def full_speed(running: House) -> float:
     print(f"  last row after    {lag:10.2f} s;  429/503 answers {report.slowed}, refused {report.refused}")
     print(f"  acknowledgement   {report.p50_ms:10.1f} ms p50, {report.p99_ms:.1f} ms p99 (saturated)")
     print_costs(running, cpu, report.acknowledged, generator)
-    print_memory(memory, running.resident_mb())
+    print_memory(memory, on_the_way, running.resident_mb())
     return rate
 
 
 def half_speed(running: House, before: int) -> None:
     """Prints the latencies at half the promised rate."""
-    report, _ = load(running.port, running.keys.secret_key, seconds=SECONDS / 2, rate=TARGET / 2)
+    report, _, _ = load(running, seconds=SECONDS / 2, rate=TARGET / 2)
     status = msgspec.convert(running.get("/api/pipeline/status")["processors"], list[dict[str, object]])
     wait_until_queryable(running, before + report.acknowledged)
     print(f"at {TARGET / 2:,.0f} events/s (reached {report.acknowledged / report.seconds:,.0f})")
@@ -86,17 +101,19 @@ def print_costs(running: House, before: Mapping[str, float], events: int, genera
     print(", ".join(f"{name} {seconds:.1f}" for name, seconds in sorted(spent.items(), key=lambda pair: -pair[1])))
 
 
-def print_memory(before: Mapping[str, float], after: Mapping[str, float]) -> None:
-    """Resident memory at rest and after the load."""
+def print_memory(before: Mapping[str, float], on_the_way: Sequence[float], after: Mapping[str, float]) -> None:
+    """Resident memory at rest, under load, and after it."""
+    steps = [sum(before.values()), *on_the_way, sum(after.values())]
     print(
-        f"  memory            {sum(before.values()):10,.0f} MB at rest, {sum(after.values()):,.0f} MB after: ", end=""
+        f"  memory, MB        {' → '.join(f'{step:,.0f}' for step in steps)}, from rest over the load to its end: ",
+        end="",
     )
     print(", ".join(f"{name} {before.get(name, 0):.0f}→{after[name]:.0f}" for name in after))
 
 
 def main() -> None:
     decoded = decode_rate()
-    naive = naive_collector_rate(min(SECONDS, 10))
+    naive = naive_collector_rate(min(SECONDS, 10), SENDERS)
     with house() as running:
         print(f"ready after         {running.ready_seconds:10.1f} s")
         rate = full_speed(running)

@@ -29,8 +29,8 @@ from bench.lib.damage_more import EXPLORED, HOPELESS_TOO
 from recoup.demo.rees46 import to_event
 from recoup.messages.events import Event
 from recoup.messages.stores import StoreSettings
-from recoup.services.pipeline.collect.domain.reading import SHOP_TYPES
-from recoup.services.pipeline.deadletters.domain.checks import check, limits
+from recoup.services.pipeline.collect.domain.limits import SHOP_TYPES, limits_of
+from recoup.services.pipeline.deadletters.domain.checks import check
 from recoup.services.pipeline.deadletters.domain.repair.profile import Profile
 from recoup.services.pipeline.deadletters.domain.repair.search import propose
 from recoup.services.pipeline.deadletters.domain.repair.values import World
@@ -186,7 +186,7 @@ def judge(score: Score, kind: str, damage: Damage, shop: Shop, profile: Profile,
     truth = chance.choice(shop.events)
     body = damage(truth, chance)
     received = datetime.fromisoformat(truth["occurred_at"]) + timedelta(seconds=chance.choice([0.3, 1, 2, 6]))
-    held_to = limits("shop", StoreSettings(oldest_event_days=3_650), Settings(), received)
+    held_to = limits_of("shop", StoreSettings(oldest_event_days=3_650), Settings(), received)
     if body is None or check(body, held_to) is None:
         return
     # What the topic keeps of bytes that are no text.

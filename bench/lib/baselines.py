@@ -30,7 +30,7 @@ def decode_rate(seconds: float = 2.0) -> float:
     return count * EVENTS_A_BATCH / (time.perf_counter() - started)
 
 
-def naive_collector_rate(seconds: float) -> float:
+def naive_collector_rate(seconds: float, connections: int) -> float:
     """Events/s of bench/lib/naive.py under the same load, storing into a Valkey of its own."""
     folder = Path(tempfile.mkdtemp(prefix="rc-", dir="/tmp"))
     engine = Valkey(folder / "valkey")
@@ -48,7 +48,8 @@ def naive_collector_rate(seconds: float) -> float:
     try:
         _wait_for(port)
         command = [sys.executable, "-m", "bench.lib.load", "--port", str(port), "--path", "/events/batch"]
-        output = subprocess.run([*command, "--seconds", str(seconds)], check=True, stdout=subprocess.PIPE).stdout
+        command += ["--seconds", str(seconds), "--connections", str(connections)]
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
         report = msgspec.json.decode(output, type=Report)
         return report.acknowledged / report.seconds
     finally:

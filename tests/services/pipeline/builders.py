@@ -1,6 +1,7 @@
 """Events, limits and a running pipeline for tests; each states only what the test is about."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from recoup.messages.stores import StoreConfigured, StoreDirectory, StoreSetting
 from recoup.messages.topics import EVENTS_ENRICHED
 from recoup.services.pipeline.carts.store import CartStore
 from recoup.services.pipeline.collect.actions import Collector
-from recoup.services.pipeline.collect.domain.reading import SHOP_TYPES, Form, Limits, Reading
+from recoup.services.pipeline.collect.domain.limits import Limits, limits_of
+from recoup.services.pipeline.collect.domain.reading import Form, Reading
 from recoup.services.pipeline.collect.store import EventLog, Stats
 from recoup.services.pipeline.profiles.store import Profiles
 from recoup.services.pipeline.settings import Settings
@@ -57,17 +59,8 @@ def ordered(cart: str = "cart", **fields: object) -> dict[str, object]:
 
 
 def limits(**changes: object) -> Limits:
-    given = {
-        "store_id": SHOP,
-        "types": SHOP_TYPES,
-        "oldest": NOON - timedelta(days=30),
-        "newest": NOON + timedelta(days=1),
-        "events": 1_000,
-        "items": 500,
-        "properties_bytes": 1_000,
-        **changes,
-    }
-    return msgspec.convert(given, Limits)
+    usual = limits_of(SHOP, StoreSettings(), Settings(max_properties_bytes=1_000), NOON)
+    return dataclasses.replace(usual, **changes)
 
 
 @dataclass

@@ -251,6 +251,20 @@ async def test_what_was_bought_since_is_not_opened_again(valkey_url: str, databa
         assert (trial.sent, row["cart_change"], last["type"]) == (True, None, "page_viewed")
 
 
+async def test_what_waited_here_for_days_keeps_its_time_whatever_its_client_said_of_its_clock(
+    valkey_url: str, database: str
+) -> None:
+    async with bench(valkey_url, database) as desk:
+        await desk.running.send(event(amount="19.99", sent_at=NOON.isoformat()))
+        (letter,) = await desk.arrive(1)
+        desk.later(hours=50)
+
+        await desk.workbench.send(letter, edited(letter, amount=1999), "ada")
+        (row,) = await desk.running.enriched(1)
+
+        assert row["occurred_at"] == NOON
+
+
 async def test_old_letters_and_those_beyond_the_most_are_forgotten(valkey_url: str, database: str) -> None:
     async with bench(valkey_url, database, dead_letters_kept=1, dead_letter_days=10) as desk:
         for number in range(3):

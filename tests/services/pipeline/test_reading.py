@@ -1,5 +1,7 @@
 """What bad input gets: its place and its rule, and its neighbours unharmed."""
 
+from datetime import timedelta
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -45,6 +47,33 @@ def test_a_bad_event_is_named_with_its_place_and_its_neighbours_are_kept(
     assert list(reading.indexes) == [0, 2]
     (refusal,) = reading.refusals
     assert (refusal.problem.index, refusal.problem.code, refusal.problem.field) == (1, code, field)
+
+
+@pytest.mark.parametrize("form", [Form.ARRAY, Form.LINES])
+@pytest.mark.parametrize("spoiled", [False, True])
+def test_a_clock_that_is_years_off_costs_no_event_when_the_client_says_what_it_shows(
+    form: Form, *, spoiled: bool
+) -> None:
+    at_home = NOON - timedelta(days=4_000)
+    body = [
+        event(occurred_at=(at_home - timedelta(minutes=3)).isoformat(), sent_at=at_home.isoformat()),
+        event(occurred_at=(NOON - timedelta(minutes=2)).isoformat(), sent_at=(NOON - timedelta(seconds=4)).isoformat()),
+        *([event(colour="red")] if spoiled else []),
+    ]
+    text = msgspec.json.encode(body) if form is Form.ARRAY else b"\n".join(map(msgspec.json.encode, body))
+
+    reading = read(text, form, limits())
+
+    assert [one.occurred_at for one in reading.events] == [NOON - timedelta(minutes=3), NOON - timedelta(minutes=2)]
+    assert list(reading.columns["occurred_at"]) == [one.occurred_at for one in reading.events]
+
+
+def test_a_time_at_the_end_of_the_calendar_is_refused_and_not_moved_past_it() -> None:
+    body = [event(occurred_at="9999-12-31T23:00:00Z", sent_at="2020-01-01T00:00:00Z"), event()]
+
+    reading = read(msgspec.json.encode(body), Form.ARRAY, limits())
+
+    assert [(refusal.problem.index, refusal.problem.code) for refusal in reading.refusals] == [(0, "future_time")]
 
 
 def test_an_id_given_to_two_different_events_is_refused_the_second_time() -> None:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recoup.messages.stores import StoreSettings
-from recoup.services.pipeline.collect.domain.reading import SHOP_TYPES
-from recoup.services.pipeline.deadletters.domain.checks import check, limits
+from recoup.services.pipeline.collect.domain.limits import SHOP_TYPES, limits_of
+from recoup.services.pipeline.deadletters.domain.checks import check
 from recoup.services.pipeline.deadletters.domain.letters import Proposal
 from recoup.services.pipeline.deadletters.domain.repair.profile import Profile, packed, unpacked
 from recoup.services.pipeline.deadletters.domain.repair.reading import mended_text, readings
@@ -58,7 +58,7 @@ LEARNED = profile()
 def repaired(event: Any, *, zone: str = "UTC", learned: Profile = LEARNED) -> Proposal | None:
     body = event if isinstance(event, bytes) else json.dumps(event).encode()
     now = AT + timedelta(seconds=2)
-    held_to = limits("shop", StoreSettings(), Settings(), now)
+    held_to = limits_of("shop", StoreSettings(), Settings(), now)
     world = World(learned, SHOP_TYPES, "shop", "EUR", zone, now, "letter")
     return next(iter(propose(body, world, lambda text: check(text, held_to))), None)
 
@@ -158,7 +158,7 @@ def test_a_day_and_month_that_could_be_exchanged_are_settled_by_when_the_event_a
     learned = Profile(delays=LEARNED.delays, present=LEARNED.present, types=LEARNED.types, fields=LEARNED.fields)
     now = datetime(2026, 5, 6, 10, 0, 7, tzinfo=UTC)
     world = World(learned, SHOP_TYPES, "shop", "EUR", "UTC", now, "letter")
-    held_to = limits("shop", StoreSettings(oldest_event_days=3_650), Settings(), now)
+    held_to = limits_of("shop", StoreSettings(oldest_event_days=3_650), Settings(), now)
 
     for text in ("05/06/2026 10:00:05", "06.05.2026 10:00:05"):
         best = propose(json.dumps(added(occurred_at=text)).encode(), world, lambda body: check(body, held_to))[0]

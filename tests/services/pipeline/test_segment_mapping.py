@@ -17,7 +17,7 @@ from recoup.kit import loose
 from recoup.kit.config import Secret
 from recoup.kit.ids import derived_id
 from recoup.messages.events import Event
-from recoup.services.pipeline.collect.domain.reading import SHOP_TYPES
+from recoup.services.pipeline.collect.domain.limits import SHOP_TYPES
 from recoup.services.pipeline.segment.domain.carts import settled, visitors_of
 from recoup.services.pipeline.segment.domain.mapping import Call, event_of
 

@@ -15,14 +15,18 @@ from hypothesis import strategies as st
 from recoup.kit import loose
 from recoup.kit.config import Secret
 from recoup.messages.events import Event
-from recoup.services.pipeline.collect.domain.reading import SHOP_TYPES, Form, Limits, read
+from recoup.messages.stores import StoreSettings
+from recoup.services.pipeline.collect.domain.limits import limits_of
+from recoup.services.pipeline.collect.domain.reading import Form, read
 from recoup.services.pipeline.foreign.domain import body_of
+from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.webhooks.domain import shopify, woocommerce
 from recoup.services.pipeline.webhooks.domain.signing import Platform, envelope, is_ping, is_signed, signed
 from recoup.services.pipeline.webhooks.domain.story import Mapped, Memory, Scene, merged
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 OLDEST, NEWEST = NOON - timedelta(days=30), NOON + timedelta(days=1)
+LIMITS = limits_of("shop", StoreSettings(), Settings(), NOON)
 MODULES = {"shopify": shopify, "woocommerce": woocommerce}
 FOLDER = Path(os.environ.get("RECOUP_SHARED", "/nowhere")) / "data/webhooks"
 recorded = pytest.mark.skipif(not FOLDER.exists(), reason="the recorded payloads are not here")
@@ -40,8 +44,7 @@ def tell(platform: str, topic: str, body: Any, memory: Memory = Memory(), **scen
 
 def accepted(told: Mapped) -> bool:
     """Whether the collector takes every event of it."""
-    limits = Limits("shop", SHOP_TYPES, OLDEST, NEWEST, 1_000, 500, 32_768)
-    return not read(body_of(told.events), Form.ARRAY, limits).refusals
+    return not read(body_of(told.events), Form.ARRAY, LIMITS).refusals
 
 
 def types(told: Mapped) -> list[str]:
@@ -390,8 +393,7 @@ def test_whatever_woocommerce_says_it_is_read_to_the_end(status: str, body: dict
 
 def accepted_or_named(told: Mapped) -> bool:
     """Chance may come upon more money than there is; everything else passes the envelope."""
-    limits = Limits("shop", SHOP_TYPES, OLDEST, NEWEST, 1_000, 500, 32_768)
-    refusals = read(body_of(told.events), Form.ARRAY, limits).refusals
+    refusals = read(body_of(told.events), Form.ARRAY, LIMITS).refusals
     return {refusal.problem.code for refusal in refusals} <= {"out_of_range"}
 
 

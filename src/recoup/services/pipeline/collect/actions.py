@@ -20,8 +20,10 @@ from recoup.kit.telemetry import logger
 from recoup.messages.events import Event, EventType
 from recoup.messages.stores import StoreDirectory, StoreSettings
 from recoup.messages.topics import EVENTS_ENRICHED, EVENTS_RAW
+from recoup.services.pipeline.collect.domain.columns import Columns, columns_of
 from recoup.services.pipeline.collect.domain.frames import Sessions
-from recoup.services.pipeline.collect.domain.reading import SHOP_TYPES, Form, Limits, Reading, read
+from recoup.services.pipeline.collect.domain.limits import limits_of
+from recoup.services.pipeline.collect.domain.reading import Form, Reading, read
 from recoup.services.pipeline.collect.domain.rows import Arrived, dead_table, partitions_of
 from recoup.services.pipeline.collect.store import EventLog, Stats
 from recoup.services.pipeline.settings import Settings
@@ -68,18 +70,21 @@ class Collector:
     def __post_init__(self) -> None:
         self.sessions = Sessions(self.settings.socket_sessions, self.settings.socket_frames)
 
-    async def accept(self, store_id: str, body: bytes, form: Form) -> Reading:
-        """Durable events and refusals; raises Refused for an unreadable body, TooMany or Unavailable to slow down."""
-        return await self.finish(await self.begin(store_id, body, form))
+    async def accept(self, store_id: str, body: bytes, form: Form, arrived: datetime | None = None) -> Reading:
+        """Durable events and refusals; raises Refused for an unreadable body, TooMany or Unavailable to slow down.
 
-    async def begin(self, store_id: str, body: bytes, form: Form) -> Taken:
+        `arrived` is when the body first came, where that is not now.
+        """
+        return await self.finish(await self.begin(store_id, body, form, arrived))
+
+    async def begin(self, store_id: str, body: bytes, form: Form, arrived: datetime | None = None) -> Taken:
         """Reads a body and hands its events to the log, in the order of the calls; raises as `accept` does."""
         if self._overloaded or self.events.unwritten >= self.settings.max_unwritten_events:
             raise TooMany("events wait to be processed; send again later", retry_after=timedelta(seconds=1))
         store = await self.stores.settings(store_id)
         now = self.clock.now()
         try:
-            reading = read(body, form, self._limits(store_id, store, now))
+            reading = read(body, form, limits_of(store_id, store, self.settings, now, arrived))
         except Refused as refusal:
             self.count_refusal(store_id, refusal)
             raise
@@ -100,39 +105,24 @@ class Collector:
         """Counts a body that could not be taken as a whole."""
         self.stats.count(store_id, {f"refused:{refusal.reason}": 1})
 
-    def _limits(self, store_id: str, store: StoreSettings, now: datetime) -> Limits:
-        settings = self.settings
-        return Limits(
-            store_id=store_id,
-            types=SHOP_TYPES if store.clock == "wall" else SHOP_TYPES | {EventType.CLOCK.value},
-            oldest=None if store.clock == "event" else now - timedelta(days=store.oldest_event_days),
-            newest=now + timedelta(hours=settings.future_hours),
-            events=settings.batch_events,
-            items=settings.max_items,
-            properties_bytes=settings.max_properties_bytes,
-        )
-
     def _put(self, store_id: str, store: StoreSettings, reading: Reading, now: datetime) -> Taken:
-        events, partitions, accepted = self._routed(store_id, store, reading.events)
-        # An event clock is the shop's own; correcting it by ours would tear its events apart.
-        skew = self.settings.skew_seconds if store.clock == "wall" else 2**31
-        good = Arrived(store_id, events, partitions, now, skew) if events else None
+        if store.clock == "wall":
+            columns, ticks = reading.columns, ()
+        else:
+            columns, ticks = self._with_ticks(store_id, reading.events)
+        partitions = partitions_of(columns, store_id, self.log.partitions)
+        accepted = len(partitions) - len(ticks)
+        partitions[accepted:] = np.arange(len(ticks))
+        good = Arrived(store_id, columns, partitions, now) if len(partitions) else None
         dead = dead_table(reading.refusals, store_id, now) if reading.refusals else None
         durable = None if good is None and dead is None else self.events.put(store_id, good, dead)
-        reached = events[-1].occurred_at if len(events) > 0 and events[-1].type == EventType.CLOCK else None
-        return Taken(store_id, reading, accepted, durable, reached)
+        return Taken(store_id, reading, accepted, durable, ticks[-1].occurred_at if ticks else None)
 
-    def _routed(
-        self, store_id: str, store: StoreSettings, events: Sequence[Event]
-    ) -> tuple[Sequence[Event], np.ndarray, int]:
-        """Rows, their partitions, and how many are shoppers'; on an event clock, all partitions learn the time."""
-        if store.clock == "wall":
-            return events, partitions_of(events, store_id, self.log.partitions), len(events)
+    def _with_ticks(self, store_id: str, events: Sequence[Event]) -> tuple[Columns, Sequence[Event]]:
+        """Shoppers' events and, behind them, those that tell each partition the time of an event clock."""
         shoppers = [event for event in events if event.type != EventType.CLOCK]
         ticks = self._ticks(store_id, events, asked=len(shoppers) < len(events))
-        partitions = partitions_of(shoppers, store_id, self.log.partitions)
-        everywhere = np.arange(len(ticks), dtype=np.int64)
-        return [*shoppers, *ticks], np.concatenate([partitions, everywhere]), len(shoppers)
+        return columns_of([*shoppers, *ticks]), ticks
 
     def _ticks(self, store_id: str, events: Sequence[Event], *, asked: bool) -> Sequence[Event]:
         if not events:

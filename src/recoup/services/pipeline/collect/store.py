@@ -49,7 +49,7 @@ class EventLog:
         """Done when the rows are durable; raises what the log raised."""
         waiting = _Waiting(good, dead, store_id, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
-        self.unwritten += len(good.events) if good is not None else 0
+        self.unwritten += len(good.partitions) if good is not None else 0
         self._wake.set()
         return waiting.done
 
@@ -61,7 +61,7 @@ class EventLog:
             group, self._waiting = self._waiting, []
             if group:
                 await self._commit(group)
-                self.unwritten -= sum([len(each.good.events) for each in group if each.good is not None])
+                self.unwritten -= sum([len(each.good.partitions) for each in group if each.good is not None])
 
     async def _commit(self, group: Sequence[_Waiting]) -> None:
         try:

@@ -23,6 +23,7 @@ from recoup.kit.metrics import Counter as MetricCounter
 from recoup.kit.telemetry import logger
 from recoup.messages.stores import StoreDirectory, StoreSettings
 from recoup.services.pipeline.collect.actions import Collector
+from recoup.services.pipeline.collect.domain.limits import limits_of
 from recoup.services.pipeline.collect.domain.reading import Form
 from recoup.services.pipeline.deadletters.domain import checks
 from recoup.services.pipeline.deadletters.domain.filters import Filter
@@ -105,8 +106,12 @@ class Workbench:
     async def try_out(self, letter: Letter, body: bytes | None) -> Trial:
         """What would be sent, and whether it would be taken; writes nothing."""
         event_id, out = _outgoing(letter, body)
-        limits = checks.limits(
-            letter.store_id, await self.settings_of(letter.store_id), self.settings, self.clock.now()
+        limits = limits_of(
+            letter.store_id,
+            await self.settings_of(letter.store_id),
+            self.settings,
+            self.clock.now(),
+            letter.received_at,
         )
         problem = checks.check(out, limits)
         return Trial(
@@ -151,7 +156,7 @@ class Workbench:
         """Gives a marked letter to the collector and writes down what came of it."""
         now = self.clock.now()
         try:
-            reading = await self.collector.accept(letter.store_id, body, Form.ONE)
+            reading = await self.collector.accept(letter.store_id, body, Form.ONE, letter.received_at)
         except (Unavailable, TooMany) as failure:
             SENT.labels("unavailable").inc()
             return await self._later(letter, failure.detail)
@@ -289,7 +294,7 @@ class Mender:
     async def examine(self, letter: Letter) -> list[Proposal]:
         """Looks for repairs and keeps them; changes nothing else."""
         settings = await self.workbench.settings_of(letter.store_id)
-        held_to = checks.limits(letter.store_id, settings, self.workbench.settings, self.clock.now())
+        held_to = limits_of(letter.store_id, settings, self.workbench.settings, self.clock.now(), letter.received_at)
         world = World(
             profile=await self.profile(letter.store_id),
             types=held_to.types,

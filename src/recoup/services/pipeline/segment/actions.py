@@ -17,7 +17,7 @@ from recoup.kit.telemetry import logger
 from recoup.messages.access import Principal
 from recoup.messages.events import Event
 from recoup.services.pipeline.collect.actions import Collector
-from recoup.services.pipeline.collect.domain.reading import SHOP_TYPES
+from recoup.services.pipeline.collect.domain.limits import SHOP_TYPES
 from recoup.services.pipeline.foreign.actions import collect
 from recoup.services.pipeline.foreign.domain import cleaned
 from recoup.services.pipeline.segment.domain.carts import settled, visitors_of

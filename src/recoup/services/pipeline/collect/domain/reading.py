@@ -9,18 +9,20 @@ the body read again event by event, to say which one broke which rule.
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Final, Literal, cast
+from uuid import UUID
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from recoup.kit.errors import Invalid, Problem, TooLarge
-from recoup.messages.events import DERIVED, Event, EventType
+from recoup.messages.events import DERIVED, Event, EventType, Item
 from recoup.services.pipeline.collect.domain import protobuf
-
-SHOP_TYPES: Final = frozenset(kind.value for kind in EventType) - DERIVED - {EventType.CLOCK.value}
+from recoup.services.pipeline.collect.domain.columns import WHOSE, Columns, columns_of
+from recoup.services.pipeline.collect.domain.limits import Limits
 
 _EVENT: Final = msgspec.json.Decoder(Event)
 _EVENTS: Final = msgspec.json.Decoder(list[Event])
@@ -48,19 +50,6 @@ JsonForm = Literal[Form.ONE, Form.ARRAY, Form.LINES]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What an envelope must keep to, for one store at one moment."""
-
-    store_id: str
-    types: frozenset[str]
-    oldest: datetime | None
-    newest: datetime
-    events: int
-    items: int
-    properties_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class Refusal:
     """An event that is not taken, why, and what came."""
 
@@ -71,10 +60,11 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The good events with their place in the request, and the refusals."""
+    """The good events with their place in the request, the same as columns, and the refusals."""
 
     events: Sequence[Event]
     indexes: Sequence[int]
+    columns: Columns
     refusals: Sequence[Refusal]
 
 
@@ -87,8 +77,10 @@ def read(body: bytes, form: Form, limits: Limits) -> Reading:
     except _UNREADABLE:
         return _read_each(body, form, limits)
     _demand_room(len(events), limits)
-    if _NUL not in body and _all_good(events, limits):
-        return Reading(events, range(len(events)), ())
+    events = _on_our_clock(events, limits)
+    columns = columns_of(events)
+    if _NUL not in body and _all_good(columns, limits):
+        return Reading(events, range(len(events)), columns, ())
     return _sorted_out([(event, b"") for event in events], limits)
 
 
@@ -111,9 +103,13 @@ def _read_protobuf(body: bytes, limits: Limits) -> Reading:
             events = msgspec.convert(parts, list[Event])
         except msgspec.ValidationError:
             events = None
-        if events is not None and _all_good(events, limits) and _NUL not in msgspec.json.encode(events):
-            return Reading(events, range(len(events)), ())
-    return _sorted_out([_converted(part, batch.unknown.get(index, ())) for index, part in enumerate(parts)], limits)
+        if events is not None and _NUL not in msgspec.json.encode(events):
+            events = _on_our_clock(events, limits)
+            columns = columns_of(events)
+            if _all_good(columns, limits):
+                return Reading(events, range(len(events)), columns, ())
+    converted = [_converted(part, batch.unknown.get(index, ())) for index, part in enumerate(parts)]
+    return _sorted_out([(_on_time(event, limits), part) for event, part in converted], limits)
 
 
 def _converted(part: protobuf.Table, unknown: Sequence[int]) -> tuple[Event | Problem, bytes]:
@@ -136,7 +132,7 @@ def _demand_room(count: int, limits: Limits) -> None:
 def _read_each(body: bytes, form: JsonForm, limits: Limits) -> Reading:
     parts = _parts(body, form)
     _demand_room(len(parts), limits)
-    return _sorted_out([(_decoded(part), part) for part in parts], limits)
+    return _sorted_out([(_on_time(_decoded(part), limits), part) for part in parts], limits)
 
 
 def _parts(body: bytes, form: JsonForm) -> list[bytes]:
@@ -189,28 +185,55 @@ def _code(what: str) -> str:
     return "wrong_type"
 
 
-def _all_good(events: Sequence[Event], limits: Limits) -> bool:
+def _on_our_clock(events: list[Event], limits: Limits) -> list[Event]:
+    """Times moved by how far the client's clock was off when it sent, as the Segment spec does."""
+    if limits.skew is None or all(event.sent_at is None for event in events):
+        return events
+    return [cast("Event", _on_time(event, limits)) for event in events]
+
+
+def _on_time(event: Event | Problem, limits: Limits) -> Event | Problem:
+    if limits.skew is None or isinstance(event, Problem) or event.sent_at is None:
+        return event
+    off = limits.arrived - event.sent_at
+    return event if abs(off) <= limits.skew else replace(event, occurred_at=_moved(event.occurred_at, off))
+
+
+def _moved(time: datetime, off: timedelta) -> datetime:
+    try:
+        return time + off
+    except OverflowError:
+        # Beyond the calendar's ends; as it is, it is too far off to be taken.
+        return time
+
+
+def _all_good(columns: Columns, limits: Limits) -> bool:
     """Every rule of `_broken_rule`, asked of all events together."""
-    if not events:
+    if not columns:
         return True
-    times = [event.occurred_at for event in events]
+    times = cast("Sequence[datetime]", columns["occurred_at"])
+    ids = cast("Sequence[UUID]", columns["event_id"])
     return (
         max(times) <= limits.newest
         and (limits.oldest is None or min(times) >= limits.oldest)
-        and {event.type for event in events} <= limits.types
-        and {event.store_id for event in events} <= {None, limits.store_id}
-        and max([len(event.items) for event in events]) <= limits.items
-        and all(map(_is_currency, {event.currency for event in events}))
-        and (None not in [event.cart_id for event in events] or all(map(_is_somebodys, events)))
-        and _all_properties_fit([event.properties for event in events], limits)
+        and set(columns["type"]) <= limits.types
+        and set(columns["store_id"]) <= {None, limits.store_id}
+        and max(map(len, cast("Sequence[list[Item]]", columns["items"]))) <= limits.items
+        and all(map(_is_currency, set(cast("Sequence[str | None]", columns["currency"]))))
+        and (None not in columns["cart_id"] or _all_somebodys(columns))
+        and _all_properties_fit(cast("Sequence[Raw]", columns["properties"]), limits)
         # Hashing the number inside takes a fifth of what hashing a UUID does.
-        and len({event.event_id.int for event in events}) == len(events)
+        and len({event_id.int for event_id in ids}) == len(ids)
     )
 
 
+def _all_somebodys(columns: Columns) -> bool:
+    whose = zip(*(columns[name] for name in WHOSE), columns["type"], strict=True)
+    return all(any(ids) or kind == EventType.CLOCK for *ids, kind in whose)
+
+
 def _is_somebodys(event: Event) -> bool:
-    whose = event.cart_id or event.anonymous_id or event.user_id or event.session_id
-    return whose is not None or event.type == EventType.CLOCK
+    return any(getattr(event, name) for name in WHOSE) or event.type == EventType.CLOCK
 
 
 def _is_currency(code: str | None) -> bool:
@@ -328,8 +351,8 @@ def _sorted_out(candidates: Iterable[tuple[Event | Problem, bytes]], limits: Lim
         elif problem is not None:
             body = part or msgspec.json.encode(candidate)
             event_id = str(candidate.event_id) if isinstance(candidate, Event) else ""
-            refusals.append(Refusal(msgspec.structs.replace(problem, index=index), body, event_id))
-    return Reading(events, indexes, refusals)
+            refusals.append(Refusal(replace(problem, index=index), body, event_id))
+    return Reading(events, indexes, columns_of(events), refusals)
 
 
 def _conflict(event: Event, first: Event) -> Problem | None:

@@ -4,30 +4,15 @@ The collector reads and judges with `collect.domain.reading`; what the stream wo
 once more for one event, as the stream itself judges by column.
 """
 
-from datetime import datetime, timedelta
 from typing import Final
 
 from recoup.kit.errors import Problem, Refused
 from recoup.messages.events import Event, EventType
-from recoup.messages.stores import StoreSettings
-from recoup.services.pipeline.collect.domain.reading import SHOP_TYPES, Form, Limits, read
-from recoup.services.pipeline.settings import Settings
+from recoup.services.pipeline.collect.domain.limits import Limits
+from recoup.services.pipeline.collect.domain.reading import Form, read
 
 _NEEDS_ITEMS: Final = frozenset({EventType.PRODUCT_ADDED.value, EventType.PRODUCT_REMOVED.value})
 _NEEDS_ORDER: Final = frozenset(kind.value for kind in EventType if kind.value.startswith("order_"))
-
-
-def limits(store_id: str, store: StoreSettings, settings: Settings, now: datetime) -> Limits:
-    """What the collector holds an event of this store to at this moment."""
-    return Limits(
-        store_id=store_id,
-        types=SHOP_TYPES if store.clock == "wall" else SHOP_TYPES | {EventType.CLOCK.value},
-        oldest=None if store.clock == "event" else now - timedelta(days=store.oldest_event_days),
-        newest=now + timedelta(hours=settings.future_hours),
-        events=1,
-        items=settings.max_items,
-        properties_bytes=settings.max_properties_bytes,
-    )
 
 
 def check(body: bytes, held_to: Limits) -> Problem | None:
