@@ -33,6 +33,16 @@ PIPELINE_STATUS = KeyPattern("pipeline_status:{member}", "pipeline", "string", t
 EVENT_STATS = KeyPattern(
     "event_stats:{store_id}", "pipeline", "hash", None, "counts of accepted, refused, duplicate events"
 )
+EVENT_HOURS = KeyPattern(
+    "event_hours:{store_id}:{hour}", "pipeline", "hash", timedelta(hours=26), "counts of what arrived in an hour"
+)
+EVENT_LAST = KeyPattern("event_last:{store_id}", "pipeline", "hash", None, "when each kind of thing last arrived, ms")
+TAIL_WATCHES = KeyPattern(
+    "tail_watches", "pipeline", "hash", timedelta(minutes=5), "who watches events arrive, by watch: what and until when"
+)
+TAIL = KeyPattern(
+    "tail:{store_id}:{watch}", "pipeline", "list", timedelta(seconds=30), "events on their way to whoever watches"
+)
 VISITOR_CART = KeyPattern(
     "visitor_cart:{store_id}:{visitor}", "pipeline", "string", timedelta(days=30), "cart a visitor was last seen with"
 )

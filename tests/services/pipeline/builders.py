@@ -21,6 +21,7 @@ from recoup.kit.valkey import Valkey, connect
 from recoup.messages.events import ENRICHED, Event
 from recoup.messages.stores import StoreConfigured, StoreDirectory, StoreSettings
 from recoup.messages.topics import EVENTS_ENRICHED
+from recoup.services.pipeline.arrivals.store import Arrivals
 from recoup.services.pipeline.carts.store import CartStore
 from recoup.services.pipeline.collect.actions import Collector
 from recoup.services.pipeline.collect.domain.limits import Limits, limits_of
@@ -103,7 +104,7 @@ async def pipeline(
     chosen = msgspec.convert({"clock": clock}, StoreSettings)
     await stores.on_configured([StoreConfigured(store_id=SHOP, version=1, settings=chosen)])
     used = settings or Settings()
-    events, stats = EventLog(log), Stats(valkey)
+    events, stats = EventLog(log), Stats(valkey, Arrivals(valkey, manual))
     collector = Collector(events, stats, stores, log, manual, used)
     processor = Processor(
         log,

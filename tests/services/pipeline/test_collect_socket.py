@@ -34,6 +34,7 @@ from recoup.kit.valkey import connect
 from recoup.messages.access import PUBLISHABLE_KEY, Principal
 from recoup.messages.stores import StoreConfigured, StoreDirectory, StoreSettings
 from recoup.messages.topics import EVENTS_RAW
+from recoup.services.pipeline.arrivals.store import Arrivals
 from recoup.services.pipeline.collect import api
 from recoup.services.pipeline.collect.actions import Collector
 from recoup.services.pipeline.collect.store import EventLog, Stats
@@ -83,7 +84,9 @@ async def serving(valkey_url: str, **changes: Any) -> AsyncGenerator[Door]:
     stores = StoreDirectory(Peers({}, TokenSource(str, 60)), lifetime=timedelta(days=1))
     await stores.on_configured([StoreConfigured(store_id=SHOP, version=1, settings=StoreSettings())])
     events = EventLog(log)
-    collector = Collector(events, Stats(valkey), stores, log, ManualClock(NOON), Settings(**changes))
+    clock = ManualClock(NOON)
+    stats = Stats(valkey, Arrivals(valkey, clock))
+    collector = Collector(events, stats, stores, log, clock, Settings(**changes))
     given = {
         "collector": Provide(lambda: collector, sync_to_thread=False),
         "stats": Provide(lambda: collector.stats, sync_to_thread=False),

@@ -15,6 +15,7 @@ from recoup.kit.service import Check, Consumer, Job, Service, Worker
 from recoup.messages.deps import Deps
 from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_RAW
 from recoup.services.pipeline.carts.store import CartStore
+from recoup.services.pipeline.arrivals.store import Arrivals
 from recoup.services.pipeline.collect import api as collect_api
 from recoup.services.pipeline.collect.actions import Collector
 from recoup.services.pipeline.collect.store import EventLog, Stats
@@ -45,8 +46,8 @@ _GATHER_SECONDS = 1.0
 def build_collector(deps: Deps, settings: Settings) -> Service:
     """The doors: HTTP and WebSocket in, durable records out."""
     events = EventLog(deps.log)
-    stats = Stats(deps.valkey)
-    collector = Collector(events, stats, deps.stores, deps.log, deps.clock, settings)
+    stats = Stats(deps.valkey, Arrivals(deps.valkey, deps.clock))
+    collector = Collector(events, stats, deps.stores, Proofs(deps.peers), deps.log, deps.clock, settings)
     given = {"collector": collector, "stats": stats, "stream": StreamStore(deps.valkey), "log": deps.log}
     router = Router(
         "/",

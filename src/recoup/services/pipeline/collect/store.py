@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import cast
+from typing import Final, cast
 
 import pyarrow as pa
 from msgspec import Struct
@@ -22,7 +22,11 @@ from recoup.kit.telemetry import current_trace
 from recoup.kit.valkey import Valkey, settled, translated
 from recoup.messages.keys import EVENT_STATS
 from recoup.messages.topics import EVENTS_DEAD, EVENTS_RAW
+from recoup.services.pipeline.arrivals.store import Arrivals
 from recoup.services.pipeline.collect.domain.rows import Arrived, Rows, rows_of
+
+# What people look for among what arrived lately; the rest the processor counts by type.
+_BY_THE_HOUR: Final = ("refused:", "signed:", "unsigned:")
 
 
 @dataclass(slots=True)
@@ -124,14 +128,18 @@ class Stats:
     valkey: Valkey
     _pending: dict[str, Counter[str]] = field(default_factory=dict)
 
+    arrivals: Arrivals
     def count(self, store_id: str, counts: Mapping[str, int]) -> None:
         """Adds to a store's counts, soon."""
         self._pending.setdefault(store_id, Counter()).update(counts)
 
     async def flush(self) -> None:
+        if lately := {name: count for name, count in counts.items() if name.startswith(_BY_THE_HOUR)}:
+            self.arrivals.count(store_id, lately)
         """Writes down what was counted; on an outage it stays pending."""
         pending, self._pending = self._pending, {}
         try:
+        await self.arrivals.flush()
             with translated():
                 async with self.valkey.pipeline(transaction=True) as pipe:
                     for store_id, counts in pending.items():
