@@ -43,6 +43,9 @@ TAIL_WATCHES = KeyPattern(
 TAIL = KeyPattern(
     "tail:{store_id}:{watch}", "pipeline", "list", timedelta(seconds=30), "events on their way to whoever watches"
 )
+FLOODS = KeyPattern(
+    "floods:{store_id}:{day}", "pipeline", "hash", timedelta(days=2), "visitors who flooded: since, last, events"
+)
 VISITOR_CART = KeyPattern(
     "visitor_cart:{store_id}:{visitor}", "pipeline", "string", timedelta(days=30), "cart a visitor was last seen with"
 )

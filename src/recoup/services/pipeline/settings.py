@@ -18,6 +18,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Records that may wait for the processor, or on one topic for the warehouse; beyond it there is 429."""
     max_unwritten_events: int = 200_000
     """Events that may wait in memory for a slow log; beyond it there is 429."""
+    overflow_records: int = 20_000
+    """Records that may wait in the overflow lane; beyond it events of visitors who flood are refused, with 429."""
+    overflow_events_per_second: int = 2_000
+    """How fast a processor hands events of the overflow lane back to the stream."""
+    overflow_waits_above_records: int = 400
+    """While more records than this wait for the stream, the overflow lane waits."""
     socket_frames: int = 16
     """Frames of one socket that may wait for their acknowledgement, at least 2; beyond it nothing is read."""
     socket_heartbeat_seconds: float = 20.0
