@@ -10,8 +10,8 @@ import pytest
 
 from recoup.kit.schemas.source import Source
 from recoup.kit.schemas.validation import compiled
+from recoup.messages.schemas import ActiveSchemas, Default, OnViolation, Rename, SubjectRules
 from recoup.messages.stores import StoreConfigured, StoreDirectory
-from recoup.services.platform.schemas.api.rest import ActiveSchemas
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 OPEN = {"type": "object", "properties": {"total": {"type": "integer"}}}
@@ -188,6 +188,46 @@ async def test_a_service_gets_all_schemas_in_use_ready_to_be_compiled_without_a_
         value = {"total": {"minor": 1}} if item.name == order else {"minor": 1} if item.name == money else {"total": 1}
         assert compiled(source).violations(value) == []
     assert (await ask(platform, "GET", f"/api/internal/schemas/{store_id}", key=key))[0] == 404
+
+
+async def test_services_are_told_what_becomes_of_events_that_break_a_schema(platform):
+    store_id, key = await platform.another_store()
+    name, other = fresh(), fresh()
+    for subject in (name, other):
+        path = f"/api/schemas/{subject}"
+        status, _, made = await ask(platform, "PUT", path, key=key, json={"schema": json.dumps(CLOSED)})
+        assert (status, made["name"], made["version"]) == (200, subject, 1)
+    for path, word in (("/api/schema-settings", "warn"), (f"/api/schemas/{name}/settings", "migrate")):
+        assert (await ask(platform, "PUT", path, key=key, json={"on_violation": word}))[0] == 200
+    await ask(platform, "PUT", f"/api/schemas/{name}/settings", key=key, json={"compatibility": "NONE"})
+    steps = [{"op": "rename", "path": "sum", "to": "total"}, {"op": "default", "path": "total", "value": 0}]
+    status, _, set_ = await ask(platform, "PUT", f"/api/schemas/{name}/migrations/1", key=key, json={"steps": steps})
+    assert (status, set_["from_version"], set_["steps"]) == (200, 1, steps)
+
+    found = await platform.deps.peers.get("platform", f"/internal/schemas/{store_id}", ActiveSchemas)
+
+    assert found.rules[other] == SubjectRules(on_violation=OnViolation.WARN)
+    assert found.rules[name].on_violation is OnViolation.MIGRATE
+    assert found.rules[name].migrations == {1: (Rename("sum", "total"), Default("total", 0))}
+    _, _, subject = await ask(platform, "GET", f"/api/schemas/{name}", key=key)
+    assert (subject["subject"]["on_violation"], subject["subject"]["compatibility"]) == ("migrate", "NONE")
+
+
+async def test_a_migration_is_set_for_a_version_that_is_there_and_can_be_taken_back(platform):
+    name = fresh()
+    await register(platform, name, CLOSED)
+    path = f"/api/schemas/{name}/migrations"
+    steps = {"steps": [{"op": "drop", "path": "lines[].sku"}]}
+    assert (await ask(platform, "PUT", f"{path}/2", json=steps))[0] == 404
+    for bad in ([], [{"op": "run", "path": "a"}], [{"op": "drop", "path": "a..b"}], [{"op": "drop", "path": "a[]"}]):
+        assert (await ask(platform, "PUT", f"{path}/1", json={"steps": bad}))[0] == 400
+    assert (await ask(platform, "PUT", f"{path}/1", json=steps))[0] == 200
+
+    _, _, listed = await ask(platform, "GET", path)
+    assert [one["from_version"] for one in listed["items"]] == [1]
+    assert (await ask(platform, "DELETE", f"{path}/1"))[0] == 204
+    assert (await ask(platform, "GET", path))[2] == {"items": []}
+    assert (await ask(platform, "DELETE", f"{path}/1"))[0] == 404
 
 
 BAD = {

@@ -11,7 +11,9 @@ from litestar import Router
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
+from recoup.kit.balancing import Balancer
 from recoup.kit.http import caller_of
+from recoup.kit.ids import fraction
 from recoup.kit.passwords import Passwords
 from recoup.kit.postgres import Postgres
 from recoup.kit.proxy import Proxy, ProxyLimits
@@ -44,6 +46,7 @@ from recoup.services.platform.pages.store import Pages
 from recoup.services.platform.schemas.actions import Registry
 from recoup.services.platform.schemas.api import confluent, confluent_words
 from recoup.services.platform.schemas.api import graphql as graphql_api
+from recoup.services.platform.schemas.api import migrations as migrations_api
 from recoup.services.platform.schemas.api import rest as schemas_api
 from recoup.services.platform.schemas.api.graphql import GraphLimits
 from recoup.services.platform.schemas.domain import Limits as SchemaLimits
@@ -165,7 +168,7 @@ def _routers(given: Mapping[str, object]) -> Sequence[Router]:
         "keys": access_api.HANDLERS,
         "stores": stores_api.HANDLERS,
         "audit": audit_api.HANDLERS,
-        "schemas": (*schemas_api.HANDLERS, *graphql_api.HANDLERS),
+        "schemas": (*schemas_api.HANDLERS, *migrations_api.HANDLERS, *graphql_api.HANDLERS),
         "health": health_api.HANDLERS,
         "pages": (*pages_api.HANDLERS, *docs_api.HANDLERS, *first_run_api.HANDLERS),
     }
@@ -191,10 +194,11 @@ def _schema_limits(settings: Settings) -> SchemaLimits:
 def _front(deps: Deps, settings: Settings, identities: Identities) -> Callable[[ASGIApp], ASGIApp]:
     limits = ProxyLimits(
         body_bytes=settings.body_limit_bytes, frame_bytes=settings.frame_limit_bytes,
-        connect_seconds=settings.connect_seconds, silence_seconds=settings.silence_seconds,
-        total_seconds=settings.total_seconds,
+        connect_seconds=settings.connect_seconds, call_seconds=settings.call_seconds,
+        patient_seconds=settings.patient_seconds, upload_seconds=settings.upload_seconds,
+        silence_seconds=settings.silence_seconds, total_seconds=settings.total_seconds,
     )  # fmt: skip
-    proxy = Proxy(deps.peers.session, limits)
+    proxy = Proxy(deps.peers.session, Balancer.of(deps.peers.addresses), limits, fraction)
     trusted = frozenset(part.strip() for part in settings.trusted_proxies.split(",") if part.strip())
 
     def front(own: ASGIApp) -> ASGIApp:

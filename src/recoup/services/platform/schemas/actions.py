@@ -15,11 +15,13 @@ import msgspec
 from recoup.kit.clock import Clock
 from recoup.kit.errors import Conflict, Invalid, Missing, Problem
 from recoup.kit.schemas.source import Difference, Format, Source
+from recoup.messages.schemas import ActiveSchemas, ActiveVersion, Step, SubjectRules
 from recoup.services.platform.audit.domain import Actor
 from recoup.services.platform.schemas import domain
 from recoup.services.platform.schemas.domain import (
     Complaint,
     Limits,
+    Migration,
     Mode,
     NewSchema,
     Reference,
@@ -134,7 +136,8 @@ class Registry:
             domain.check_name(subject)
         current = await self.schemas.settings(store_id, subject)
         made = Settings(
-            compatibility=change.compatibility or current.compatibility, mode=change.mode or current.mode
+            compatibility=change.compatibility or current.compatibility, mode=change.mode or current.mode,
+            on_violation=change.on_violation or current.on_violation,
         )  # fmt: skip
         await self.schemas.configure(store_id, subject, made, actor, self.clock.now())
         await self.told(store_id)
@@ -146,10 +149,61 @@ class Registry:
         kept = Settings(
             compatibility=None if what == "compatibility" else current.compatibility,
             mode=None if what == "mode" else current.mode,
+            on_violation=current.on_violation,
         )
         await self.schemas.configure(store_id, subject, kept, actor, self.clock.now())
         await self.told(store_id)
         return current
+
+    async def migrate(
+        self, store_id: str, subject: str, from_version: int, steps: Sequence[Step], actor: Actor
+    ) -> Migration:
+        """Sets how events of a version become those of the next; that one may be registered later."""
+        _one(subject, await self.versions(store_id, subject, deleted=True), from_version)
+        found = await self.schemas.set_migration(
+            store_id, Migration(
+                subject=subject, from_version=from_version, steps=tuple(steps), created_at=self.clock.now(),
+                created_by=actor.subject,
+            ), actor,
+        )  # fmt: skip
+        await self.told(store_id)
+        return found
+
+    async def unmigrate(self, store_id: str, subject: str, from_version: int, actor: Actor) -> None:
+        """Takes a migration back; raises Missing for none."""
+        if not await self.schemas.remove_migration(store_id, subject, from_version, actor, self.clock.now()):
+            raise Missing(f"subject {subject!r} has no migration from version {from_version}", code="migration_missing")
+        await self.told(store_id)
+
+    async def active(self, store_id: str) -> ActiveSchemas:
+        """Everything a service needs to check a store's events by itself."""
+        # Before the rest: what changes meanwhile is asked for again.
+        revision = await self.schemas.revision(store_id)
+        items: list[ActiveVersion] = []
+        for one in await self.schemas.active(store_id):
+            source = await self.source(store_id, one)
+            items.append(
+                ActiveVersion(
+                    name=one.subject, version=one.version, id=one.id, format=one.format, schema=source.text,
+                    references=dict(source.references),
+                )
+            )  # fmt: skip
+        return ActiveSchemas(
+            revision=revision, items=items, rules=await self._rules(store_id, {one.name for one in items})
+        )  # fmt: skip
+
+    async def _rules(self, store_id: str, subjects: set[str]) -> dict[str, SubjectRules]:
+        known = await self.schemas.settings_of(store_id, [domain.WHOLE_STORE, *subjects])
+        whole = known.get(domain.WHOLE_STORE, Settings()).on_violation or domain.DEFAULT_ON_VIOLATION
+        steps: dict[str, dict[int, tuple[Step, ...]]] = {}
+        for one in await self.schemas.migrations(store_id):
+            steps.setdefault(one.subject, {})[one.from_version] = one.steps
+        return {
+            subject: SubjectRules(
+                on_violation=known.get(subject, Settings()).on_violation or whole, migrations=steps.get(subject, {})
+            )
+            for subject in subjects
+        }
 
     async def source(self, store_id: str, version: Version) -> Source:
         """A registered schema with all it refers to; Protobuf as descriptors, so that nobody needs the compiler."""

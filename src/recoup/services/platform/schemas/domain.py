@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from recoup.kit.errors import Invalid, Problem
 from recoup.kit.schemas.source import Difference, Format
+from recoup.messages.schemas import OnViolation, Step
 
 WHOLE_STORE: Final = ""
 """The subject under which a store's own settings are kept."""
@@ -51,6 +52,7 @@ class Mode(StrEnum):
 
 DEFAULT_COMPATIBILITY: Final = Compatibility.BACKWARD
 DEFAULT_MODE: Final = Mode.READWRITE
+DEFAULT_ON_VIOLATION: Final = OnViolation.REJECT
 
 
 class State(StrEnum):
@@ -104,6 +106,18 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     compatibility: Compatibility | None = None
     mode: Mode | None = None
+    on_violation: OnViolation | None = None
+    """What becomes of events of this type that break it."""
+
+
+class Migration(Struct, frozen=True, kw_only=True):
+    """How an event of one version becomes one of the next."""
+
+    subject: str
+    from_version: int
+    steps: tuple[Step, ...]
+    created_at: datetime
+    created_by: str = ""
 
 
 class Limits(Struct, frozen=True, kw_only=True):

@@ -14,11 +14,13 @@ from msgspec import Struct
 
 from recoup.kit.ids import derived_id
 from recoup.kit.postgres import Postgres, Session
+from recoup.messages.schemas import OnViolation
 from recoup.services.platform.audit.domain import Action, Actor
 from recoup.services.platform.audit.store import AuditLog
 from recoup.services.platform.schemas.domain import (
     WHOLE_STORE,
     Compatibility,
+    Migration,
     Mode,
     NewSchema,
     Settings,
@@ -54,6 +56,7 @@ class Set(Struct, frozen=True):
     subject: str
     compatibility: Compatibility | None
     mode: Mode | None
+    on_violation: OnViolation | None
 
 
 class Made(Struct, frozen=True, kw_only=True):
@@ -150,22 +153,65 @@ class Schemas:
         """What is set for each of these that has something set."""
         rows = await self.db.rows(
             Set,
-            "select subject, compatibility, mode from schema_settings where store_id = $1 and subject = any($2)",
+            "select subject, compatibility, mode, on_violation from schema_settings"
+            " where store_id = $1 and subject = any($2)",
             store_id, list(subjects),
         )  # fmt: skip
-        return {row.subject: Settings(compatibility=row.compatibility, mode=row.mode) for row in rows}
+        return {
+            row.subject: Settings(compatibility=row.compatibility, mode=row.mode, on_violation=row.on_violation)
+            for row in rows
+        }
 
     async def configure(self, store_id: str, subject: str, settings: Settings, actor: Actor, now: datetime) -> None:
-        """Sets both; what is None comes from above again."""
+        """Sets all; what is None comes from above again."""
         async with self.db.transaction() as session:
             await _change(session, store_id)
             await session.execute(
-                "insert into schema_settings (store_id, subject, compatibility, mode) values ($1, $2, $3, $4)"
-                " on conflict (store_id, subject) do update set compatibility = $3, mode = $4",
-                store_id, subject, settings.compatibility, settings.mode,
+                "insert into schema_settings (store_id, subject, compatibility, mode, on_violation)"
+                " values ($1, $2, $3, $4, $5)"
+                " on conflict (store_id, subject) do update set compatibility = $3, mode = $4, on_violation = $5",
+                store_id, subject, settings.compatibility, settings.mode, settings.on_violation,
             )  # fmt: skip
-            detail = {"compatibility": str(settings.compatibility or ""), "mode": str(settings.mode or "")}
+            detail = {name: str(getattr(settings, name) or "") for name in settings.__struct_fields__}
             await self.audit.add(session, store_id, now, actor, "schema_settings_changed", subject or store_id, detail)
+
+    async def migrations(self, store_id: str, subject: str | None = None) -> Sequence[Migration]:
+        """How versions are raised, of one subject or of all."""
+        return await self.db.rows(
+            Migration,
+            "select subject, from_version, steps, created_at, created_by from schema_migrations"
+            " where store_id = $1 and ($2::text is null or subject = $2) order by subject, from_version",
+            store_id, subject,
+        )  # fmt: skip
+
+    async def set_migration(self, store_id: str, migration: Migration, actor: Actor) -> Migration:
+        """Sets one, or sets it anew."""
+        subject, version, now = migration.subject, migration.from_version, migration.created_at
+        async with self.db.transaction() as session:
+            await _change(session, store_id)
+            await session.execute(
+                "insert into schema_migrations (store_id, subject, from_version, steps, created_at, created_by)"
+                " values ($1, $2, $3, $4, $5, $6) on conflict (store_id, subject, from_version)"
+                " do update set steps = $4, created_at = $5, created_by = $6",
+                store_id, subject, version, migration.steps, now, migration.created_by,
+            )  # fmt: skip
+            await self._log(session, store_id, now, actor, "schema_migration_set", subject, version)
+        return migration
+
+    async def remove_migration(self, store_id: str, subject: str, version: int, actor: Actor, now: datetime) -> bool:
+        """Whether there was one to remove."""
+        async with self.db.transaction() as session:
+            gone = await session.find(
+                int,
+                "delete from schema_migrations where store_id = $1 and subject = $2 and from_version = $3"
+                " returning from_version",
+                store_id, subject, version,
+            )  # fmt: skip
+            if gone is None:
+                return False
+            await _change(session, store_id)
+            await self._log(session, store_id, now, actor, "schema_migration_removed", subject, version)
+            return True
 
     async def add(
         self, store_id: str, subject: str, made: Made, standing: Standing, actor: Actor, now: datetime
@@ -220,6 +266,10 @@ class Schemas:
                 store_id, subject, list(versions),
             )  # fmt: skip
             await session.execute(
+                "delete from schema_migrations where store_id = $1 and subject = $2 and from_version = any($3)",
+                store_id, subject, list(versions),
+            )  # fmt: skip
+            await session.execute(
                 "delete from schema_texts t where t.store_id = $1"
                 " and not exists (select from schema_versions v where v.schema_id = t.id)",
                 store_id,
@@ -247,7 +297,7 @@ async def _change(session: Session, store_id: str) -> int:
 async def _settings(session: Session, store_id: str, subject: str) -> Settings:
     found = await session.find(
         Settings,
-        "select compatibility, mode from schema_settings where store_id = $1 and subject = $2",
+        "select compatibility, mode, on_violation from schema_settings where store_id = $1 and subject = $2",
         store_id, subject,
     )  # fmt: skip
     return found or Settings()

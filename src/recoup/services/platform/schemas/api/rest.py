@@ -15,11 +15,13 @@ from recoup.kit.errors import Problem
 from recoup.kit.pages import DEFAULT_LIMIT, Limit, Page, cursor_after, position
 from recoup.kit.schemas.source import Format
 from recoup.messages.access import Permission
+from recoup.messages.schemas import ActiveSchemas, OnViolation
 from recoup.services.platform.audit.domain import Actor
 from recoup.services.platform.schemas.actions import Registry
 from recoup.services.platform.schemas.domain import (
     DEFAULT_COMPATIBILITY,
     DEFAULT_MODE,
+    DEFAULT_ON_VIOLATION,
     WHOLE_STORE,
     Compatibility,
     Mode,
@@ -87,6 +89,8 @@ class Subject(Struct, frozen=True, kw_only=True):
     versions: Sequence[int]
     compatibility: Compatibility
     mode: Mode
+    on_violation: OnViolation
+    """What becomes of events of this type that break it."""
     changed_at: datetime
 
 
@@ -166,6 +170,18 @@ async def read_subject(
     own = await schemas.settings(store_id, name)
     subject = summary(versions, own, await schemas.settings(store_id, WHOLE_STORE))
     return SubjectDetail(subject=subject, settings=own, versions=[shown(version) for version in versions])
+
+
+@put("/schemas/{name:str}", opt={"permission": Permission.SCHEMAS_WRITE})
+async def register_next_version(
+    name: FromPath[str],
+    data: JSONBody[Candidate],
+    store_id: NamedDependency[str],
+    actor: NamedDependency[Actor],
+    registry: NamedDependency[Registry],
+) -> SchemaVersion:
+    """The same as `POST /schemas`, for a subject whose name stands in the address."""
+    return shown(await registry.register(store_id, name, data.new(), actor))
 
 
 @delete("/schemas/{name:str}", opt={"permission": Permission.SCHEMAS_WRITE}, status_code=200)
@@ -254,7 +270,7 @@ async def write_subject_settings(
     actor: NamedDependency[Actor],
     registry: NamedDependency[Registry],
 ) -> Settings:
-    """Sets compatibility and mode of a subject; what is left out stays."""
+    """Sets compatibility, mode and what becomes of events that break it; what is left out stays."""
     return await registry.configure(store_id, name, data, actor)
 
 
@@ -262,7 +278,10 @@ async def write_subject_settings(
 async def read_store_settings(store_id: NamedDependency[str], schemas: NamedDependency[Schemas]) -> Settings:
     """What holds for all subjects that set nothing themselves."""
     found = await schemas.settings(store_id, WHOLE_STORE)
-    return Settings(compatibility=found.compatibility or DEFAULT_COMPATIBILITY, mode=found.mode or DEFAULT_MODE)
+    return Settings(
+        compatibility=found.compatibility or DEFAULT_COMPATIBILITY, mode=found.mode or DEFAULT_MODE,
+        on_violation=found.on_violation or DEFAULT_ON_VIOLATION,
+    )  # fmt: skip
 
 
 @put("/schema-settings", opt={"permission": Permission.SCHEMAS_WRITE})
@@ -276,40 +295,10 @@ async def write_store_settings(
     return await registry.configure(store_id, WHOLE_STORE, data, actor)
 
 
-class ActiveVersion(Struct, frozen=True, kw_only=True):
-    """A version in use, with all that is needed to read it; Protobuf as descriptors, so that no compiler is needed."""
-
-    name: str
-    version: int
-    id: int
-    format: Format
-    schema: str
-    references: dict[str, str]
-
-
-class ActiveSchemas(Struct, frozen=True, kw_only=True):
-    """All of a store's schemas in use, and the revision that `config-changes` speaks of."""
-
-    revision: int
-    items: Sequence[ActiveVersion]
-
-
 @get("/internal/schemas/{store:str}", opt={"permission": Permission.INTERNAL})
-async def active_schemas(
-    store: FromPath[str], registry: NamedDependency[Registry], schemas: NamedDependency[Schemas]
-) -> ActiveSchemas:
+async def active_schemas(store: FromPath[str], registry: NamedDependency[Registry]) -> ActiveSchemas:
     """Everything a service needs to check a store's events by itself."""
-    revision = await schemas.revision(store)
-    items: list[ActiveVersion] = []
-    for one in await schemas.active(store):
-        source = await registry.source(store, one)
-        items.append(
-            ActiveVersion(
-                name=one.subject, version=one.version, id=one.id, format=one.format, schema=source.text,
-                references=dict(source.references),
-            )
-        )  # fmt: skip
-    return ActiveSchemas(revision=revision, items=items)
+    return await registry.active(store)
 
 
 def shown(version: Version) -> SchemaVersion:
@@ -329,12 +318,13 @@ def summary(versions: Sequence[Version], own: Settings, store: Settings) -> Subj
         name=latest.subject, format=latest.format, state=latest.state, latest=latest.version, id=latest.id,
         versions=[version.version for version in active or versions],
         compatibility=own.compatibility or store.compatibility or DEFAULT_COMPATIBILITY,
-        mode=own.mode or store.mode or DEFAULT_MODE, changed_at=latest.created_at,
+        mode=own.mode or store.mode or DEFAULT_MODE,
+        on_violation=own.on_violation or store.on_violation or DEFAULT_ON_VIOLATION, changed_at=latest.created_at,
     )  # fmt: skip
 
 
 HANDLERS = (
-    list_schemas, register_schema, read_subject, delete_subject, read_version, delete_version, referenced_by,
-    check_schema, read_subject_settings, write_subject_settings, read_store_settings, write_store_settings,
-    active_schemas,
+    list_schemas, register_schema, register_next_version, read_subject, delete_subject, read_version, delete_version,
+    referenced_by, check_schema, read_subject_settings, write_subject_settings, read_store_settings,
+    write_store_settings, active_schemas,
 )  # fmt: skip
