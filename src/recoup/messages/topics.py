@@ -14,6 +14,7 @@ from recoup.messages.facts import CartScored, ConversionRecorded, InterventionEv
 __all__ = ["CONFIG_CHANGES"]  # declared beside what it carries
 
 EVENTS_RAW = ArrowTopic("cart-events-raw", RAW)
+EVENTS_OVERFLOW = ArrowTopic("cart-events-overflow", RAW)
 EVENTS_ENRICHED = ArrowTopic("cart-events-enriched", ENRICHED)
 EVENTS_DEAD = ArrowTopic("cart-events-dlq", DEAD)
 PREDICTION_RESULTS = Topic(
@@ -29,6 +30,7 @@ RISK_SIGNALS = Topic("risk-signals", RiskSignal, key=lambda signal: f"{signal.st
 
 READERS: Final[Mapping[str, tuple[str, ...]]] = {
     EVENTS_RAW.name: ("pipeline", "intelligence"),
+    EVENTS_OVERFLOW.name: ("overflow",),
     EVENTS_ENRICHED.name: ("ai", "interventions", "monitoring", "intelligence"),
     EVENTS_DEAD.name: ("intelligence", "deadletters"),
     PREDICTION_RESULTS.name: ("interventions", "intelligence"),
