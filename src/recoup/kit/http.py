@@ -74,6 +74,11 @@ class Caller(Protocol):
         """A name for the caller that is nobody else's."""
         ...
 
+    @property
+    def kind(self) -> str:
+        """What sort of caller it is: a person, a key of a named kind, a service."""
+        ...
+
     def tenant(self, requested: str | None, permission: str) -> str:
         """The tenant this request is about; raises Forbidden, Invalid or Missing."""
         ...

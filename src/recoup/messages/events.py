@@ -20,6 +20,7 @@ Text = Annotated[str, Meta(max_length=512)]
 LongText = Annotated[str, Meta(max_length=4096)]
 MinorUnits = Annotated[int, Meta(ge=0, le=10**15, description="money in minor units: 1999 is 19.99")]
 CurrencyCode = Annotated[str, Meta(min_length=3, max_length=3, description="ISO 4217")]
+Proof = Annotated[str, Meta(max_length=64, description="HMAC-SHA256 of the user id by a secret key, in hexadecimal")]
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset")]
 
 
@@ -110,6 +111,8 @@ class Event(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True,
     """May be left out: the key decides. Another store's is refused."""
     cart_id: Id | None = None
     user_id: Id | None = None
+    user_hash: Proof | None = None
+    """The shop's proof for `user_id`, which a page needs to change what is known of a user. Kept nowhere."""
     anonymous_id: Id | None = None
     session_id: Id | None = None
     items: list[Item] = []
@@ -132,6 +135,9 @@ class CartChange(StrEnum):
     RETURNED = "returned"
     """Something was added to a cart that had been abandoned."""
 
+
+NOT_KEPT = frozenset({"user_hash"})
+"""Fields of an event that no row has: what proves somebody must not lie about."""
 
 _MILLISECONDS = pa.timestamp("ms", "UTC")
 _ARROW: dict[object, pa.DataType] = {
@@ -156,6 +162,8 @@ def columns_of(kind: type[Struct]) -> list[pa.Field]:
     """The Arrow columns of a Struct, in its order: nested Structs flatten, lists of Structs nest."""
     found: list[pa.Field] = []
     for name, hint in get_type_hints(kind, include_extras=True).items():
+        if name in NOT_KEPT:
+            continue
         plain = _plain(hint)
         if isinstance(plain, type) and issubclass(plain, Struct):
             found += columns_of(plain)
@@ -167,8 +175,11 @@ def columns_of(kind: type[Struct]) -> list[pa.Field]:
     return found
 
 
-RAW = pa.schema([*columns_of(Event), pa.field("received_at", _MILLISECONDS)])
+RAW = pa.schema([*columns_of(Event), pa.field("proven", pa.bool_()), pa.field("received_at", _MILLISECONDS)])
 """Rows of `cart-events-raw`: the event as sent, with its store, and when it reached us.
+
+`proven` is true where the shop itself speaks (with a secret key, through its platform's webhooks) or has proven the
+user to the page that does; false or null where anybody who reads the shop's pages could have sent the same.
 
 `event_id` is the 16 bytes of the UUID: a third of an event's size on the log would otherwise be its hexadecimal digits.
 """
@@ -195,6 +206,11 @@ ENRICHED = pa.schema(
         pa.field("user_average_order", pa.int64()),
         pa.field("user_last_seen", _MILLISECONDS),
         pa.field("user_last_category", pa.string()),
+        pa.field("session_pages", pa.int64()),
+        pa.field("session_seconds", pa.int64()),
+        pa.field("session_source", pa.string()),
+        pa.field("session_medium", pa.string()),
+        pa.field("session_entry_page", pa.string()),
         pa.field("enrichment_missing", pa.string()),
         pa.field("enriched_at", _MILLISECONDS),
     ]
@@ -211,6 +227,9 @@ items.
 referral, direct, other. Both are null on steps within the shop.
 `user_*`: what was known of the user before the rows that were worked on together: orders completed, their average in
 minor units of the shop's currency, when last seen (to the minute or so), on which category the last order spent most.
+`session_pages` and `session_seconds`: how many pages (`page_viewed`) the session had seen by then, this one included,
+and how long it lasted. `session_source` and `session_medium` are those of its earliest event that has any, and
+`session_entry_page` is the path of that one's page: later steps keep them. All are null without a `session_id`.
 `enrichment_missing`: what could not be asked in time, with commas; null where nothing was.
 Derived rows (`cart_abandoned`, …) carry the cart's items and value, and as `occurred_at` the moment that made them
 true.
@@ -226,6 +245,7 @@ DEAD = pa.schema(
         pa.field("reason", pa.string()),
         pa.field("attempts", pa.int64()),
         pa.field("body", pa.string()),
+        pa.field("proven", pa.bool_()),
         pa.field("received_at", _MILLISECONDS),
         pa.field("dead_at", _MILLISECONDS),
     ]

@@ -19,15 +19,18 @@ from recoup.kit.peers import Peers, TokenSource
 from recoup.kit.process import finish
 from recoup.kit.valkey import Valkey, connect
 from recoup.messages.events import ENRICHED, Event
+from recoup.messages.proofs import Proofs
 from recoup.messages.stores import StoreConfigured, StoreDirectory, StoreSettings
 from recoup.messages.topics import EVENTS_ENRICHED
 from recoup.services.pipeline.arrivals.store import Arrivals
 from recoup.services.pipeline.carts.store import CartStore
 from recoup.services.pipeline.collect.actions import Collector
 from recoup.services.pipeline.collect.domain.limits import Limits, limits_of
+from recoup.services.pipeline.collect.domain.origin import PAGE, Origin
 from recoup.services.pipeline.collect.domain.reading import Form, Reading
 from recoup.services.pipeline.collect.store import EventLog, Stats
 from recoup.services.pipeline.profiles.store import Profiles
+from recoup.services.pipeline.sessions.store import SessionStore
 from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.stream.handlers import Processor
 from recoup.services.pipeline.stream.store import Identities, SeenEvents, StreamStore
@@ -75,8 +78,8 @@ class Pipeline:
     clock: ManualClock
     reader: Reader
 
-    async def send(self, *events: Event | dict[str, object], store: str = SHOP) -> Reading:
-        return await self.collector.accept(store, msgspec.json.encode(events), Form.ARRAY)
+    async def send(self, *events: Event | dict[str, object], store: str = SHOP, origin: Origin = PAGE) -> Reading:
+        return await self.collector.accept(store, msgspec.json.encode(events), Form.ARRAY, origin)
 
     async def enriched(self, count: int) -> list[dict[str, object]]:
         """The next `count` rows of the enriched topic or a few more, clock rows left out."""
@@ -100,12 +103,13 @@ async def pipeline(
         await valkey.flushdb()
     manual = ManualClock(NOON)
     log = ValkeyLog(url, 4)
-    stores = StoreDirectory(Peers({}, TokenSource(str, 60)), lifetime=timedelta(days=1))
+    nobody = Peers({}, TokenSource(str, 60))
+    stores = StoreDirectory(nobody, lifetime=timedelta(days=1))
     chosen = msgspec.convert({"clock": clock}, StoreSettings)
     await stores.on_configured([StoreConfigured(store_id=SHOP, version=1, settings=chosen)])
     used = settings or Settings()
     events, stats = EventLog(log), Stats(valkey, Arrivals(valkey, manual))
-    collector = Collector(events, stats, stores, log, manual, used)
+    collector = Collector(events, stats, stores, Proofs(nobody), log, manual, used)
     processor = Processor(
         log,
         "test-processor",
@@ -114,6 +118,7 @@ async def pipeline(
         CartStore(valkey, used.cart_cache),
         Identities(valkey, used.visitor_cache),
         Profiles(valkey, used.profile_wait_seconds, used.profile_cache),
+        SessionStore(valkey, used.session_cache),
         stores,
         manual,
         used,

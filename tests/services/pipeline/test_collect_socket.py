@@ -32,6 +32,7 @@ from recoup.kit.process import finish
 from recoup.kit.service import Service
 from recoup.kit.valkey import connect
 from recoup.messages.access import PUBLISHABLE_KEY, Principal
+from recoup.messages.proofs import Proofs
 from recoup.messages.stores import StoreConfigured, StoreDirectory, StoreSettings
 from recoup.messages.topics import EVENTS_RAW
 from recoup.services.pipeline.arrivals.store import Arrivals
@@ -81,12 +82,13 @@ async def serving(valkey_url: str, **changes: Any) -> AsyncGenerator[Door]:
     await valkey.flushdb()
     log = Sluggish(valkey_url, 4)
     log.open.set()
-    stores = StoreDirectory(Peers({}, TokenSource(str, 60)), lifetime=timedelta(days=1))
+    nobody = Peers({}, TokenSource(str, 60))
+    stores = StoreDirectory(nobody, lifetime=timedelta(days=1))
     await stores.on_configured([StoreConfigured(store_id=SHOP, version=1, settings=StoreSettings())])
     events = EventLog(log)
     clock = ManualClock(NOON)
     stats = Stats(valkey, Arrivals(valkey, clock))
-    collector = Collector(events, stats, stores, log, clock, Settings(**changes))
+    collector = Collector(events, stats, stores, Proofs(nobody), log, clock, Settings(**changes))
     given = {
         "collector": Provide(lambda: collector, sync_to_thread=False),
         "stats": Provide(lambda: collector.stats, sync_to_thread=False),

@@ -16,6 +16,7 @@ from tests.services.pipeline.workbench import bench, edited
 from recoup.kit.errors import Conflict, Unavailable
 from recoup.kit.service import Batch
 from recoup.messages.events import DEAD
+from recoup.services.pipeline.collect.domain.origin import PAGE
 from recoup.services.pipeline.collect.domain.reading import Form, Reading
 from recoup.services.pipeline.deadletters.domain.filters import Filter
 from recoup.services.pipeline.deadletters.domain.letters import Kind, Status, kind_of, noted, pause
@@ -96,7 +97,7 @@ async def test_a_death_between_sending_and_writing_it_down_doubles_nothing(valke
         body = edited(letter, amount=1999)
         # What a killed process leaves behind: the mark, and the event on the log.
         await desk.store.begin(letter, body, letter.event_id, desk.running.clock.now(), noted(NOON, "sending"))
-        await desk.running.collector.accept(SHOP, body, Form.ONE)
+        await desk.running.collector.accept(SHOP, body, Form.ONE, PAGE)
 
         desk.later(minutes=2)
         await desk.rounds.once()

@@ -8,6 +8,7 @@ from recoup.kit.postgres import Postgres
 from recoup.kit.service import Check, Consumer, Service, Worker
 from recoup.kit.smtp import Smtp
 from recoup.messages.deps import Deps
+from recoup.messages.proofs import Proofs
 from recoup.messages.stores import Channel
 from recoup.messages.topics import (
     CONVERSION_EVENTS,
@@ -24,7 +25,7 @@ from recoup.services.interventions.channels import api as channels_api
 from recoup.services.interventions.channels.api import Switchboard
 from recoup.services.interventions.channels.domain import Channel as Way
 from recoup.services.interventions.channels.email import OutboxChannel, SmtpChannel
-from recoup.services.interventions.channels.proofs import Proofs
+from recoup.services.interventions.channels.proofs import Seating
 from recoup.services.interventions.channels.sockets import Hub, SocketChannel
 from recoup.services.interventions.channels.store import Outbox, Sockets
 from recoup.services.interventions.clocks.store import Clocks
@@ -123,7 +124,9 @@ def build(deps: Deps, settings: Settings) -> Service:
         name="interventions",
         routers=(
             deliveries_api.router(parts.endings, parts.clocks, parts.touches, parts.attribution.orders),
-            channels_api.router(Switchboard(parts.hub, parts.endings, Proofs(deps.peers), deps.clock), parts.outbox),
+            channels_api.router(
+                Switchboard(parts.hub, parts.endings, Seating(Proofs(deps.peers)), deps.clock), parts.outbox
+            ),
             tracking_api.router(parts.tracking),
             preferences_api.router(parts.people, deps.clock),
         ),

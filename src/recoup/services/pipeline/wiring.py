@@ -13,9 +13,10 @@ from recoup.kit.postgres import Postgres
 from recoup.kit.sealing import Sealer, derived_secret
 from recoup.kit.service import Check, Consumer, Job, Service, Worker
 from recoup.messages.deps import Deps
+from recoup.messages.proofs import Proofs
 from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_RAW
-from recoup.services.pipeline.carts.store import CartStore
 from recoup.services.pipeline.arrivals.store import Arrivals
+from recoup.services.pipeline.carts.store import CartStore
 from recoup.services.pipeline.collect import api as collect_api
 from recoup.services.pipeline.collect.actions import Collector
 from recoup.services.pipeline.collect.store import EventLog, Stats
@@ -25,9 +26,13 @@ from recoup.services.pipeline.deadletters.handlers import Handlers as DeadLetter
 from recoup.services.pipeline.deadletters.jobs import Rounds, Sampler
 from recoup.services.pipeline.deadletters.store import Store as DeadLetterStore
 from recoup.services.pipeline.profiles.store import Profiles
+from recoup.services.pipeline.readiness import api as readiness_api
+from recoup.services.pipeline.readiness.actions import Inspector
+from recoup.services.pipeline.readiness.handlers import Counting
 from recoup.services.pipeline.segment import api as segment_api
 from recoup.services.pipeline.segment.actions import Intake, WriteKeys
 from recoup.services.pipeline.segment.store import VisitorCarts
+from recoup.services.pipeline.sessions.store import SessionStore
 from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.stream import api as stream_api
 from recoup.services.pipeline.stream.handlers import Processor
@@ -60,9 +65,15 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
     mender = Mender(letters, workbench, deps.clock)
     rounds = Rounds(letters, workbench, mender, deps.peers, deps.clock, settings)
     foreign = _foreign(deps, settings, collector)
+    inspector = Inspector(stats.arrivals, foreign.secrets, deps.stores, deps.peers, deps.clock)
     return Service(
         name="pipeline",
-        routers=[router, deadletters_api.router(letters, workbench, mender), *foreign.routers],
+        routers=[
+            router,
+            deadletters_api.router(letters, workbench, mender),
+            readiness_api.router(inspector),
+            *foreign.routers,
+        ],
         consumes=[
             Consumer(
                 EVENTS_DEAD,
@@ -93,6 +104,7 @@ class _Foreign(NamedTuple):
 
     routers: list[Router]
     webhooks: WebhookRounds
+    secrets: Secrets
     postgres: Postgres
 
 
@@ -104,13 +116,14 @@ def _foreign(deps: Deps, settings: Settings, collector: Collector) -> _Foreign:
     ring = SecretRing(Secrets(postgres), Sealer(deps.signer.seed, "webhook secrets"), deps.clock)
     postroom = Postroom(Deliveries(postgres), ring, collector, deps.clock, settings, salt)
     webhooks = webhooks_api.router(postroom, PrivacyRequests(postgres))
-    return _Foreign([segment, webhooks], WebhookRounds(postroom), postgres)
+    return _Foreign([segment, webhooks], WebhookRounds(postroom), ring.secrets, postgres)
 
 
 def build_processor(deps: Deps, settings: Settings) -> Service:
     """The stream: raw events in, everything they mean out."""
     pa.set_cpu_count(settings.engine_threads)
     pa.set_io_thread_count(1)
+    counting = Counting(Arrivals(deps.valkey, deps.clock))
     processor = Processor(
         deps.log,
         deps.member,
@@ -119,15 +132,21 @@ def build_processor(deps: Deps, settings: Settings) -> Service:
         CartStore(deps.valkey, settings.cart_cache),
         Identities(deps.valkey, settings.visitor_cache),
         Profiles(deps.valkey, settings.profile_wait_seconds, settings.profile_cache),
+        SessionStore(deps.valkey, settings.session_cache),
         deps.stores,
         deps.clock,
         settings,
+        [counting],
     )
     return Service(
         name="processor",
         reads=[EVENTS_RAW],
         emits=[EVENTS_ENRICHED, EVENTS_DEAD],
-        workers=[Worker("stream", processor.run), Worker("report", _every(settings.status_seconds, processor.report))],
+        workers=[
+            Worker("stream", processor.run),
+            Worker("report", _every(settings.status_seconds, processor.report)),
+            Worker("count arrivals", _every(settings.status_seconds, counting.write)),
+        ],
         checks=[Check("log", deps.log.ping)],
     )
 

@@ -111,10 +111,13 @@ def flattened(table: pa.Table, column: str) -> pa.Table:
 
 def processed(parts: Sequence[Part]) -> pa.Table:
     """Rows of `events_processed`."""
-    table = joined(parts, ENRICHED)
+    table = joined(parts, _PROCESSED)
     return flattened(table, "items") if "items" in table.column_names else table
 
 
+# Who said it decides what it may change, and is no matter for questions asked later.
+_PROCESSED = pa.schema([field for field in ENRICHED if field.name != "proven"])
+_ERRORS = pa.schema([field for field in DEAD if field.name != "proven"])
 _RAW = pa.schema([RAW.field(name) for name in RAW_COLUMNS])
 
 
@@ -125,7 +128,7 @@ def raw(parts: Sequence[Part]) -> pa.Table:
 
 def errors(parts: Sequence[Part]) -> pa.Table:
     """Rows of `events_errors`."""
-    return joined(parts, DEAD)
+    return joined(parts, _ERRORS)
 
 
 def positions(table: pa.Table, clock: str) -> tuple[list[Position], np.ndarray]:

@@ -18,7 +18,7 @@ from recoup.kit.http import caller_of
 from recoup.kit.pages import DEFAULT_LIMIT, Limit, Page, cursor_after
 from recoup.messages.access import Permission
 from recoup.services.interventions.channels.domain import heartbeat
-from recoup.services.interventions.channels.proofs import Proofs
+from recoup.services.interventions.channels.proofs import Seating
 from recoup.services.interventions.channels.sockets import Connection, Hub
 from recoup.services.interventions.channels.store import Letter, Outbox, place
 
@@ -45,7 +45,7 @@ class Switchboard:
 
     hub: Hub
     mailbox: Mailbox
-    proofs: Proofs
+    seating: Seating
     clock: Clock
 
 
@@ -65,7 +65,7 @@ async def shopper(user_id: FromPath[str], socket: Socket, switchboard: NamedDepe
     """
     asked = socket.query_params
     store_id = caller_of(socket).tenant(asked.get("store_id"), Permission.INTERVENTIONS_RECEIVE)
-    seats = await switchboard.proofs.seats(store_id, user_id, asked.get("user_hash"), asked.get("anonymous_id"))
+    seats = await switchboard.seating.seats(store_id, user_id, asked.get("user_hash"), asked.get("anonymous_id"))
     await socket.accept()
     connection, hub, mailbox = Connection(), switchboard.hub, switchboard.mailbox
     hub.enter(store_id, seats, connection)

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from recoup.kit.errors import Forbidden
-from recoup.kit.peers import Peers
-from recoup.messages.proofs import ProofAnswer, ProofAsked
+from recoup.messages.proofs import ProofAsked, Proofs
 from recoup.services.interventions.preferences.domain import page_seat, user_seat
 
 _UNGUESSABLE: Final = re.compile(r"[0-9A-Za-z_-]{21,128}")
@@ -15,22 +14,19 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Proofs:
-    """Asks the platform, which keeps the shops' keys; an identified page opens a socket seldom enough."""
+class Seating:
+    """Finds the seats of a page that comes in."""
 
-    peers: Peers
+    proofs: Proofs
 
     async def seats(self, store_id: str, user_id: str, user_hash: str | None, anonymous_id: str | None) -> list[str]:
         """The seats of a page; raises Forbidden for a user nobody vouches for and an id that could be guessed."""
         if user_hash is None:
             return [_visitor(user_id)]
         asked = ProofAsked(store_id=store_id, user_id=user_id, user_hash=user_hash)
-        if not _HASH.fullmatch(user_hash) or not await self._proven(asked):
+        if not _HASH.fullmatch(user_hash) or not await self.proofs.holds(asked):
             raise Forbidden("user_hash does not prove this user", code="identity_unproven")
         return [user_seat(user_id), *([] if anonymous_id is None else [_visitor(anonymous_id)])]
-
-    async def _proven(self, asked: ProofAsked) -> bool:
-        return (await self.peers.post("platform", "/internal/proofs", asked, ProofAnswer)).proven
 
 
 def _visitor(anonymous_id: str) -> str:

@@ -15,7 +15,7 @@ from recoup.services.interventions.attribution.store import Orders
 from recoup.services.interventions.channels.store import place
 from recoup.services.interventions.clocks.store import Clocks
 from recoup.services.interventions.decisions.domain import Intervention
-from recoup.services.interventions.decisions.store.interventions import Progress
+from recoup.services.interventions.decisions.store.interventions import Progress, Reach
 from recoup.services.interventions.deliveries.actions import Endings
 from recoup.services.interventions.deliveries.store import Deliveries, Listed, View
 from recoup.services.interventions.tracking.domain import Touch
@@ -54,6 +54,15 @@ async def read_progress(
     return await endings.interventions.progress(store_id, now)
 
 
+@get("/interventions/reach", opt={"permission": Permission.INTERVENTIONS_READ})
+async def read_reach(store_id: NamedDependency[str], endings: NamedDependency[Endings]) -> Reach:
+    """Of the carts that were left in the last days, whom a mail could reach."""
+    store = await endings.stores.settings(store_id)
+    return await endings.interventions.reach(
+        store_id, endings.clock.now(), needs_consent=store.contact_requires_consent
+    )
+
+
 @get("/interventions/{intervention_id:uuid}", opt={"permission": Permission.INTERVENTIONS_READ})
 async def read_intervention(
     store_id: NamedDependency[str],
@@ -83,7 +92,7 @@ def router(endings: Endings, clocks: Clocks, touches: Touches, orders: Orders) -
     """All routes of this feature."""
     return Router(
         "/",
-        route_handlers=[read_interventions, read_progress, read_intervention, call_off],
+        route_handlers=[read_interventions, read_progress, read_reach, read_intervention, call_off],
         dependencies={
             "endings": Provide(lambda: endings, sync_to_thread=False),
             "deliveries": Provide(lambda: endings.deliveries, sync_to_thread=False),

@@ -39,10 +39,17 @@ class Seen(Struct, frozen=True, kw_only=True):
     traits: Traits = NO_TRAITS
     locale: str | None = None
     timezone: str | None = None
+    proven: bool = False
+    """Whether the shop vouches for it; if not, anybody who reads the shop's pages could have said it."""
 
     @property
     def person_id(self) -> str | None:
         return self.user_id or self.anonymous_id
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether this may change what is known. Nobody but a visitor's own page knows the id it made up."""
+        return self.proven or self.user_id is None
 
 
 class Contact(Struct, frozen=True, kw_only=True):
@@ -118,10 +125,14 @@ def merged(
     suppressed: bool,
     risk: str | None,
 ) -> Person:
-    """One person from everything known under their ids: the newest word counts, field by field."""
-    newest_first = sorted(contacts, key=lambda contact: contact.updated_at, reverse=True)
-    consents = [contact for contact in contacts if contact.consent is not None and contact.consent_at is not None]
-    latest = max(consents, key=lambda contact: cast("datetime", contact.consent_at), default=None)
+    """One person from everything known under their ids: their own id's word first, then the newest, field by field.
+
+    A device is linked to a user by events that anybody could have sent; so it may add to what is known of the user and
+    may withdraw consent, and changes nothing else.
+    """
+    newest_first = sorted(
+        contacts, key=lambda contact: (contact.person_id == person_id, contact.updated_at), reverse=True
+    )
     return Person(
         person_id=person_id,
         linked=tuple(dict.fromkeys([person_id, *linked]))[:_MOST_IDS],
@@ -129,11 +140,23 @@ def merged(
         name=next((contact.name for contact in newest_first if contact.name), None),
         locale=next((contact.locale for contact in newest_first if contact.locale), None),
         timezone=next((contact.timezone for contact in newest_first if contact.timezone), None),
-        consent=latest.consent if latest else None,
+        consent=_consented(person_id, contacts),
         suppressed=suppressed,
         wishes=_strictest(wishes),
         risk=risk,
     )
+
+
+def _consented(person_id: str, contacts: Sequence[Contact]) -> bool | None:
+    """The person's own word, or else the newest of their devices; a later "no" counts wherever it was said."""
+    said = sorted(
+        [contact for contact in contacts if contact.consent is not None and contact.consent_at is not None],
+        key=lambda contact: cast("datetime", contact.consent_at),
+    )
+    own = next((place for place, contact in enumerate(said) if contact.person_id == person_id), None)
+    if own is None:
+        return said[-1].consent if said else None
+    return said[own].consent and all(contact.consent for contact in said[own:])
 
 
 def user_seat(user_id: str) -> str:

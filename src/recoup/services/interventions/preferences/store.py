@@ -12,6 +12,26 @@ from recoup.messages.facts import RiskSignal
 from recoup.services.interventions.preferences.domain import Contact, Person, Seen, Wishes, merged
 
 RISK_FROM = 0.8
+_LEARN = """
+    insert into people (store_id, person_id, email, phone, name, locale, timezone, consent, consent_at, updated_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, case when $8::bool is null then null else $9::timestamptz end, $9)
+    on conflict (store_id, person_id) do update set
+        email = case when $10::bool then coalesce(excluded.email, people.email)
+                     else coalesce(people.email, excluded.email) end,
+        phone = case when $10 then coalesce(excluded.phone, people.phone)
+                     else coalesce(people.phone, excluded.phone) end,
+        name = case when $10 then coalesce(excluded.name, people.name)
+                    else coalesce(people.name, excluded.name) end,
+        locale = coalesce(excluded.locale, people.locale), timezone = coalesce(excluded.timezone, people.timezone),
+        (consent, consent_at) = (
+            select case when taken then excluded.consent else people.consent end,
+                   case when taken then excluded.consent_at else people.consent_at end
+            from (select excluded.consent is not null
+                     and excluded.consent_at >= coalesce(people.consent_at, '-infinity')
+                     and ($10 or people.consent is null or not excluded.consent)) as word (taken)
+        ),
+        updated_at = greatest(people.updated_at, excluded.updated_at)
+"""
 Ids = tuple[str | None, str | None]
 """A user id and an anonymous id, as a cart or an order carries them."""
 
@@ -37,24 +57,14 @@ class People:
     postgres: Postgres
 
     async def learn(self, store_id: str, seen: Sequence[Seen]) -> None:
-        """Takes over what events said, the newest word last; saying it again changes nothing."""
+        """Takes over what events said, the newest word last; saying it again changes nothing.
+
+        What cannot be trusted fills blanks, and may withdraw consent.
+        """
         async with self.postgres.transaction() as session:
             await self._link(session, store_id, [each for each in seen if each.user_id and each.anonymous_id])
             await session.execute_many(
-                """
-                insert into people (store_id, person_id, email, phone, name, locale, timezone, consent, consent_at,
-                    updated_at)
-                values ($1, $2, $3, $4, $5, $6, $7, $8,
-                    case when $8::bool is null then null else $9::timestamptz end, $9)
-                on conflict (store_id, person_id) do update set
-                    email = coalesce(excluded.email, people.email), phone = coalesce(excluded.phone, people.phone),
-                    name = coalesce(excluded.name, people.name), locale = coalesce(excluded.locale, people.locale),
-                    timezone = coalesce(excluded.timezone, people.timezone),
-                    consent = case when excluded.consent_at >= coalesce(people.consent_at, '-infinity')
-                                   then excluded.consent else people.consent end,
-                    consent_at = greatest(people.consent_at, excluded.consent_at),
-                    updated_at = greatest(people.updated_at, excluded.updated_at)
-                """,
+                _LEARN,
                 [
                     (
                         store_id,
@@ -66,12 +76,13 @@ class People:
                         each.timezone,
                         each.traits.consent,
                         each.at,
+                        each.is_trusted,
                     )
                     for each in sorted(seen, key=lambda each: each.at)
                     if each.person_id
                 ],
             )
-            await self._lift(session, store_id, [each for each in seen if each.traits.consent])
+            await self._lift(session, store_id, [each for each in seen if each.traits.consent and each.is_trusted])
 
     @staticmethod
     async def _link(session: Session, store_id: str, seen: Sequence[Seen]) -> None:

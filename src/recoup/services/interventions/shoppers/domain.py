@@ -17,7 +17,7 @@ from recoup.services.interventions.preferences.domain import NO_TRAITS, Seen, tr
 
 COLUMNS = (
     "type", "store_id", "occurred_at", "event_id", "user_id", "anonymous_id", "session_id", "cart_id", "cart_number",
-    "cart_change", "order_id", "amount", "currency", "cart_value", "locale", "timezone", "properties",
+    "cart_change", "order_id", "amount", "currency", "cart_value", "locale", "timezone", "properties", "proven",
 )  # fmt: skip
 _REFUNDS = frozenset({EventType.ORDER_REFUNDED, EventType.ORDER_CANCELLED})
 _SAYS_NOTHING = _REFUNDS | {EventType.CART_ABANDONED}
@@ -49,6 +49,7 @@ class Row(TypedDict):
     locale: str | None
     timezone: str | None
     properties: str | None
+    proven: bool | None
 
 
 class News(Struct, frozen=True, kw_only=True):
@@ -123,6 +124,7 @@ def seen(rows: Iterable[Row]) -> list[Seen]:
             traits=traits(row["properties"]) if row["properties"] else NO_TRAITS,
             locale=row["locale"],
             timezone=row["timezone"],
+            proven=bool(row["proven"]),
         )
         for row in rows
         if row["type"] not in _SAYS_NOTHING and (row["user_id"] or row["anonymous_id"])

@@ -18,14 +18,18 @@ from recoup.kit.ids import new_id
 from recoup.kit.log.port import Log
 from recoup.kit.telemetry import logger
 from recoup.messages.events import Event, EventType
+from recoup.messages.proofs import ProofAsked, Proofs
 from recoup.messages.stores import StoreDirectory, StoreSettings
 from recoup.messages.topics import EVENTS_ENRICHED, EVENTS_RAW
 from recoup.services.pipeline.collect.domain.columns import Columns, columns_of
 from recoup.services.pipeline.collect.domain.frames import Sessions
 from recoup.services.pipeline.collect.domain.limits import limits_of
+from recoup.services.pipeline.collect.domain.origin import Origin
+from recoup.services.pipeline.collect.domain.parting import parted
 from recoup.services.pipeline.collect.domain.reading import Form, Reading, read
 from recoup.services.pipeline.collect.domain.rows import Arrived, dead_table, partitions_of
-from recoup.services.pipeline.collect.store import EventLog, Stats
+from recoup.services.pipeline.collect.store import EventLog, Put, Stats
+from recoup.services.pipeline.overflow.actions import Lane
 from recoup.services.pipeline.settings import Settings
 
 log = logger(__name__)
@@ -37,6 +41,17 @@ _LOADED = (EVENTS_RAW.name, EVENTS_ENRICHED.name)
 _LOADER_ROUNDS = 5
 # How far a store's event time must have moved before every partition is told again.
 TICK = timedelta(seconds=60)
+
+
+class Heard(NamedTuple):
+    """A body that was read, which of its events the shop vouches for, and when."""
+
+    store_id: str
+    reading: Reading
+    proven: np.ndarray
+    aside: np.ndarray | None
+    """Which of them a visitor sent who floods; None for none."""
+    at: datetime
 
 
 class Taken(NamedTuple):
@@ -58,6 +73,8 @@ class Collector:
     events: EventLog
     stats: Stats
     stores: StoreDirectory
+    proofs: Proofs
+    lane: Lane
     log: Log
     clock: Clock
     settings: Settings
@@ -70,25 +87,39 @@ class Collector:
     def __post_init__(self) -> None:
         self.sessions = Sessions(self.settings.socket_sessions, self.settings.socket_frames)
 
-    async def accept(self, store_id: str, body: bytes, form: Form, arrived: datetime | None = None) -> Reading:
-        """Durable events and refusals; raises Refused for an unreadable body, TooMany or Unavailable to slow down.
+    async def accept(self, store_id: str, body: bytes, form: Form, origin: Origin) -> Reading:
+        """Durable events and refusals; raises Refused for an unreadable body, TooMany or Unavailable to slow down."""
+        return await self.finish(await self.begin(store_id, body, form, origin))
 
-        `arrived` is when the body first came, where that is not now.
-        """
-        return await self.finish(await self.begin(store_id, body, form, arrived))
-
-    async def begin(self, store_id: str, body: bytes, form: Form, arrived: datetime | None = None) -> Taken:
+    async def begin(self, store_id: str, body: bytes, form: Form, origin: Origin) -> Taken:
         """Reads a body and hands its events to the log, in the order of the calls; raises as `accept` does."""
         if self._overloaded or self.events.unwritten >= self.settings.max_unwritten_events:
             raise TooMany("events wait to be processed; send again later", retry_after=timedelta(seconds=1))
         store = await self.stores.settings(store_id)
         now = self.clock.now()
         try:
-            reading = read(body, form, limits_of(store_id, store, self.settings, now, arrived))
+            reading = read(body, form, limits_of(store_id, store, self.settings, now, origin.arrived))
         except Refused as refusal:
             self.count_refusal(store_id, refusal)
             raise
-        return self._put(store_id, store, reading, now)
+        proven = await self._proven(store_id, reading, origin)
+        aside = self.lane.aside(store_id, store, reading.columns, now)
+        return self._put(store, Heard(store_id, reading, proven, aside, now), origin)
+
+    async def _proven(self, store_id: str, reading: Reading, origin: Origin) -> np.ndarray:
+        """Which events the shop vouches for. A proof that is none costs the event nothing but what it would prove."""
+        found = np.full(len(reading.events), origin.proven)
+        if origin.proven or not any(reading.columns.get("user_hash", ())):
+            return found
+        given = [place for place, event in enumerate(reading.events) if event.user_hash is not None]
+        for place in given:
+            event = reading.events[place]
+            asked = ProofAsked(store_id=store_id, user_id=event.user_id or "", user_hash=event.user_hash or "")
+            found[place] = await self.proofs.holds(asked)
+        wrong = len(given) - int(found.sum())
+        if wrong:
+            self.stats.count(store_id, {"warned:identity_unproven": wrong})
+        return found
 
     async def finish(self, taken: Taken) -> Reading:
         """Waits until a body's events are durable."""
@@ -105,17 +136,25 @@ class Collector:
         """Counts a body that could not be taken as a whole."""
         self.stats.count(store_id, {f"refused:{refusal.reason}": 1})
 
-    def _put(self, store_id: str, store: StoreSettings, reading: Reading, now: datetime) -> Taken:
+    def _put(self, store: StoreSettings, heard: Heard, origin: Origin) -> Taken:
+        store_id, reading, proven, aside, now = heard
         if store.clock == "wall":
             columns, ticks = reading.columns, ()
         else:
             columns, ticks = self._with_ticks(store_id, reading.events)
+            shoppers = np.array([event.type != EventType.CLOCK for event in reading.events], dtype=np.bool_)
+            proven = np.concatenate([proven[shoppers], np.zeros(len(ticks), dtype=np.bool_)])
         partitions = partitions_of(columns, store_id, self.log.partitions)
         accepted = len(partitions) - len(ticks)
         partitions[accepted:] = np.arange(len(ticks))
-        good = Arrived(store_id, columns, partitions, now) if len(partitions) else None
-        dead = dead_table(reading.refusals, store_id, now) if reading.refusals else None
-        durable = None if good is None and dead is None else self.events.put(store_id, good, dead)
+        good = Arrived(store_id, columns, partitions, proven, now) if len(partitions) else None
+        dead = dead_table(reading.refusals, store_id, now, proven=origin.proven) if reading.refusals else None
+        laned: Arrived | None = None
+        if good is not None and aside is not None:
+            good, laned = parted(good, aside)
+            self.stats.count(store_id, {"warned:flooding_visitor": len(laned.partitions)})
+        rows = Put(store_id, good, laned, dead)
+        durable = self.events.put(rows) if rows.any else None
         return Taken(store_id, reading, accepted, durable, ticks[-1].occurred_at if ticks else None)
 
     def _with_ticks(self, store_id: str, events: Sequence[Event]) -> tuple[Columns, Sequence[Event]]:
@@ -154,5 +193,6 @@ class Collector:
         try:
             await self.stats.flush()
             await self.watch_backlog()
+            await self.lane.tend()
         except Failure as failure:
             log.warning("housekeeping is late", why=failure.detail)

@@ -18,10 +18,11 @@ from recoup.kit.clock import moment
 from recoup.kit.errors import Failure
 from recoup.kit.log import arrow
 from recoup.kit.log.port import Log, Outgoing, partition_of
+from recoup.kit.service import ArrowTopic
 from recoup.kit.telemetry import current_trace
 from recoup.kit.valkey import Valkey, settled, translated
 from recoup.messages.keys import EVENT_STATS
-from recoup.messages.topics import EVENTS_DEAD, EVENTS_RAW
+from recoup.messages.topics import EVENTS_DEAD, EVENTS_OVERFLOW, EVENTS_RAW
 from recoup.services.pipeline.arrivals.store import Arrivals
 from recoup.services.pipeline.collect.domain.rows import Arrived, Rows, rows_of
 
@@ -29,13 +30,31 @@ from recoup.services.pipeline.collect.domain.rows import Arrived, Rows, rows_of
 _BY_THE_HOUR: Final = ("refused:", "signed:", "unsigned:")
 
 
+class Put(NamedTuple):
+    """What one request leaves behind."""
+
+    store_id: str
+    good: Arrived | None
+    laned: Arrived | None
+    """Good events too, of visitors who flood."""
+    dead: pa.Table | None
+
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to write."""
+        return self.good is not None or self.laned is not None or self.dead is not None
+
+    @property
+    def events(self) -> int:
+        """How many good events there are."""
+        return sum(len(part.partitions) for part in (self.good, self.laned) if part is not None)
+
+
 @dataclass(slots=True)
 class _Waiting:
     """One request, until its rows are durable."""
 
-    good: Arrived | None
-    dead: pa.Table | None
-    store_id: str
+    rows: Put
     done: "asyncio.Future[None]"
 
 
@@ -49,11 +68,11 @@ class EventLog:
     _waiting: list[_Waiting] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def put(self, store_id: str, good: Arrived | None, dead: pa.Table | None) -> "asyncio.Future[None]":
+    def put(self, rows: Put) -> "asyncio.Future[None]":
         """Done when the rows are durable; raises what the log raised."""
-        waiting = _Waiting(good, dead, store_id, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(rows, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
-        self.unwritten += len(good.partitions) if good is not None else 0
+        self.unwritten += rows.events
         self._wake.set()
         return waiting.done
 
@@ -65,7 +84,7 @@ class EventLog:
             group, self._waiting = self._waiting, []
             if group:
                 await self._commit(group)
-                self.unwritten -= sum([len(each.good.partitions) for each in group if each.good is not None])
+                self.unwritten -= sum([waiting.rows.events for waiting in group])
 
     async def _commit(self, group: Sequence[_Waiting]) -> None:
         try:
@@ -80,7 +99,8 @@ class EventLog:
     async def _write(self, group: Sequence[_Waiting]) -> None:
         here = current_trace()
         headers: Mapping[str, str] = {"traceparent": here.header} if here else {}
-        dead = [(waiting.dead, waiting.store_id) for waiting in group if waiting.dead is not None]
+        puts = [waiting.rows for waiting in group]
+        dead = [(put.dead, put.store_id) for put in puts if put.dead is not None]
         if dead:
             await self.log.append(
                 EVENTS_DEAD.name,
@@ -89,14 +109,16 @@ class EventLog:
                     for rows, store_id in dead
                 ],
             )
-        good: dict[str, list[Arrived]] = {}
-        for waiting in group:
-            if waiting.good is not None:
-                good.setdefault(waiting.store_id, []).append(waiting.good)
-        if good:
-            await self.log.append(
-                EVENTS_RAW.name, [record for arrived in good.values() for record in _records(rows_of(arrived), headers)]
-            )
+        await self._append(EVENTS_RAW, [put.good for put in puts if put.good is not None], headers)
+        await self._append(EVENTS_OVERFLOW, [put.laned for put in puts if put.laned is not None], headers)
+
+    async def _append(self, topic: ArrowTopic, requests: Sequence[Arrived], headers: Mapping[str, str]) -> None:
+        by_store: dict[str, list[Arrived]] = {}
+        for arrived in requests:
+            by_store.setdefault(arrived.store_id, []).append(arrived)
+        records = [record for arrived in by_store.values() for record in _records(rows_of(arrived), headers)]
+        if records:
+            await self.log.append(topic.name, records)
 
 
 def _records(rows: Rows, headers: Mapping[str, str]) -> list[Outgoing]:
@@ -118,6 +140,8 @@ class EventStats(Struct, frozen=True, kw_only=True):
     """By code: events (and whole bodies that could not be read) that came back to the shop."""
     dead: dict[str, int]
     """By kind: events that were acknowledged and turned out not to be usable."""
+    warned: dict[str, int]
+    """By code: events that were taken although something in them wants mending."""
     last_event_at: datetime | None = None
 
 
@@ -126,20 +150,20 @@ class Stats:
     """Counts by store. Written in the background, a few times a second, so that counting delays no acknowledgement."""
 
     valkey: Valkey
+    arrivals: Arrivals
     _pending: dict[str, Counter[str]] = field(default_factory=dict)
 
-    arrivals: Arrivals
     def count(self, store_id: str, counts: Mapping[str, int]) -> None:
         """Adds to a store's counts, soon."""
         self._pending.setdefault(store_id, Counter()).update(counts)
-
-    async def flush(self) -> None:
         if lately := {name: count for name, count in counts.items() if name.startswith(_BY_THE_HOUR)}:
             self.arrivals.count(store_id, lately)
+
+    async def flush(self) -> None:
         """Writes down what was counted; on an outage it stays pending."""
+        await self.arrivals.flush()
         pending, self._pending = self._pending, {}
         try:
-        await self.arrivals.flush()
             with translated():
                 async with self.valkey.pipeline(transaction=True) as pipe:
                     for store_id, counts in pending.items():
@@ -165,6 +189,7 @@ class Stats:
             duplicates=counts.get("duplicates", 0),
             refused=_with_prefix(counts, "refused:"),
             dead=_with_prefix(counts, "dead:"),
+            warned=_with_prefix(counts, "warned:"),
             last_event_at=moment(last) if last else None,
         )
 

@@ -24,6 +24,7 @@ from recoup.kit.telemetry import logger
 from recoup.messages.stores import StoreDirectory, StoreSettings
 from recoup.services.pipeline.collect.actions import Collector
 from recoup.services.pipeline.collect.domain.limits import limits_of
+from recoup.services.pipeline.collect.domain.origin import Origin
 from recoup.services.pipeline.collect.domain.reading import Form
 from recoup.services.pipeline.deadletters.domain import checks
 from recoup.services.pipeline.deadletters.domain.filters import Filter
@@ -156,7 +157,9 @@ class Workbench:
         """Gives a marked letter to the collector and writes down what came of it."""
         now = self.clock.now()
         try:
-            reading = await self.collector.accept(letter.store_id, body, Form.ONE, letter.received_at)
+            reading = await self.collector.accept(
+                letter.store_id, body, Form.ONE, Origin(letter.proven, letter.received_at)
+            )
         except (Unavailable, TooMany) as failure:
             SENT.labels("unavailable").inc()
             return await self._later(letter, failure.detail)

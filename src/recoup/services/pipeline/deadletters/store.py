@@ -25,12 +25,13 @@ _BACK = """update dead_letters as d set
                as a (store_id, event_id, stage, kind, code, field, reason, retry_at, dead_at)
            where d.store_id = a.store_id and d.sent_event_id = a.event_id and a.dead_at > d.dead_at"""
 _NEW = """insert into dead_letters (id, store_id, event_id, event_type, stage, kind, code, field, reason, body,
-              attempts, next_retry_at, received_at, dead_at, status)
+              proven, attempts, next_retry_at, received_at, dead_at, status)
           select t.*, case when t.retry_at is null then 'open' else 'waiting' end
           from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-              $9::text[], $10::bytea[], $11::bigint[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[])
-              as t (id, store_id, event_id, event_type, stage, kind, code, field, reason, body, attempts, retry_at,
-                    received_at, dead_at)
+              $9::text[], $10::bytea[], $11::boolean[], $12::bigint[], $13::timestamptz[], $14::timestamptz[],
+              $15::timestamptz[])
+              as t (id, store_id, event_id, event_type, stage, kind, code, field, reason, body, proven, attempts,
+                    retry_at, received_at, dead_at)
           where not exists (select from dead_letters d where d.store_id = t.store_id
                             and d.sent_event_id = t.event_id and t.event_id <> '')
           on conflict (id) do nothing"""

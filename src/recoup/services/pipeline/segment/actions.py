@@ -18,6 +18,7 @@ from recoup.messages.access import Principal
 from recoup.messages.events import Event
 from recoup.services.pipeline.collect.actions import Collector
 from recoup.services.pipeline.collect.domain.limits import SHOP_TYPES
+from recoup.services.pipeline.collect.domain.origin import PAGE, Origin
 from recoup.services.pipeline.foreign.actions import collect
 from recoup.services.pipeline.foreign.domain import cleaned
 from recoup.services.pipeline.segment.domain.carts import settled, visitors_of
@@ -67,6 +68,7 @@ class Batch:
     sent_at: datetime | None = None
     context: Table | None = None
     client_ip: str | None = None
+    origin: Origin = PAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Intake:
             encode(cleaned(message)) if each is None else next(events)
             for each, message in zip(mapped, batch.messages, strict=True)
         ]
-        return await collect(self.collector, store_id, parts)
+        return await collect(self.collector, store_id, parts, batch.origin)
 
     async def _with_carts(self, store_id: str, mapped: Sequence[Mapped]) -> list[Event]:
         """Events with the carts of their visitors; without a memory each visitor has their own."""

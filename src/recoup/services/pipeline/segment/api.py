@@ -19,6 +19,7 @@ from recoup.kit.http import PUBLIC, HttpRequest
 from recoup.kit.idempotency import ITSELF
 from recoup.kit.loose import Table
 from recoup.messages.access import Permission, Principal
+from recoup.services.pipeline.collect.domain.origin import origin_of
 from recoup.services.pipeline.segment.actions import Batch, Intake, WriteKeys
 
 LONGEST_MESSAGE: Final = 32 * 1024
@@ -55,8 +56,9 @@ async def take_message(
     """One call: track, page, screen, identify, alias or group; durable when this answers."""
     kind = request.url.path.rpartition("/")[2]
     message = await _object(request, LONGEST_MESSAGE)
-    store_id = await _store_of(request, message, write_keys)
-    batch = Batch([{**message, "type": _CALLS.get(kind, kind)}], client_ip=_client(request))
+    caller = await _caller(request, message, write_keys)
+    store_id = _store_of(request, caller)
+    batch = Batch([{**message, "type": _CALLS.get(kind, kind)}], client_ip=_client(request), origin=origin_of(caller))
     return Taken(success=True, refused=await intake.take(store_id, batch))
 
 
@@ -69,10 +71,11 @@ async def take_batch(
     messages = body.get("batch")
     if not isinstance(messages, list):
         raise Invalid("a batch is {batch: [messages]}", code="not_a_batch")
-    store_id = await _store_of(request, body, write_keys)
+    caller = await _caller(request, body, write_keys)
+    store_id = _store_of(request, caller)
     batch = Batch(
         cast("list[object]", messages), loose.moment(body.get("sentAt")), loose.table(body.get("context")),
-        _client(request),
+        _client(request), origin_of(caller),
     )  # fmt: skip
     return Taken(success=True, refused=await intake.take(store_id, batch))
 
@@ -89,13 +92,17 @@ async def _object(request: HttpRequest, limit: int) -> Table:
     return cast("Table", found)
 
 
-async def _store_of(request: HttpRequest, body: Table, write_keys: WriteKeys) -> str:
+async def _caller(request: HttpRequest, body: Table, write_keys: WriteKeys) -> Principal:
     caller: Principal | None = request.scope.get("user")
-    if caller is None:
-        key = loose.text(body.get("writeKey"))
-        if key is None:
-            raise Unauthenticated("this needs a write key: a publishable or secret key of the store")
-        caller = await write_keys.principal(key)
+    if caller is not None:
+        return caller
+    key = loose.text(body.get("writeKey"))
+    if key is None:
+        raise Unauthenticated("this needs a write key: a publishable or secret key of the store")
+    return await write_keys.principal(key)
+
+
+def _store_of(request: HttpRequest, caller: Principal) -> str:
     return caller.tenant(request.query_params.get("store_id"), Permission.EVENTS_WRITE)
 
 

@@ -18,6 +18,7 @@ from recoup.kit.telemetry import logger
 from recoup.messages.events import Event
 from recoup.messages.stores import StoreSettings
 from recoup.services.pipeline.collect.actions import Collector
+from recoup.services.pipeline.collect.domain.origin import SHOP
 from recoup.services.pipeline.collect.domain.reading import Form
 from recoup.services.pipeline.foreign.actions import collect
 from recoup.services.pipeline.settings import Settings
@@ -104,7 +105,9 @@ class Postroom:
             refusal = Unauthenticated("the signature is not this store's", code="bad_signature")
             if signed is not None:
                 self.collector.count_refusal(store_id, refusal)
+                self.collector.stats.count(store_id, {f"unsigned:{platform}": 1})
             raise refusal
+        self.collector.stats.count(store_id, {f"signed:{platform}": 1})
         delivery = Delivery(
             id=new_id(), store_id=store_id, platform=platform, key=found.key, topic=found.topic, said=found.said,
             body=body, received_at=self.clock.now(),
@@ -168,7 +171,7 @@ class Postroom:
         await self._keep(deliveries[0].store_id, verdicts, events)
 
     async def _keep(self, store_id: str, verdicts: list[Verdict], events: Sequence[Event]) -> None:
-        refused = {problem.index: problem for problem in await collect(self.collector, store_id, events)}
+        refused = {problem.index: problem for problem in await collect(self.collector, store_id, events, SHOP)}
         place = 0
         for number, verdict in enumerate(verdicts):
             problems = [refused[index] for index in range(place, place + verdict.events) if index in refused]
@@ -184,7 +187,7 @@ class Postroom:
         """Puts bytes that nobody can read among the dead letters: to the collector they are one unreadable line."""
         line = delivery.body.replace(b"\r", b" ").replace(b"\n", b" ")
         if line.strip():
-            await self.collector.accept(delivery.store_id, line, Form.LINES)
+            await self.collector.accept(delivery.store_id, line, Form.LINES, SHOP)
 
     def _mapped(
         self, delivery: Delivery, body: Table | Invalid, store: StoreSettings, memory: Memory

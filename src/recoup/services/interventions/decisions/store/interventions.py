@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from msgspec import Struct
@@ -29,6 +29,43 @@ class Progress(Struct, frozen=True):
     """Abandoned carts nobody has decided about yet."""
     pending: int
     """Messages that are due and not finished, and announcements not yet published."""
+
+
+class Reach(Struct, frozen=True, kw_only=True):
+    """Of the carts that were decided about within the last days, the newest ones: whom a mail could reach now."""
+
+    days: int
+    carts: int
+    with_email: int
+    mailable: int
+    """An address, the consent that the store asks for, and nothing that speaks against it."""
+
+
+_REACH = """
+    with decisions as (
+        select distinct cart_id, cart_number, person_id from (
+            select cart_id, cart_number, person_id from interventions
+            where store_id = $1 and recorded_at > $2 order by recorded_at desc, id desc limit $3) newest
+    ), known as (
+        select d.person_id, max(p.email) as email, bool_and(p.consent) filter (where p.consent is not null) as consent
+        from (select distinct person_id from decisions) d
+        left join people p on p.store_id = $1 and (p.person_id = d.person_id or p.person_id in (
+            select anonymous_id from identities where store_id = $1 and user_id = d.person_id))
+        group by d.person_id
+    ), mailable as (
+        select person_id, email is not null as has_email, email is not null
+            and (consent or (consent is null and not $4))
+            and not exists (select from suppressions s where s.store_id = $1 and s.address = known.email)
+            and not exists (select from preferences w
+                where w.store_id = $1 and w.user_id = known.person_id and w.opted_out) as good
+        from known
+    )
+    select $5::int as days, count(*) as carts, count(*) filter (where has_email) as with_email,
+        count(*) filter (where good) as mailable
+    from decisions join mailable using (person_id)
+"""
+REACH_DAYS = 7
+_REACH_CARTS = 10_000
 
 
 class _Place(Struct, frozen=True):
@@ -202,6 +239,11 @@ class Interventions:
             store_id,
             clock,
         )
+
+    async def reach(self, store_id: str, now: datetime, *, needs_consent: bool) -> Reach:
+        """What share of carts could be contacted by mail, whatever else was decided about them."""
+        since = now - timedelta(days=REACH_DAYS)
+        return await self.postgres.row(Reach, _REACH, store_id, since, _REACH_CARTS, needs_consent, REACH_DAYS)
 
     async def find(self, store_id: str, intervention_id: UUID) -> Intervention | None:
         return await self.postgres.find(

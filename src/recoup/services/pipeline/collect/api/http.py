@@ -17,11 +17,12 @@ from msgspec import Struct
 
 from recoup.kit.compression import unpacked
 from recoup.kit.errors import Invalid, Problem, Refused, Unsupported
-from recoup.kit.http import PUBLIC, HttpRequest
+from recoup.kit.http import PUBLIC, HttpRequest, caller_of
 from recoup.kit.idempotency import ITSELF
 from recoup.messages.access import Permission
 from recoup.messages.refusals import RefusedBefore
 from recoup.services.pipeline.collect.actions import Collector
+from recoup.services.pipeline.collect.domain.origin import origin_of
 from recoup.services.pipeline.collect.domain.reading import Form, Reading
 from recoup.services.pipeline.collect.store import EventStats, Stats
 
@@ -74,7 +75,7 @@ async def post_event(
 ) -> Receipt:
     """Takes one event; it is durable when this answers 202."""
     content, form = await _content(request, collector, store_id, _SINGLE)
-    return _receipt(await collector.accept(store_id, content, form))
+    return _receipt(await collector.accept(store_id, content, form, origin_of(caller_of(request))))
 
 
 @post(
@@ -91,7 +92,7 @@ async def post_batch(
     Good events are kept whatever their neighbours are.
     """
     content, form = await _content(request, collector, store_id, _BATCH)
-    return _receipt(await collector.accept(store_id, content, form))
+    return _receipt(await collector.accept(store_id, content, form, origin_of(caller_of(request))))
 
 
 @get("/events.proto", opt={"permission": PUBLIC}, media_type=MediaType.TEXT, sync_to_thread=False)

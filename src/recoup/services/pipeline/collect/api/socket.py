@@ -34,6 +34,7 @@ from recoup.services.pipeline.collect.domain.frames import (
     Welcome,
     verdicts,
 )
+from recoup.services.pipeline.collect.domain.origin import Origin, origin_of
 
 NO_SIGN_OF_LIFE = 4408
 """The close code for a peer that answers no ping: HTTP's 408, in the range left to applications."""
@@ -53,9 +54,10 @@ class FrameAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fie
 @websocket("/stream", opt={"permission": Permission.EVENTS_WRITE, ITSELF: True})
 async def stream_events(socket: Socket, collector: NamedDependency[Collector]) -> None:
     """Frames `{id, events: […]}` in, acknowledgements `{type: "ack", id, accepted, results: […]}` out, in order."""
-    store_id = caller_of(socket).tenant(socket.query_params.get("store_id"), Permission.EVENTS_WRITE)
+    caller = caller_of(socket)
+    store_id = caller.tenant(socket.query_params.get("store_id"), Permission.EVENTS_WRITE)
     await socket.accept()
-    await Conversation(socket, collector, store_id).run()
+    await Conversation(socket, collector, store_id, origin_of(caller)).run()
 
 
 class _Waiting(NamedTuple):
@@ -68,10 +70,11 @@ class _Waiting(NamedTuple):
 class Conversation:
     """One connection, from its opening to its end."""
 
-    def __init__(self, socket: Socket, collector: Collector, store_id: str) -> None:
+    def __init__(self, socket: Socket, collector: Collector, store_id: str, origin: Origin) -> None:
         self._socket = socket
         self._collector = collector
         self._store_id = store_id
+        self._origin = origin
         # One more is with the acknowledger.
         self._waiting: asyncio.Queue[_Waiting | None] = asyncio.Queue(max(1, collector.settings.socket_frames - 1))
         self._session: str | None = None
@@ -133,7 +136,7 @@ class Conversation:
 
     async def _begun(self, said: Events) -> Taken | Failure:
         try:
-            return await self._collector.begin(self._store_id, said.body, said.form)
+            return await self._collector.begin(self._store_id, said.body, said.form, self._origin)
         except Failure as failure:
             return failure
 

@@ -14,7 +14,7 @@ from msgspec import Raw
 from msgspec.structs import astuple
 
 from recoup.kit.clock import milliseconds
-from recoup.messages.events import DEAD, RAW, Item
+from recoup.messages.events import DEAD, NOT_KEPT, RAW, Item
 from recoup.services.pipeline.collect.domain.columns import WHOSE, Columns
 from recoup.services.pipeline.collect.domain.reading import Refusal
 
@@ -22,7 +22,7 @@ _ITEM_TYPE: Final[pa.StructType] = RAW.field("items").type.value_type
 _ITEM_FIELDS: Final = tuple(_ITEM_TYPE)
 _TEXT: Final = pa.string()
 _TIME: Final = RAW.field("occurred_at").type
-_SPECIAL: Final = frozenset({"event_id", "items", "properties", "store_id"})
+_SPECIAL: Final = frozenset({"event_id", "items", "properties", "store_id"}) | NOT_KEPT
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -32,6 +32,7 @@ class Arrived(NamedTuple):
     store_id: str
     columns: Columns
     partitions: np.ndarray
+    proven: np.ndarray
     received_at: datetime
 
 
@@ -54,6 +55,9 @@ def rows_of(arrived: Sequence[Arrived]) -> Rows:
     received = np.repeat([milliseconds(request.received_at) for request in arrived], counts)
     order = np.argsort(partitions.astype(np.int16), kind="stable")
     table = _table(_sorted(_together(arrived), order), arrived[0].store_id, received[order])
+    proven = np.concatenate([request.proven for request in arrived])
+    if proven.any():
+        table = table.append_column(RAW.field("proven"), pa.array(proven[order]))
     lengths = np.bincount(partitions)
     starts = np.cumsum(lengths) - lengths
     found = np.flatnonzero(lengths)
@@ -164,7 +168,7 @@ def partitions_of(columns: Columns, store_id: str, partitions: int) -> np.ndarra
     return np.fromiter(map(crc32, map(str.encode, keys), repeat(start)), np.int64, len(keys)) % partitions
 
 
-def dead_table(refusals: Sequence[Refusal], store_id: str, received_at: datetime) -> pa.Table:
+def dead_table(refusals: Sequence[Refusal], store_id: str, received_at: datetime, *, proven: bool) -> pa.Table:
     """Refusals as rows of DEAD."""
     return pa.Table.from_pylist(
         [
@@ -177,6 +181,7 @@ def dead_table(refusals: Sequence[Refusal], store_id: str, received_at: datetime
                 "reason": refusal.problem.detail,
                 "attempts": 1,
                 "body": refusal.body.decode("utf-8", "replace"),
+                "proven": proven,
                 "received_at": received_at,
                 "dead_at": received_at,
             }

@@ -129,6 +129,8 @@ class Letter(Struct, frozen=True, kw_only=True):
     field: str
     reason: str
     body: bytes
+    proven: bool
+    """Whether the shop itself had said it."""
     status: Status
     attempts: int
     retries: int
@@ -156,6 +158,7 @@ class Arrival(NamedTuple):
     field: str
     reason: str
     body: bytes
+    proven: bool
     attempts: int
     next_retry_at: datetime | None
     received_at: datetime
@@ -181,6 +184,7 @@ def arrival(row: Mapping[str, object], first_pause: timedelta) -> Arrival:
         field=str(row["field"] or ""),
         reason=str(row["reason"] or "").replace("\0", ""),
         body=body,
+        proven=bool(row["proven"]),
         attempts=cast("int", row["attempts"] or 1),
         next_retry_at=dead_at + first_pause if kind in TRANSIENT else None,
         received_at=cast("datetime", row["received_at"]),

@@ -9,14 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recoup.kit.ids import derived_id
-from recoup.messages.events import DEAD, ENRICHED, RAW, Context, Event
+from recoup.messages.events import DEAD, ENRICHED, NOT_KEPT, RAW, Context, Event
 from recoup.services.pipeline.carts.domain.cart import Derived
 from recoup.services.pipeline.carts.domain.table import CartKey
 from recoup.services.pipeline.stream.domain.work import Known, Parts, Work, numbers, parts_of
 
 _ITEM_TYPE: Final[pa.DataType] = RAW.field("items").type
 _EVENT_FIELDS: Final = tuple(
-    name for name in Event.__struct_fields__ if name not in {"event_id", "context", "properties"}
+    name for name in Event.__struct_fields__ if name not in {"event_id", "sent_at", "context", "properties"} | NOT_KEPT
 )
 _REPLACED: Final = frozenset({"amount", "currency"})
 
@@ -112,6 +112,7 @@ def _dead(work: Work, known: Known) -> Parts:
     ids = table.column("event_id").to_pylist()
     stores = table.column("store_id").to_pylist()
     received = table.column("received_at").to_pylist()
+    vouched = table.column("proven").to_pylist()
     bodies = [_text(row) for row in table.to_pylist()]
     dead = pa.Table.from_pylist(
         [
@@ -124,10 +125,13 @@ def _dead(work: Work, known: Known) -> Parts:
                 "reason": entry.reason,
                 "attempts": 1,
                 "body": body,
+                "proven": proven,
                 "received_at": at,
                 "dead_at": known.now,
             }
-            for entry, event_id, store_id, at, body in zip(entries, ids, stores, received, bodies, strict=True)
+            for entry, event_id, store_id, at, proven, body in zip(
+                entries, ids, stores, received, vouched, bodies, strict=True
+            )
         ],
         schema=DEAD,
     )
@@ -136,7 +140,10 @@ def _dead(work: Work, known: Known) -> Parts:
 
 
 def _text(row: dict[str, object]) -> str:
-    """A row as the JSON of the event it came from, so that it can be mended and sent again."""
+    """A row as the JSON of the event it came from, so that it can be mended and sent again.
+
+    Its time needs no more correcting, so nothing is said of when it was sent.
+    """
     event = {name: row[name] for name in _EVENT_FIELDS if row[name] is not None}
     event["event_id"] = UUID(bytes=cast("bytes", row["event_id"]))
     context = {name: row[name] for name in Context.__struct_fields__ if row[name] is not None}

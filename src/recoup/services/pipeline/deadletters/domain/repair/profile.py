@@ -13,10 +13,12 @@ from typing import Final, cast
 import msgspec
 from msgspec import Struct
 
-from recoup.messages.events import Context, Event, Item
+from recoup.messages.events import NOT_KEPT, Context, Event, Item
 
 EVENT_FIELDS: Final = tuple(
-    name for name in Event.__struct_fields__ if name not in {"event_id", "context", "properties", "items", "store_id"}
+    name
+    for name in Event.__struct_fields__
+    if name not in {"event_id", "context", "properties", "items", "store_id"} | NOT_KEPT
 )
 CONTEXT_FIELDS: Final = Context.__struct_fields__
 ITEM_FIELDS: Final = Item.__struct_fields__

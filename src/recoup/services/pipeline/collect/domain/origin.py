@@ -1,0 +1,24 @@
+"""Who speaks when events come in, and so what they may change."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from recoup.kit.http import Caller
+
+
+class Origin(NamedTuple):
+    """Where a body came from."""
+
+    proven: bool
+    """Whether the shop itself speaks; a publishable key is known to everybody who reads its pages."""
+    arrived: datetime | None = None
+    """When the body first came, where that is not now."""
+
+
+SHOP = Origin(proven=True)
+PAGE = Origin(proven=False)
+
+
+def origin_of(caller: Caller) -> Origin:
+    """A person of the shop's team and its servers speak for the shop, a page does not."""
+    return PAGE if caller.kind == "publishable_key" else SHOP
