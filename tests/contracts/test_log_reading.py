@@ -113,3 +113,16 @@ async def test_a_record_of_a_mebibyte_passes(log: Log, readers: Readers, topic: 
     records = await take(readers.open(group, "a", topic), 2)
 
     assert [record.value for record in records] == [large, b"and a small one"]
+
+
+async def test_what_is_there_can_be_looked_at_from_any_offset_for_no_group(log: Log, readers: Readers, topic: str):
+    await log.append(topic, numbered(12))
+
+    first = await log.after(topic, {}, limit=2)
+    rest = await log.after(topic, {record.partition: record.offset for record in first}, limit=100)
+    last = {record.partition: record.offset for record in rest}
+
+    assert [record.partition for record in first] == sorted(list(range(PARTITIONS)) * 2)
+    assert numbers([*first, *rest]) == list(range(12))
+    assert not await log.after(topic, last, limit=100)
+    assert numbers(await take(readers.open("own", "a", topic), 12)) == list(range(12))

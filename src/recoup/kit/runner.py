@@ -60,6 +60,19 @@ def parking_topic() -> Topic[Parked]:
     return Topic("consumer-parked", Parked, key=lambda parked: parked.group)
 
 
+def parked(group: str, record: Record, reason: str) -> Parked:
+    """A record to be set aside; counted as such."""
+    PARKED.labels(group, record.topic).inc()
+    return Parked(
+        group=group,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        reason=reason,
+        body=base64.b64encode(record.value).decode(),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Publisher:
     """Appends messages to their topics; the `Publish` every service is given."""
@@ -69,15 +82,17 @@ class Publisher:
     async def __call__(self, topic: Topic[Any], messages: Sequence[Any]) -> None:
         if not messages:
             return
-        here = current_trace()
-        headers: Mapping[str, str] = {"traceparent": here.header} if here else {}
-        await self.log.append(
-            topic.name,
-            [
-                Outgoing(partition_of(topic.key(message), self.log.partitions), msgspec.json.encode(message), headers)
-                for message in messages
-            ],
-        )
+        await self.log.append(topic.name, as_outgoing(topic, messages, self.log.partitions))
+
+
+def as_outgoing(topic: Topic[Any], messages: Sequence[Any], partitions: int) -> list[Outgoing]:
+    """Messages as records of their topic."""
+    here = current_trace()
+    headers: Mapping[str, str] = {"traceparent": here.header} if here else {}
+    return [
+        Outgoing(partition_of(topic.key(message), partitions), msgspec.json.encode(message), headers)
+        for message in messages
+    ]
 
 
 @dataclass(slots=True)
@@ -93,6 +108,8 @@ class Runner:
     async def run(self) -> None:
         """Until cancelled."""
         topic = self.consumer.topic.name
+        if self.consumer.starts is not None:
+            await self.consumer.starts()
         await self._registered(topic)
         reader = self.log.reader(self.group, self.member, [topic])
         try:
@@ -153,16 +170,8 @@ class Runner:
             raise
         except Exception as error:
             log.exception("record parked", group=self.group, topic=record.topic, offset=record.offset)
-            PARKED.labels(self.group, record.topic).inc()
-            parked = Parked(
-                group=self.group,
-                topic=record.topic,
-                partition=record.partition,
-                offset=record.offset,
-                reason=f"{type(error).__name__}: {error}",
-                body=base64.b64encode(record.value).decode(),
-            )
-            await Publisher(self.log)(parking_topic(), [parked])
+            one = parked(self.group, record, f"{type(error).__name__}: {error}")
+            await Publisher(self.log)(parking_topic(), [one])
 
     async def _handle(self, records: Sequence[Record]) -> None:
         started = stopwatch()

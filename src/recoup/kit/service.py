@@ -78,6 +78,8 @@ class Consumer:
     on_batch: Callable[[Batch], Awaitable[None]] | None = None
     gather_seconds: float = 0.0
     group: str | None = None
+    starts: Callable[[], Awaitable[None]] | None = None
+    """Returns when there is something to read for; until then the group is not registered, and nothing waits for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Kafka's own: set `topics.retention.ms`. Offsets are Kafka's, so the end of a tra
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
@@ -38,8 +38,9 @@ from recoup.kit.log.kafka_client import (
 )
 from recoup.kit.log.kafka_journal import Journal
 from recoup.kit.log.kafka_member import Member
+from recoup.kit.log.kafka_peek import peek
 from recoup.kit.log.kafka_reader import KafkaReader
-from recoup.kit.log.port import Fenced, Lag, Outgoing, Reader
+from recoup.kit.log.port import Fenced, Lag, Outgoing, Reader, Record
 from recoup.kit.metrics import Counter
 from recoup.kit.valkey import Valkey, connect
 
@@ -206,6 +207,10 @@ class KafkaLog:
 
     async def trim(self, topic: str, *, keep_seconds: float) -> None:
         """Nothing to do: Kafka trims by `retention.ms` of the topic."""
+
+    async def after(self, topic: str, offsets: Mapping[int, int], *, limit: int) -> Sequence[Record]:
+        width = len(await self._numbers(topic))
+        return await asyncio.to_thread(peek, self._settings, topic, offsets, width=width, limit=limit)
 
     async def size(self, topic: str) -> int:
         first, last = (

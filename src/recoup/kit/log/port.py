@@ -121,6 +121,13 @@ class Log(Protocol):
         """Drops records that every registered group has committed and that are older than `keep_seconds`."""
         ...
 
+    async def after(self, topic: str, offsets: Mapping[int, int], *, limit: int) -> Sequence[Record]:
+        """Records behind these offsets, at most `limit` a partition, in order by partition; for no group, and at once.
+
+        A partition that is not named is read from its first record kept on.
+        """
+        ...
+
     async def size(self, topic: str) -> int:
         """Records held now, over all partitions; what trimming has left."""
         ...

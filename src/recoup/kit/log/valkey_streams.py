@@ -185,6 +185,13 @@ class ValkeyLog:
                         pipe.xtrim(_stream(topic, partition), minid=_entry(reached), approximate=True)
                 await pipe.execute()
 
+    async def after(self, topic: str, offsets: Mapping[int, int], *, limit: int) -> Sequence[Record]:
+        starts = {_stream(topic, partition): _entry(offsets.get(partition, 0)) for partition in range(self.partitions)}
+        answer = await settled(
+            self._valkey.execute_command("XREAD", "COUNT", limit, "STREAMS", *starts.keys(), *starts.values())
+        )
+        return sorted(_records(answer), key=lambda record: record.partition)
+
     async def size(self, topic: str) -> int:
         with translated():
             async with self._valkey.pipeline(transaction=False) as pipe:
@@ -236,21 +243,14 @@ class ValkeyReader:
                 "XREAD", "COUNT", limit, "BLOCK", wait_ms, "STREAMS", *streams.keys(), *streams.values()
             )
         )
-        return self._records(answer)
+        return self._noted(_records(answer))
 
-    def _records(self, answer: object) -> list[Record]:
-        found: list[Record] = []
-        pairs = cast("Iterable[tuple[bytes, object]]", answer.items() if isinstance(answer, dict) else (answer or ()))
-        for name, entries in pairs:
-            topic, _, number = name.decode().removeprefix("log:s:").rpartition(":")
-            partition = int(number)
-            for entry, fields in _flat(entries):
-                offset = _offset(entry)
-                headers = msgspec.json.decode(fields[b"h"], type=dict[str, str]) if b"h" in fields else {}
-                found.append(Record(topic, partition, offset, fields[b"v"], headers))
-                self._pending.setdefault((topic, partition), []).append(offset)
-                self._read[topic, partition] = offset
-        return found
+    def _noted(self, records: list[Record]) -> list[Record]:
+        for record in records:
+            at = (record.topic, record.partition)
+            self._pending.setdefault(at, []).append(record.offset)
+            self._read[at] = record.offset
+        return records
 
     async def commit(
         self,
@@ -362,6 +362,18 @@ async def _extent(valkey: Valkey, stream: str) -> _Extent:
     info = cast("dict[str, object]", await settled(valkey.xinfo_stream(stream)))
     written, length = cast("int", info["entries-added"]), cast("int", info["length"])
     return _Extent(written, written - length, _offset(cast("bytes", info["last-generated-id"])))
+
+
+def _records(answer: object) -> list[Record]:
+    """The records of what XREAD answered."""
+    found: list[Record] = []
+    pairs = cast("Iterable[tuple[bytes, object]]", answer.items() if isinstance(answer, dict) else (answer or ()))
+    for name, entries in pairs:
+        topic, _, number = name.decode().removeprefix("log:s:").rpartition(":")
+        for entry, fields in _flat(entries):
+            headers = msgspec.json.decode(fields[b"h"], type=dict[str, str]) if b"h" in fields else {}
+            found.append(Record(topic, int(number), _offset(entry), fields[b"v"], headers))
+    return found
 
 
 def _flat(entries: object) -> list[tuple[bytes, dict[bytes, bytes]]]:
