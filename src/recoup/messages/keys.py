@@ -52,6 +52,12 @@ VISITOR_CART = KeyPattern(
 USER_PROFILE = KeyPattern(
     "user_profile:{store_id}:{user_id}", "pipeline", "hash", timedelta(days=400), "a user's orders, and when last seen"
 )
+SESSIONS = KeyPattern(
+    "sessions:{store_id}:{hour}", "pipeline", "hash", timedelta(hours=2), "how each session of the hour began"
+)
+SESSION_PAGES = KeyPattern(
+    "session_pages:{store_id}:{hour}", "pipeline", "hash", timedelta(hours=2), "pages each session has seen"
+)
 STORE_CLOCKS = KeyPattern("store_clocks:{partition}", "pipeline", "hash", None, "event time reached, by store")
 CART_FEATURES = KeyPattern(
     "features:{store_id}:{cart_id}", "ai", "string", timedelta(days=8), "what a cart's events add up to, packed"

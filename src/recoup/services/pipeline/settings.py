@@ -46,6 +46,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Carts whose state the processor keeps in memory."""
     visitor_cache: int = 100_000
     """Visitors whose user the processor remembers to have written down."""
+    session_cache: int = 200_000
+    """Sessions the processor keeps in memory; what it does not is read again when needed."""
     profile_cache: int = 100_000
     """Users whose profile the processor keeps in memory."""
     profile_wait_seconds: float = 0.02

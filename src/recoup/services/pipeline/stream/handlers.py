@@ -24,6 +24,7 @@ from recoup.services.pipeline.profiles.store import Profiles
 from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.stream.domain.agents import Agents, rules
 from recoup.services.pipeline.stream.domain.identities import name, unnamed
+from recoup.services.pipeline.sessions.store import SessionStore
 from recoup.services.pipeline.stream.domain.people import changes_of
 from recoup.services.pipeline.stream.domain.routing import route
 from recoup.services.pipeline.stream.domain.steps import STEPS
@@ -108,6 +109,7 @@ class Processor:
             await self._register()
             while True:
                 await self._turn(reader)
+    sessions: SessionStore
         finally:
             await self.profiles.close()
             await reader.close()
@@ -181,11 +183,12 @@ class Processor:
         work.ids = self.seen.apart(work.ids, work.store_codes, work.store_names)
         seen = self.seen.seen(work.ids, now)
         profiles = await self.profiles.find(work.users.names, now)
+        self.sessions.forget()
         self.pace.note("gather", stopwatch() - started)
         return Known(
             seen=seen, stores=stores, carts=self.carts.table, slots=slots[: len(work.carts)], due=ringing,
             reached=self._remembered(stores) | reached, now=now, agents=self.agents,
-            profiles=profiles,
+            profiles=profiles, sessions=self.sessions.table, session_slots=session_slots,
         )  # fmt: skip
 
     async def _name(self, work: Work, known: Known) -> None:
@@ -233,6 +236,7 @@ class Processor:
 
         def effects(pipe: Pipeline) -> None:
             self.seen.claim(pipe, claims, known.now)
+        session_slots = await self.sessions.locate(work.sessions, now)
             self.carts.save(pipe, changes.changed, changes.touched, changes.gone)
             self.carts.set_timers(pipe, changes.timers)
             self.identities.link(pipe, work.links, known.now)
@@ -292,6 +296,7 @@ class Processor:
                     milliseconds_p50=_percentile(times, 50),
                     milliseconds_p99=_percentile(times, 99),
                 )
+            self.sessions.save(pipe, work.sessions_begun, work.sessions_viewed, known.now)
                 for name, times in pace.stages.items()
             ],
         )
@@ -300,6 +305,7 @@ class Processor:
 def _percentile(values: Sequence[float] | deque[float], percent: int) -> float:
     return float(np.percentile(list(values), percent)) if values else 0.0
 
+            self.sessions.settle(known.now)
 
 def _work(records: Sequence[Record]) -> Work:
     rows, counts = arrow.joined([record.value for record in records], RAW)

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 Medium = Literal["search", "social", "email", "paid", "referral", "direct", "other"]
 
 _MOST_KNOWN: Final = 20_000
+_LONGEST_PATH: Final = 256
 _PAID_CLICK: Final = re.compile(
     r"[?&](gclid|gbraid|wbraid|dclid|fbclid|msclkid|ttclid|twclid|li_fat_id|epik|rdt_cid|sccid|yclid)=[^&]"
 )
@@ -91,6 +92,15 @@ def medium_of(utm_medium: str) -> Medium:
 def medium_by_source(utm_source: str) -> Medium:
     """The medium of a campaign that names its source alone."""
     return _SOURCES.get(utm_source.strip().lower(), "other")
+
+
+def path(url: str | None) -> str | None:
+    """Which page of its site an address is, without what follows `?` or `#`; null for what is no address."""
+    _, scheme, rest = (url or "").partition("//")
+    if not scheme:
+        return None
+    inside = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")[2]
+    return f"/{inside}"[:_LONGEST_PATH]
 
 
 def host(url: str) -> str:

@@ -8,8 +8,9 @@ from recoup.services.pipeline.stream.domain.enriching import enrich
 from recoup.services.pipeline.stream.domain.identities import link_visitors
 from recoup.services.pipeline.stream.domain.routing import route
 from recoup.services.pipeline.stream.domain.tracking import track_carts
+from recoup.services.pipeline.stream.domain.visits import follow_sessions
 from recoup.services.pipeline.stream.domain.work import Known, Work
 
 Step = Callable[[Work, Known], None]
 
-STEPS: Final[tuple[Step, ...]] = (deduplicate, validate, enrich, link_visitors, track_carts, route)
+STEPS: Final[tuple[Step, ...]] = (deduplicate, validate, enrich, follow_sessions, link_visitors, track_carts, route)

@@ -15,6 +15,8 @@ from recoup.messages.stores import StoreSettings
 from recoup.services.pipeline.carts.domain.cart import CartState, Derived, Patience
 from recoup.services.pipeline.carts.domain.table import SEPARATOR, CartKey, CartTable, Slots
 from recoup.services.pipeline.profiles.domain import Profile, User, Users, users_of
+from recoup.services.pipeline.sessions.domain import Sessions, SessionTable, sessions_of
+from recoup.services.pipeline.sessions.domain import Slots as SessionSlots
 from recoup.services.pipeline.stream.domain.agents import Agents
 from recoup.services.pipeline.stream.domain.seen import Ids
 
@@ -68,6 +70,9 @@ class Known:
     """User agents met before."""
     profiles: Mapping[User, Profile] = field(default_factory=dict)
     """What is known of the users; those of whom nobody told in time are not in it."""
+    sessions: SessionTable = field(default_factory=SessionTable)
+    session_slots: SessionSlots = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """Where each of the batch's sessions is in that table."""
 
     _terms: dict[tuple[int, str], Terms] = field(default_factory=dict)
 
@@ -128,6 +133,7 @@ class Work:
     carts: Sequence[tuple[int, str]]
     """Partition and name of each cart of the batch, once."""
     users: Users
+    sessions: Sessions
     columns: dict[str, pa.Array] = field(default_factory=dict)
     """Enrichment by column name."""
     dead: list[Dead] = field(default_factory=list)
@@ -136,6 +142,10 @@ class Work:
     links: dict[Visitor, str] = field(default_factory=dict)
     """Users that visitors turned out to be."""
     changes: Changes = field(default_factory=Changes)
+    sessions_begun: SessionSlots = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """Sessions of whose beginning something new is known."""
+    sessions_viewed: SessionSlots = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """Sessions that have seen more pages."""
     enriched: Parts | None = None
     """Rows of ENRICHED to write."""
     dead_letters: Parts | None = None
@@ -165,6 +175,7 @@ def work_of(rows: pa.Table, partitions: np.ndarray, offsets: np.ndarray) -> Work
         cart_codes=cart_codes,
         carts=carts,
         users=users_of(rows.column("user_id"), stores, store_names),
+        sessions=sessions_of(rows.column("session_id"), stores, store_names),
     )
 
 

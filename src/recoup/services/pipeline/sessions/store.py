@@ -1,0 +1,106 @@
+"""Sessions in Valkey, written with the stream's commit; read once, and kept in memory from then on.
+
+Two hashes a store and hour: how each session began, and how many pages it has seen. Most batches only move the second.
+What is active is written into the hash of the hour, so a session silent for one to two hours is forgotten.
+
+A session's rows may be in two partitions: its visitor's, and its cart's. A process that meets a session first asks
+what others have written of it. What two processes count of one session at the same time is not added up.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, cast
+
+import msgspec
+import numpy as np
+
+from recoup.kit.clock import milliseconds
+from recoup.kit.valkey import Pipeline, Valkey, translated
+from recoup.messages.keys import SESSION_PAGES, SESSIONS, KeyPattern
+from recoup.services.pipeline.sessions.domain import UNKNOWN, Landing, Past, Sessions, SessionTable, Slots
+
+_HOUR_MS: Final = 3_600_000
+_Begin = tuple[int, int, str | None, str | None, str | None]
+"""When it started; then when, from where, by what medium and on which page it landed."""
+_ENCODE: Final = msgspec.msgpack.Encoder().encode
+_DECODE: Final = msgspec.msgpack.Decoder(_Begin).decode
+
+
+@dataclass(slots=True)
+class SessionStore:
+    """Sessions that pass by."""
+
+    valkey: Valkey
+    cache_size: int
+    table: SessionTable = field(default_factory=SessionTable)
+    _writing: Slots = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def forget(self) -> None:
+        """Begins anew, after another process may have changed what is known here or a commit failed."""
+        self.table = SessionTable()
+
+    async def locate(self, sessions: Sessions, now: datetime) -> Slots:
+        """Where a batch's sessions are in the table, in their order; those not there yet are read."""
+        found: list[Slots] = []
+        for store_id, names in sessions.by_store:
+            slots = self.table.find(store_id, names)
+            missing = [names[index] for index in np.flatnonzero(slots == UNKNOWN).tolist()]
+            if missing:
+                await self._fetch(store_id, missing, now)
+                slots = self.table.find(store_id, names)
+            found.append(slots)
+        return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
+
+    async def _fetch(self, store_id: str, names: Sequence[str], now: datetime) -> None:
+        hour = _hour(now)
+        with translated():
+            async with self.valkey.pipeline(transaction=False) as pipe:
+                for at in (hour, hour - 1):
+                    for pattern in (SESSIONS, SESSION_PAGES):
+                        pipe.hmget(pattern.key(store_id=store_id, hour=at), names)
+                answers = cast("list[list[bytes | None]]", await pipe.execute())
+        for name, begin, pages, old_begin, old_pages in zip(names, *answers, strict=True):
+            self.table.put(store_id, name, _past(begin, pages) or _past(old_begin, old_pages))
+
+    def save(self, pipe: Pipeline, begun: Slots, viewed: Slots, now: datetime) -> None:
+        """Queues what a batch did: sessions whose beginning is news, and those that have seen more pages."""
+        hour = _hour(now)
+        stale = viewed[self.table.rows["written"][viewed] != hour]
+        self._writing = np.union1d(begun, stale)
+        begins = zip(*(self.table.rows[name][self._writing].tolist() for name in _TOLD), strict=True)
+        self._write(pipe, SESSIONS, self._writing, [_ENCODE(begin) for begin in begins], hour)
+        seen = np.union1d(self._writing, viewed)
+        self._write(pipe, SESSION_PAGES, seen, self.table.rows["pages"][seen].tolist(), hour)
+
+    def _write(
+        self, pipe: Pipeline, pattern: KeyPattern, slots: Slots, values: Sequence[bytes | int], hour: int
+    ) -> None:
+        words: dict[str, list[str | bytes | int]] = {}
+        names = self.table.names
+        for slot, value in zip(slots.tolist(), values, strict=True):
+            store_id, session_id = names[slot]
+            words.setdefault(store_id, []).extend((session_id, value))
+        for store_id, items in words.items():
+            key = pattern.key(store_id=store_id, hour=hour)
+            pipe.hset(key, items=items)
+            pipe.expire(key, cast("timedelta", pattern.lifetime))
+
+    def settle(self, now: datetime) -> None:
+        """After the commit took what `save` queued."""
+        self.table.rows["written"][self._writing] = _hour(now)
+        self.table.shrink(self.cache_size)
+
+
+_TOLD: Final = ("started", "landed_at", "source", "medium", "entry_page")
+
+
+def _past(begin: bytes | None, pages: bytes | None) -> Past | None:
+    if begin is None:
+        return None
+    started, *_ = told = _DECODE(begin)
+    return Past(started, int(pages or 0), Landing(*told[1:]))
+
+
+def _hour(now: datetime) -> int:
+    return milliseconds(now) // _HOUR_MS
