@@ -6,6 +6,7 @@ from recoup.kit.service import ArrowTopic
 from recoup.messages import topics
 from recoup.picture import readers, redrawn, services, writers
 from recoup.processes import PROCESSES
+from recoup.services.pipeline.overflow.domain import OVERFLOW_GROUP
 
 ROOT = Path(__file__).parent.parent
 
@@ -32,6 +33,7 @@ def test_the_readers_that_are_shown_are_those_there_are() -> None:
     built = services()
     groups = {"processor": "pipeline"}
     read = {topic: {groups.get(name, name) for name in names} for topic, names in readers(built).items()}
+    read[topics.EVENTS_OVERFLOW.name] = {OVERFLOW_GROUP}
     own = {(c.topic.name, name): c.group for name, service in built.items() for c in service.consumes if c.group}
     for (topic, name), group in own.items():
         read[topic] = read[topic] - {name} | {group}

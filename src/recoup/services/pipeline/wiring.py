@@ -14,17 +14,20 @@ from recoup.kit.sealing import Sealer, derived_secret
 from recoup.kit.service import Check, Consumer, Job, Service, Worker
 from recoup.messages.deps import Deps
 from recoup.messages.proofs import Proofs
-from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_RAW
+from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_OVERFLOW, EVENTS_RAW
 from recoup.services.pipeline.arrivals.store import Arrivals
 from recoup.services.pipeline.carts.store import CartStore
 from recoup.services.pipeline.collect import api as collect_api
-from recoup.services.pipeline.collect.actions import Collector
+from recoup.services.pipeline.collect.actions import STREAM_GROUP, Collector
 from recoup.services.pipeline.collect.store import EventLog, Stats
 from recoup.services.pipeline.deadletters import api as deadletters_api
 from recoup.services.pipeline.deadletters.actions import Mender, Workbench
 from recoup.services.pipeline.deadletters.handlers import Handlers as DeadLetters
 from recoup.services.pipeline.deadletters.jobs import Rounds, Sampler
 from recoup.services.pipeline.deadletters.store import Store as DeadLetterStore
+from recoup.services.pipeline.overflow.actions import Lane
+from recoup.services.pipeline.overflow.jobs import Mover
+from recoup.services.pipeline.overflow.store import FloodBook
 from recoup.services.pipeline.profiles.store import Profiles
 from recoup.services.pipeline.readiness import api as readiness_api
 from recoup.services.pipeline.readiness.actions import Inspector
@@ -52,7 +55,8 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
     """The doors: HTTP and WebSocket in, durable records out."""
     events = EventLog(deps.log)
     stats = Stats(deps.valkey, Arrivals(deps.valkey, deps.clock))
-    collector = Collector(events, stats, deps.stores, Proofs(deps.peers), deps.log, deps.clock, settings)
+    lane = Lane(deps.log, FloodBook(deps.valkey), deps.clock, settings)
+    collector = Collector(events, stats, deps.stores, Proofs(deps.peers), lane, deps.log, deps.clock, settings)
     given = {"collector": collector, "stats": stats, "stream": StreamStore(deps.valkey), "log": deps.log}
     router = Router(
         "/",
@@ -82,7 +86,7 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
                 group=DEAD_LETTER_GROUP,
             )
         ],
-        emits=[EVENTS_RAW, EVENTS_DEAD],
+        emits=[EVENTS_RAW, EVENTS_OVERFLOW, EVENTS_DEAD],
         workers=[
             Worker("commit groups", events.run),
             Worker("housekeeping", _every(HOUSEKEEPING_SECONDS, collector.housekeep)),
@@ -140,10 +144,11 @@ def build_processor(deps: Deps, settings: Settings) -> Service:
     )
     return Service(
         name="processor",
-        reads=[EVENTS_RAW],
-        emits=[EVENTS_ENRICHED, EVENTS_DEAD],
+        reads=[EVENTS_RAW, EVENTS_OVERFLOW],
+        emits=[EVENTS_ENRICHED, EVENTS_DEAD, EVENTS_RAW],
         workers=[
             Worker("stream", processor.run),
+            Worker("overflow", Mover(deps.log, deps.member, STREAM_GROUP, settings).run),
             Worker("report", _every(settings.status_seconds, processor.report)),
             Worker("count arrivals", _every(settings.status_seconds, counting.write)),
         ],

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import pyarrow as pa
 from msgspec import Struct
@@ -25,6 +25,7 @@ from recoup.messages.keys import EVENT_STATS
 from recoup.messages.topics import EVENTS_DEAD, EVENTS_OVERFLOW, EVENTS_RAW
 from recoup.services.pipeline.arrivals.store import Arrivals
 from recoup.services.pipeline.collect.domain.rows import Arrived, Rows, rows_of
+from recoup.services.pipeline.overflow.store import Flooding
 
 # What people look for among what arrived lately; the rest the processor counts by type.
 _BY_THE_HOUR: Final = ("refused:", "signed:", "unsigned:")
@@ -143,6 +144,8 @@ class EventStats(Struct, frozen=True, kw_only=True):
     warned: dict[str, int]
     """By code: events that were taken although something in them wants mending."""
     last_event_at: datetime | None = None
+    flooding: Sequence[Flooding] = ()
+    """Visitors who flooded since yesterday; their events wait in the overflow lane so that nobody else's do."""
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from recoup.kit.metrics import Counter
 from recoup.messages.stores import StoreSettings
 from recoup.messages.topics import EVENTS_OVERFLOW
 from recoup.services.pipeline.overflow.domain import OVERFLOW_GROUP, Floods
-from recoup.services.pipeline.overflow.store import FloodBook
+from recoup.services.pipeline.overflow.store import FloodBook, Flooding
 from recoup.services.pipeline.settings import Settings
 
 LANED: Final = Counter("overflow_events_total", "Events of visitors who flood, sent into the overflow lane")
@@ -45,6 +45,10 @@ class Lane:
             raise TooMany("a visitor floods, and too many of his events wait already", retry_after=_LATER)
         LANED.inc(int(flags.sum()))
         return flags
+
+    async def lately(self, store_id: str) -> list[Flooding]:
+        """Who flooded the store since yesterday."""
+        return await self.book.read(store_id, self.clock.now())
 
     async def tend(self) -> None:
         """Writes down who floods and lets those go who have calmed down; called every now and then."""

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from recoup.kit.log.port import Log
 from recoup.messages.access import Permission
-from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_RAW, READERS
+from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_OVERFLOW, EVENTS_RAW, READERS
 from recoup.services.pipeline.stream.store import ProcessorStatus, StreamStore
 
 
@@ -42,7 +42,8 @@ async def read_pipeline_status(stream: NamedDependency[StreamStore], log: NamedD
         processors=await stream.read_status(),
         lag=[await _lag(log, group, topic) for topic, groups in READERS.items() for group in groups],
         topics=[
-            TopicSize(topic.name, await log.size(topic.name)) for topic in (EVENTS_RAW, EVENTS_ENRICHED, EVENTS_DEAD)
+            TopicSize(topic.name, await log.size(topic.name))
+            for topic in (EVENTS_RAW, EVENTS_OVERFLOW, EVENTS_ENRICHED, EVENTS_DEAD)
         ],
     )
 

@@ -14,6 +14,7 @@ from litestar.di import NamedDependency
 from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import JSONBody
 from msgspec import Struct
+from msgspec.structs import replace
 
 from recoup.kit.compression import unpacked
 from recoup.kit.errors import Invalid, Problem, Refused, Unsupported
@@ -102,9 +103,11 @@ def read_proto() -> bytes:
 
 
 @get("/stats", opt={"permission": Permission.EVENTS_READ})
-async def read_stats(store_id: NamedDependency[str], stats: NamedDependency[Stats]) -> EventStats:
-    """What the store's events came to since the first one."""
-    return await stats.read(store_id)
+async def read_stats(
+    store_id: NamedDependency[str], stats: NamedDependency[Stats], collector: NamedDependency[Collector]
+) -> EventStats:
+    """What the store's events came to since the first one, and who flooded it lately."""
+    return replace(await stats.read(store_id), flooding=await collector.lane.lately(store_id))
 
 
 @post("/refusals", opt={"permission": Permission.INTERNAL}, status_code=200)
