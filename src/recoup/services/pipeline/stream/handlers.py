@@ -21,10 +21,10 @@ from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_RAW
 from recoup.services.pipeline.carts.store import CartStore
 from recoup.services.pipeline.collect.actions import STREAM_GROUP
 from recoup.services.pipeline.profiles.store import Profiles
+from recoup.services.pipeline.sessions.store import SessionStore
 from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.stream.domain.agents import Agents, rules
 from recoup.services.pipeline.stream.domain.identities import name, unnamed
-from recoup.services.pipeline.sessions.store import SessionStore
 from recoup.services.pipeline.stream.domain.people import changes_of
 from recoup.services.pipeline.stream.domain.routing import route
 from recoup.services.pipeline.stream.domain.steps import STEPS
@@ -91,6 +91,7 @@ class Processor:
     carts: CartStore
     identities: Identities
     profiles: Profiles
+    sessions: SessionStore
     stores: StoreDirectory
     clock: Clock
     settings: Settings
@@ -109,7 +110,6 @@ class Processor:
             await self._register()
             while True:
                 await self._turn(reader)
-    sessions: SessionStore
         finally:
             await self.profiles.close()
             await reader.close()
@@ -146,6 +146,7 @@ class Processor:
         if owned == self._owned:
             return
         await self.carts.take_over(owned)
+        self.sessions.forget()
         await self.seen.catch_up(owned, self.clock.now())
         self._clocks = await self.store.clocks(owned)
         self._owned = owned
@@ -183,7 +184,7 @@ class Processor:
         work.ids = self.seen.apart(work.ids, work.store_codes, work.store_names)
         seen = self.seen.seen(work.ids, now)
         profiles = await self.profiles.find(work.users.names, now)
-        self.sessions.forget()
+        session_slots = await self.sessions.locate(work.sessions, now)
         self.pace.note("gather", stopwatch() - started)
         return Known(
             seen=seen, stores=stores, carts=self.carts.table, slots=slots[: len(work.carts)], due=ringing,
@@ -236,11 +237,11 @@ class Processor:
 
         def effects(pipe: Pipeline) -> None:
             self.seen.claim(pipe, claims, known.now)
-        session_slots = await self.sessions.locate(work.sessions, now)
             self.carts.save(pipe, changes.changed, changes.touched, changes.gone)
             self.carts.set_timers(pipe, changes.timers)
             self.identities.link(pipe, work.links, known.now)
             self.profiles.save(pipe, profiles)
+            self.sessions.save(pipe, work.sessions_begun, work.sessions_viewed, known.now)
             set_clocks(pipe, moved)
             count(pipe, counts, last)
 
@@ -249,6 +250,7 @@ class Processor:
             await reader.commit(positions, outputs, effects)
             self.carts.settle()
             self.profiles.settle(profiles)
+            self.sessions.settle(known.now)
             self.identities.settle()
             self.seen.remember(work.ids[claimed], claims, known.now)
         self._clocks |= moved
@@ -296,7 +298,6 @@ class Processor:
                     milliseconds_p50=_percentile(times, 50),
                     milliseconds_p99=_percentile(times, 99),
                 )
-            self.sessions.save(pipe, work.sessions_begun, work.sessions_viewed, known.now)
                 for name, times in pace.stages.items()
             ],
         )
@@ -305,7 +306,6 @@ class Processor:
 def _percentile(values: Sequence[float] | deque[float], percent: int) -> float:
     return float(np.percentile(list(values), percent)) if values else 0.0
 
-            self.sessions.settle(known.now)
 
 def _work(records: Sequence[Record]) -> Work:
     rows, counts = arrow.joined([record.value for record in records], RAW)
