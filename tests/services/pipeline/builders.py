@@ -29,6 +29,8 @@ from recoup.services.pipeline.collect.domain.limits import Limits, limits_of
 from recoup.services.pipeline.collect.domain.origin import PAGE, Origin
 from recoup.services.pipeline.collect.domain.reading import Form, Reading
 from recoup.services.pipeline.collect.store import EventLog, Stats
+from recoup.services.pipeline.overflow.actions import Lane
+from recoup.services.pipeline.overflow.store import FloodBook
 from recoup.services.pipeline.profiles.store import Profiles
 from recoup.services.pipeline.sessions.store import SessionStore
 from recoup.services.pipeline.settings import Settings
@@ -109,7 +111,8 @@ async def pipeline(
     await stores.on_configured([StoreConfigured(store_id=SHOP, version=1, settings=chosen)])
     used = settings or Settings()
     events, stats = EventLog(log), Stats(valkey, Arrivals(valkey, manual))
-    collector = Collector(events, stats, stores, Proofs(nobody), log, manual, used)
+    lane = Lane(log, FloodBook(valkey), manual, used)
+    collector = Collector(events, stats, stores, Proofs(nobody), lane, log, manual, used)
     processor = Processor(
         log,
         "test-processor",

@@ -39,6 +39,8 @@ from recoup.services.pipeline.arrivals.store import Arrivals
 from recoup.services.pipeline.collect import api
 from recoup.services.pipeline.collect.actions import Collector
 from recoup.services.pipeline.collect.store import EventLog, Stats
+from recoup.services.pipeline.overflow.actions import Lane
+from recoup.services.pipeline.overflow.store import FloodBook
 from recoup.services.pipeline.settings import Settings
 
 KEY = Principal(subject="key", kind="publishable_key", stores={SHOP: sorted(PUBLISHABLE_KEY)})
@@ -88,7 +90,9 @@ async def serving(valkey_url: str, **changes: Any) -> AsyncGenerator[Door]:
     events = EventLog(log)
     clock = ManualClock(NOON)
     stats = Stats(valkey, Arrivals(valkey, clock))
-    collector = Collector(events, stats, stores, Proofs(nobody), log, clock, Settings(**changes))
+    settings = Settings(**changes)
+    lane = Lane(log, FloodBook(valkey), clock, settings)
+    collector = Collector(events, stats, stores, Proofs(nobody), lane, log, clock, settings)
     given = {
         "collector": Provide(lambda: collector, sync_to_thread=False),
         "stats": Provide(lambda: collector.stats, sync_to_thread=False),
