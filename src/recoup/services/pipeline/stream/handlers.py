@@ -17,7 +17,7 @@ from recoup.kit.metrics import Histogram
 from recoup.kit.telemetry import logger, traced
 from recoup.messages.events import RAW, EventType
 from recoup.messages.stores import StoreDirectory, StoreSettings
-from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_RAW
+from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_OVERFLOW, EVENTS_RAW
 from recoup.services.pipeline.carts.store import CartStore
 from recoup.services.pipeline.collect.actions import STREAM_GROUP
 from recoup.services.pipeline.profiles.store import Profiles
@@ -274,7 +274,7 @@ class Processor:
         """Says how it goes and lets go of what every group has read; an outage only makes it late."""
         try:
             await self.store.write_status(self._status())
-            for topic in (EVENTS_RAW, EVENTS_ENRICHED, EVENTS_DEAD):
+            for topic in (EVENTS_RAW, EVENTS_OVERFLOW, EVENTS_ENRICHED, EVENTS_DEAD):
                 await self.log.trim(topic.name, keep_seconds=self.settings.keep_seconds)
         except Failure as failure:
             log.warning("report is late", why=failure.detail)
