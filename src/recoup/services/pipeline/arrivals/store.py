@@ -1,7 +1,7 @@
-"""Counts by name, hour and store in Valkey. Knows no name; a process that is killed takes its last second of counts along.
+"""Counts by name, hour and store in Valkey. Knows no name; a process that is killed loses its last second of counts.
 
-They are for people who look at how a shop is connected, so they stand on nobody's way: whoever counts does it in memory,
-and once in a while all of it is written at once.
+They are for people who look at how a shop is connected, so they stand in nobody's way: whoever counts does it in
+memory, and once in a while all of it is written at once.
 """
 
 from collections import Counter
@@ -10,26 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, cast
 
-from msgspec import Struct
-
 from recoup.kit.clock import Clock, milliseconds, moment
 from recoup.kit.errors import Failure
-from recoup.kit.valkey import Valkey, settled, translated
+from recoup.kit.valkey import Valkey, translated
 from recoup.messages.keys import EVENT_HOURS, EVENT_LAST
+from recoup.services.pipeline.arrivals.domain import Lately
 
 _HOUR: Final = timedelta(hours=1)
 _HOURS: Final = 24
-
-
-class Lately(Struct, frozen=True, kw_only=True):
-    """What reached us from a store."""
-
-    day: Mapping[str, int]
-    """By name: the running hour and the 23 before it."""
-    hour: Mapping[str, int]
-    """By name: the running hour and the one before it."""
-    last: Mapping[str, datetime]
-    """By name: when it was last seen, however long ago."""
 
 
 @dataclass(slots=True)
@@ -72,11 +60,11 @@ class Arrivals:
             async with self.valkey.pipeline(transaction=False) as pipe:
                 for ago in range(_HOURS):
                     pipe.hgetall(_hour_key(store_id, now - ago * _HOUR))
-                hours = [_numbers(answer) for answer in cast("list[dict[bytes, bytes]]", await pipe.execute())]
-        last = _numbers(await settled(self.valkey.hgetall(EVENT_LAST.key(store_id=store_id))))
+                pipe.hgetall(EVENT_LAST.key(store_id=store_id))
+                answers = cast("list[dict[bytes, bytes]]", await pipe.execute())
+        *hours, last = [_numbers(answer) for answer in answers]
         return Lately(
             day=sum(hours, Counter[str]()),
-            hour=hours[0] + hours[1],
             last={name: moment(at) for name, at in last.items()},
         )
 

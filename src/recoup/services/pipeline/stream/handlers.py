@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -84,6 +84,20 @@ class Pace:
 class Processor:
     """Takes batches from the raw topic to their effects."""
 
+class Watcher(Protocol):
+    """Looks at a batch after its effects have taken place, and holds nothing up."""
+
+    def note(self, work: Work, known: Known) -> None: ...
+
+
+class Taken(NamedTuple):
+    """Records to be committed together: what they mean, and those of them that can mean nothing."""
+
+    records: Sequence[Record]
+    work: Work
+    parked: Sequence[Parked]
+
+
     log: Log
     member: str
     store: StreamStore
@@ -99,6 +113,7 @@ class Processor:
     agents: Agents = field(default_factory=Agents)
     _clocks: dict[tuple[int, str], int] = field(default_factory=dict)
     _owned: frozenset[int] = frozenset()
+    watchers: Sequence[Watcher] = ()
     _rang_at: float = 0.0
 
     async def run(self) -> None:
@@ -192,6 +207,20 @@ class Processor:
             profiles=profiles, sessions=self.sessions.table, session_slots=session_slots,
         )  # fmt: skip
 
+        for watcher in self.watchers:
+            watcher.note(work, known)
+
+    def _taken(self, records: Sequence[Record]) -> Taken:
+        """The rows of records; one that cannot be read, or on which every try failed, is set aside with its reason."""
+        if not self.suspects.reasons:
+            with suppress(pa.ArrowException):
+                return Taken(records, _work(records), ())
+        reasons = [self.suspects.reason(record) or arrow.flaw(record.value, RAW) for record in records]
+        usable = [record for record, reason in zip(records, reasons, strict=True) if not reason]
+        unusable = [
+            parked(STREAM_GROUP, record, reason) for record, reason in zip(records, reasons, strict=True) if reason
+        ]
+        return Taken(records, _work(usable), unusable)
     async def _name(self, work: Work, known: Known) -> None:
         """Asks for users only where something became true of a visitor's cart: few batches pay for the trip."""
         if visitors := unnamed(work):

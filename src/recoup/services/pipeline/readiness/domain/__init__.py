@@ -1,0 +1,1 @@
+"""What is counted of a batch, and what the counts mean."""
