@@ -7,18 +7,22 @@ import { isLoggedIn, onSession, role, saveSession, session } from "./session.js"
 import { nextTheme, setTheme, theme } from "./theme.js";
 import { createStage } from "./stage.js";
 import { login } from "./screens/login.js";
+import { EVENT_SCREENS } from "./parts.js";
 import { overview } from "./screens/overview.js";
 import { carts } from "./screens/carts.js";
 import { cart } from "./screens/cart.js";
 import { letters } from "./screens/letters.js";
 import { outbox } from "./screens/outbox.js";
+import { readiness } from "./screens/readiness.js";
 import { system } from "./screens/system.js";
 
 const NAV = [
   { path: "overview", name: "Overview" },
   { path: "carts", name: "Carts" },
   { path: "outbox", name: "Outbox" },
-  { path: "letters", name: "Dead letters" },
+  ...EVENT_SCREENS.map((screen) => ({ ...screen, class: "of-events" })),
+  // Stands for these five on phones, where tabs lead on.
+  { path: "readiness", name: "Events", class: "events-group", icon: "live", group: true },
   { path: "system", name: "System" },
 ];
 
@@ -28,6 +32,7 @@ const ROUTES = [
   { pattern: /^carts\/(?<cartId>.+)$/, screen: cart, nav: "carts" },
   { pattern: /^outbox(?:\/(?<mailId>.+))?$/, screen: outbox, nav: "outbox" },
   { pattern: /^letters(?:\/(?<letterId>.+))?$/, screen: letters, nav: "letters" },
+  { pattern: /^readiness$/, screen: readiness, nav: "readiness" },
   { pattern: /^system$/, screen: system, nav: "system" },
 ];
 
@@ -62,11 +67,11 @@ function drawFrame(current) {
       h(
         "nav",
         { class: "nav", "aria-label": "Screens" },
-        NAV.map(({ path, name }) =>
+        NAV.map(({ path, name, class: kind, icon: sign, group }) =>
           h(
             "a",
-            { key: path, href: `#/${path}`, "aria-current": path === current ? "page" : null },
-            icon(path),
+            { key: name, href: `#/${path}`, class: kind, "aria-current": isCurrent(path, group, current) ? "page" : null },
+            icon(sign ?? path),
             h("span", {}, name),
           ),
         ),
@@ -75,6 +80,9 @@ function drawFrame(current) {
     ),
   ]);
 }
+
+const isCurrent = (path, group, current) =>
+  group ? EVENT_SCREENS.some((screen) => screen.path === current) : path === current;
 
 function tools() {
   const { me, store } = session();

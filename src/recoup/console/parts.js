@@ -37,6 +37,24 @@ export const heading = (title, ...beside) =>
     h("div", { class: "page-tools" }, ...beside),
   );
 
+export const EVENT_SCREENS = [
+  { path: "readiness", name: "Readiness" },
+  { path: "live", name: "Live events" },
+  { path: "pipeline", name: "Pipeline" },
+  { path: "letters", name: "Dead letters" },
+  { path: "schemas", name: "Schemas" },
+];
+
+/** The way between the screens about events where the frame has no room for all of them. */
+export const eventTabs = (current) =>
+  h(
+    "nav",
+    { class: "tabs", key: "tabs", "aria-label": "About events" },
+    EVENT_SCREENS.map(({ path, name }) =>
+      h("a", { key: path, href: `#/${path}`, "aria-current": path === current ? "page" : null }, name),
+    ),
+  );
+
 /** A word with a colour and a shape, so that the colour is never the only sign. */
 export const badge = (tone, text) =>
   h("span", { class: `badge ${tone}` }, h("span", { class: "badge-dot", "aria-hidden": "true" }), text);

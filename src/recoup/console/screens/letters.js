@@ -5,7 +5,7 @@ import { announce } from "../announce.js";
 import { h } from "../dom.js";
 import { ago, count, dateTime, percent, plural, words } from "../format.js";
 import { compared, isMended, pretty, tone, totals } from "../letter_readings.js";
-import { badge, choice, empty, from, heading, panel, table, terms, trouble } from "../parts.js";
+import { badge, choice, empty, eventTabs, from, heading, panel, table, terms, trouble } from "../parts.js";
 
 const KINDS = [
   "schema_violation",
@@ -39,6 +39,7 @@ export const letters = {
     const { feeds, params, state, set, refresh } = screen;
     const stopped = feeds.summary.data?.stopped;
     return [
+      eventTabs("letters"),
       heading("Dead letters", filters(state, set)),
       stopped && floodNotice(stopped, screen),
       state.many && manyResult(state.many),
