@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -78,6 +78,16 @@ class Pace:
         recent = [(at, count) for at, count in self.window if stopwatch() - at < 10]  # noqa: PLR2004 - ten seconds
         span = max(1.0, stopwatch() - recent[0][0]) if recent else 1.0
         return sum(count for _, count in recent) / span
+
+
+@dataclass(slots=True)
+class Processor:
+    """Takes batches from the raw topic to their effects."""
+
+class Watcher(Protocol):
+    """Looks at a batch after its effects have taken place, and holds nothing up."""
+
+    def note(self, work: Work, known: Known) -> None: ...
 
 
 @dataclass(slots=True)
@@ -184,6 +194,31 @@ class Taken(NamedTuple):
             await self._commit(reader, records, work, known)
             self.pace.note("commit", stopwatch() - started)
         self._note(work)
+
+    async def _known(self, work: Work, *, drained: bool) -> Known:
+        started = stopwatch()
+        now = self.clock.now()
+        stores = {store_id: await self._settings(store_id) for store_id in work.store_names}
+        reached = self._reached(work, stores, milliseconds(now), drained=drained)
+        due = await self.carts.due(reached)
+        self._rang_at = stopwatch()
+        slots = await self.carts.locate([*work.carts, *due])
+        ringing = slots[len(work.carts) :]
+        for store_id in {self.carts.table.keys[slot].store_id for slot in ringing.tolist()} - stores.keys():
+            stores[store_id] = await self._settings(store_id)
+        work.ids = self.seen.apart(work.ids, work.store_codes, work.store_names)
+        seen = self.seen.seen(work.ids, now)
+        profiles = await self.profiles.find(work.users.names, now)
+        session_slots = await self.sessions.locate(work.sessions, now)
+        self.pace.note("gather", stopwatch() - started)
+        return Known(
+            seen=seen, stores=stores, carts=self.carts.table, slots=slots[: len(work.carts)], due=ringing,
+            reached=self._remembered(stores) | reached, now=now, agents=self.agents,
+            profiles=profiles, sessions=self.sessions.table, session_slots=session_slots,
+        )  # fmt: skip
+
+        for watcher in self.watchers:
+            watcher.note(work, known)
 
     async def _known(self, work: Work, *, drained: bool) -> Known:
         started = stopwatch()
