@@ -80,10 +80,6 @@ class Pace:
         return sum(count for _, count in recent) / span
 
 
-@dataclass(slots=True)
-class Processor:
-    """Takes batches from the raw topic to their effects."""
-
 class Watcher(Protocol):
     """Looks at a batch after its effects have taken place, and holds nothing up."""
 
@@ -93,20 +89,6 @@ class Watcher(Protocol):
 @dataclass(slots=True)
 class Processor:
     """Takes batches from the raw topic to their effects."""
-
-class Watcher(Protocol):
-    """Looks at a batch after its effects have taken place, and holds nothing up."""
-
-    def note(self, work: Work, known: Known) -> None: ...
-
-
-class Taken(NamedTuple):
-    """Records to be committed together: what they mean, and those of them that can mean nothing."""
-
-    records: Sequence[Record]
-    work: Work
-    parked: Sequence[Parked]
-
 
     log: Log
     member: str
@@ -119,11 +101,11 @@ class Taken(NamedTuple):
     stores: StoreDirectory
     clock: Clock
     settings: Settings
+    watchers: Sequence[Watcher] = ()
     pace: Pace = field(default_factory=Pace)
     agents: Agents = field(default_factory=Agents)
     _clocks: dict[tuple[int, str], int] = field(default_factory=dict)
     _owned: frozenset[int] = frozenset()
-    watchers: Sequence[Watcher] = ()
     _rang_at: float = 0.0
 
     async def run(self) -> None:
@@ -194,29 +176,6 @@ class Taken(NamedTuple):
             await self._commit(reader, records, work, known)
             self.pace.note("commit", stopwatch() - started)
         self._note(work)
-
-    async def _known(self, work: Work, *, drained: bool) -> Known:
-        started = stopwatch()
-        now = self.clock.now()
-        stores = {store_id: await self._settings(store_id) for store_id in work.store_names}
-        reached = self._reached(work, stores, milliseconds(now), drained=drained)
-        due = await self.carts.due(reached)
-        self._rang_at = stopwatch()
-        slots = await self.carts.locate([*work.carts, *due])
-        ringing = slots[len(work.carts) :]
-        for store_id in {self.carts.table.keys[slot].store_id for slot in ringing.tolist()} - stores.keys():
-            stores[store_id] = await self._settings(store_id)
-        work.ids = self.seen.apart(work.ids, work.store_codes, work.store_names)
-        seen = self.seen.seen(work.ids, now)
-        profiles = await self.profiles.find(work.users.names, now)
-        session_slots = await self.sessions.locate(work.sessions, now)
-        self.pace.note("gather", stopwatch() - started)
-        return Known(
-            seen=seen, stores=stores, carts=self.carts.table, slots=slots[: len(work.carts)], due=ringing,
-            reached=self._remembered(stores) | reached, now=now, agents=self.agents,
-            profiles=profiles, sessions=self.sessions.table, session_slots=session_slots,
-        )  # fmt: skip
-
         for watcher in self.watchers:
             watcher.note(work, known)
 
@@ -242,20 +201,6 @@ class Taken(NamedTuple):
             profiles=profiles, sessions=self.sessions.table, session_slots=session_slots,
         )  # fmt: skip
 
-        for watcher in self.watchers:
-            watcher.note(work, known)
-
-    def _taken(self, records: Sequence[Record]) -> Taken:
-        """The rows of records; one that cannot be read, or on which every try failed, is set aside with its reason."""
-        if not self.suspects.reasons:
-            with suppress(pa.ArrowException):
-                return Taken(records, _work(records), ())
-        reasons = [self.suspects.reason(record) or arrow.flaw(record.value, RAW) for record in records]
-        usable = [record for record, reason in zip(records, reasons, strict=True) if not reason]
-        unusable = [
-            parked(STREAM_GROUP, record, reason) for record, reason in zip(records, reasons, strict=True) if reason
-        ]
-        return Taken(records, _work(usable), unusable)
     async def _name(self, work: Work, known: Known) -> None:
         """Asks for users only where something became true of a visitor's cart: few batches pay for the trip."""
         if visitors := unnamed(work):
