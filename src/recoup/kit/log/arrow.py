@@ -67,6 +67,15 @@ def joined(values: Sequence[bytes], schema: pa.Schema) -> tuple[pa.Table, list[i
     return whole.combine_chunks(), [batch.num_rows for _, batch in read]
 
 
+def flaw(value: bytes, schema: pa.Schema) -> str | None:
+    """Why a record cannot be read as rows of `schema`; None where it can."""
+    try:
+        joined([value], schema)
+    except pa.ArrowException as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
 def _empty(column: pa.ChunkedArray) -> bool:
     return column.null_count == len(column)
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from recoup.kit.clock import Clock, stopwatch
 from recoup.kit.errors import Failure
+from recoup.kit.log import arrow
 from recoup.kit.log.port import Fenced, Log
 from recoup.kit.metrics import Counter
 from recoup.kit.runner import decoded
@@ -141,7 +142,9 @@ class Sampler:
         try:
             records = await reader.read(wait_seconds=1.0, limit=_MOST_RECORDS)
             if records:
-                await self._learn(decoded(records, EVENTS_RAW.schema))
+                # What cannot be read is for the stream to set aside.
+                readable = [record for record in records if arrow.flaw(record.value, EVENTS_RAW.schema) is None]
+                await self._learn(decoded(readable, EVENTS_RAW.schema))
                 await reader.commit({(record.topic, record.partition): record.offset for record in records})
         except Fenced:
             log.info("another instance takes the samples")

@@ -3,10 +3,12 @@
 import asyncio
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
+import pyarrow as pa
 
 from recoup.kit.clock import Clock, milliseconds, stopwatch
 from recoup.kit.errors import Failure, Missing
@@ -14,6 +16,7 @@ from recoup.kit.log import arrow
 from recoup.kit.log.port import Fenced, Log, Outgoing, Pipeline, Reader, Record
 from recoup.kit.metrics import Counter as MetricCounter
 from recoup.kit.metrics import Histogram
+from recoup.kit.runner import Parked, as_outgoing, parked, parking_topic
 from recoup.kit.telemetry import logger, traced
 from recoup.messages.events import RAW, EventType
 from recoup.messages.stores import StoreDirectory, StoreSettings
@@ -28,6 +31,7 @@ from recoup.services.pipeline.stream.domain.identities import name, unnamed
 from recoup.services.pipeline.stream.domain.people import changes_of
 from recoup.services.pipeline.stream.domain.routing import route
 from recoup.services.pipeline.stream.domain.steps import STEPS
+from recoup.services.pipeline.stream.domain.suspects import Suspects
 from recoup.services.pipeline.stream.domain.work import Known, Parts, Work, clock_domain, halves, numbers, work_of
 from recoup.services.pipeline.stream.store import (
     Identities,
@@ -86,6 +90,14 @@ class Watcher(Protocol):
     def note(self, work: Work, known: Known) -> None: ...
 
 
+class Taken(NamedTuple):
+    """Records to be committed together: what they mean, and those of them that can mean nothing."""
+
+    records: Sequence[Record]
+    work: Work
+    parked: Sequence[Parked]
+
+
 @dataclass(slots=True)
 class Processor:
     """Takes batches from the raw topic to their effects."""
@@ -104,6 +116,7 @@ class Processor:
     watchers: Sequence[Watcher] = ()
     pace: Pace = field(default_factory=Pace)
     agents: Agents = field(default_factory=Agents)
+    suspects: Suspects = field(default_factory=Suspects)
     _clocks: dict[tuple[int, str], int] = field(default_factory=dict)
     _owned: frozenset[int] = frozenset()
     _rang_at: float = 0.0
@@ -134,7 +147,7 @@ class Processor:
             records = await reader.read(wait_seconds=TIMER_PAUSE_SECONDS, limit=self.settings.read_records)
             await self._take_over(reader.owned())
             if records or stopwatch() - self._rang_at >= TIMER_PAUSE_SECONDS:
-                await self._process(reader, records)
+                await self._attempt(reader, records)
         except Fenced as fenced:
             log.warning("fenced", why=fenced.detail)
             await self._start_over(reader)
@@ -142,6 +155,23 @@ class Processor:
             log.warning("trying again", why=failure.detail)
             await self._start_over(reader)
             await asyncio.sleep(RETRY_SECONDS)
+
+    async def _attempt(self, reader: Reader, records: Sequence[Record]) -> None:
+        """Works on records. What is no outage is the fault of one of them, which taking them one by one finds out."""
+        for portion in self.suspects.portions(records):
+            try:
+                await self._process(reader, portion)
+            except Failure:
+                raise
+            except Exception as error:
+                if not portion:
+                    raise
+                log.error("batch failed", records=len(portion), why=repr(error), exc_info=len(portion) > 1)  # noqa: TRY400
+                self.suspects.failed(portion, error)
+                await self._start_over(reader)
+                return await asyncio.sleep(RETRY_SECONDS)
+            self.suspects.passed(portion)
+        return None
 
     async def _start_over(self, reader: Reader) -> None:
         """Forgets everything that was not committed."""
@@ -163,7 +193,8 @@ class Processor:
         parent = next((record.headers["traceparent"] for record in records if "traceparent" in record.headers), None)
         with traced("pipeline batch", parent):
             started = stopwatch()
-            work = _work(records)
+            taken = self._taken(records)
+            work = taken.work
             self.pace.note("read", stopwatch() - started)
             known = await self._known(work, drained=len(records) < self.settings.read_records)
             for step in STEPS:
@@ -173,11 +204,23 @@ class Processor:
                 step(work, known)
                 self.pace.note(step.__name__, stopwatch() - started)
             started = stopwatch()
-            await self._commit(reader, records, work, known)
+            await self._commit(reader, taken, known)
             self.pace.note("commit", stopwatch() - started)
         self._note(work)
         for watcher in self.watchers:
             watcher.note(work, known)
+
+    def _taken(self, records: Sequence[Record]) -> Taken:
+        """The rows of records; one that cannot be read, or on which every try failed, is set aside with its reason."""
+        if not self.suspects.reasons:
+            with suppress(pa.ArrowException):
+                return Taken(records, _work(records), ())
+        reasons = [self.suspects.reason(record) or arrow.flaw(record.value, RAW) for record in records]
+        usable = [record for record, reason in zip(records, reasons, strict=True) if not reason]
+        unusable = [
+            parked(STREAM_GROUP, record, reason) for record, reason in zip(records, reasons, strict=True) if reason
+        ]
+        return Taken(records, _work(usable), unusable)
 
     async def _known(self, work: Work, *, drained: bool) -> Known:
         started = stopwatch()
@@ -231,12 +274,15 @@ class Processor:
         pairs = [(partition, store_id) for partition in self._owned for store_id in own]
         return {at: self._clocks[at] for at in pairs if at in self._clocks}
 
-    async def _commit(self, reader: Reader, records: Sequence[Record], work: Work, known: Known) -> None:
+    async def _commit(self, reader: Reader, taken: Taken, known: Known) -> None:
+        work = taken.work
         outputs = {
             topic.name: _records(parts)
             for topic, parts in ((EVENTS_ENRICHED, work.enriched), (EVENTS_DEAD, work.dead_letters))
             if parts is not None
         }
+        if taken.parked:
+            outputs[parking_topic().name] = as_outgoing(parking_topic(), taken.parked, self.log.partitions)
         moved = {at: time for at, time in known.reached.items() if at[1] and time > self._clocks.get(at, 0)}
         claimed = work.kept & ~work.of_types(_CLOCK)
         claims = _claims(work, claimed)
@@ -254,7 +300,7 @@ class Processor:
             set_clocks(pipe, moved)
             count(pipe, counts, last)
 
-        positions = {(record.topic, record.partition): record.offset for record in records}
+        positions = {(record.topic, record.partition): record.offset for record in taken.records}
         if positions or outputs or changes.timers or changes.gone or changes.changed:
             await reader.commit(positions, outputs, effects)
             self.carts.settle()
