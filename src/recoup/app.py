@@ -15,6 +15,8 @@ from typing import cast
 from litestar import Litestar
 from msgspec import Struct
 
+from recoup.kit.balancing import Balancer, Balancing
+from recoup.kit.breaker import BreakerSettings, RetrySettings
 from recoup.kit.clock import SystemClock
 from recoup.kit.config import Secret
 from recoup.kit.errors import Invalid
@@ -70,7 +72,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     starts_after: str | None = None
     """A file to wait for before anything is opened; `recoup up` makes it when the databases are up to date."""
     peers: dict[str, str] = {}
-    """Base URL by process name: RECOUP_PEERS__AI=http://127.0.0.1:9003."""
+    """Base URL by process name: RECOUP_PEERS__AI=http://127.0.0.1:9003; of several instances, with commas."""
+    balancing: Balancing = Balancing()
+    breaker: BreakerSettings = BreakerSettings()
+    retries: RetrySettings = RetrySettings()
     http: HttpSettings = HttpSettings()
     platform: Platform = Platform()
     pipeline: Pipeline = Pipeline()
@@ -90,7 +95,9 @@ def dependencies(name: str, settings: Settings) -> Deps:
         renew_after_seconds=INTERNAL_TOKEN_LIFETIME.total_seconds() / 2,
     )
     log = open_log(settings.log_url or settings.valkey_url, settings.partitions, settings.valkey_url)
-    peers = Peers(settings.peers, identity)
+    balancer = Balancer(settings.balancing, settings.breaker, settings.retries)
+    balancer.update(settings.peers)
+    peers = Peers(balancer, identity)
     return Deps(
         member=f"{name}-{settings.member}",
         postgres_url=settings.postgres_url,

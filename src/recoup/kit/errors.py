@@ -8,6 +8,7 @@
     │   ├── Missing         404  no such thing, for this caller
     │   ├── Conflict        409  the thing has changed, or exists already
     │   │   └── Stale       412  the caller's version is not the current one
+    │   ├── TooSlow         408  the rest of a request did not come in time
     │   ├── TooLarge        413  over a stated limit
     │   ├── Unsupported     415  a form of body we do not read; the detail names those we do
     │   └── TooMany         429  later; `retry_after` says when
@@ -108,6 +109,12 @@ class Mismatch(Refused):
     """Each thing is right by itself, but they do not go together."""
 
     code: ClassVar[str] = "mismatch"
+
+
+class TooSlow(Refused):
+    """What was begun was not gone on with in time."""
+
+    code: ClassVar[str] = "too_slow"
 
 
 class TooLarge(Refused):

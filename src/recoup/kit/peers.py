@@ -19,6 +19,9 @@ from recoup.kit.telemetry import current_trace
 
 T = TypeVar("T")
 IDENTITY_HEADER = "X-Recoup-Identity"
+_KEPT_SECONDS = 10.0
+"""Idle connections are closed by us before a service closes them (after `http.header_seconds`), so that no request
+meets the end of one."""
 
 
 class Probe(NamedTuple):
@@ -66,9 +69,11 @@ class Peers:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=self.timeout_seconds),
                 auto_decompress=False,
-                connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=60),
+                connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=_KEPT_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
+            # It would ask twice by itself, uncounted; who may be asked again is decided where the call is made.
+            self._session._retry_connection = False  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - no option for it
         return self._session
 
     async def get(self, service: str, path: str, kind: type[T], params: Mapping[str, str] | None = None) -> T:

@@ -1,21 +1,26 @@
-"""Passes HTTP requests and WebSockets on to another server, streaming both ways. Decides nothing about who may.
+"""Passes HTTP requests and WebSockets on to an instance of a service, streaming both ways. Knows nothing of who may.
 
 Bodies are never gathered: a chunk that comes in goes out, and neither side is read faster than the other takes. What
-may not travel past one hop stays here. A server that can't be reached is `Unavailable`, too long a body `TooLarge`.
+may not travel past one hop stays here. A call is made again, at another instance where there is one, after a refused
+connection (nothing was sent), and after one that broke off before an answer began, if the request may be repeated and
+what was sent of its body is still at hand; both only within the service's budget. A service that can't be reached is
+`Unavailable`, too long a body `TooLarge`, too slow a one `TooSlow`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import Final, NamedTuple, cast
+from collections.abc import Callable, Iterable, Mapping
+from ssl import SSLContext
+from typing import Final, NamedTuple, Protocol, cast
 
 import aiohttp
 from aiohttp import ClientTimeout, ClientWebSocketResponse, ClientWSTimeout, WSMsgType
-from litestar.types import HTTPReceiveMessage, HTTPScope, Message, Receive, Send, WebSocketScope
-from msgspec import Struct
+from litestar.types import HTTPScope, Message, Receive, Send, WebSocketScope
 from multidict import CIMultiDict
 from yarl import URL
 
-from recoup.kit.errors import TooLarge, Unavailable
+from recoup.kit.balancing import Balancer, Call, Instance
+from recoup.kit.errors import Refused, TooLarge, Unavailable
+from recoup.kit.upload import Lost, ProxyLimits, Upload, drain, too_large
 
 _HOP_BY_HOP: Final = frozenset({
     b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te", b"trailer",
@@ -29,132 +34,202 @@ _AUTOMATIC: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _TRY_AGAIN_LATER: Final = 1013
 _NO_STATUS: Final = 1005
 _ABNORMAL: Final = 1006
-
-
-class ProxyLimits(Struct, frozen=True, kw_only=True):
-    """How much and how long."""
-
-    body_bytes: int
-    """Largest request body."""
-    frame_bytes: int
-    """Largest WebSocket message from the server behind."""
-    drain_bytes: int = 32 * 1024 * 1024
-    """How much of a refused body is read and thrown away: a client that writes before it reads must get the refusal."""
-    connect_seconds: float = 2.0
-    silence_seconds: float = 30.0
-    """Longest wait for the next bytes of an answer."""
-    total_seconds: float = 900.0
+_SERVER_ERROR: Final = 500
+_UNAVAILABLE: Final = 503
+_REFUSED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+"""What happens before a byte of the request is sent."""
 
 
 class Onward(NamedTuple):
     """Where a request goes on to."""
 
-    name: str
-    """What callers are told when it does not answer; never its address."""
-    url: str
+    service: str
+    """Also what callers are told when it does not answer; never its address."""
+    path: str
+    """With the query, as it goes over the wire."""
     headers: Mapping[str, str]
     """Set, whatever the client sent under these names."""
     without: frozenset[bytes]
     """Left out."""
+    repeatable: bool = False
+    """Asking twice does no more than asking once."""
+    patient: bool = False
 
 
-class _Lost(Exception):
-    """The client went away in the middle of its request."""
+class Tls(Protocol):
+    """How a service is known to be the one that was asked for."""
+
+    def context(self, service: str) -> SSLContext: ...
 
 
-class _Upload:
-    """A request body on its way, counted.
+class _Begun:
+    """The client's side of an answer: whether any of it is out."""
 
-    It ends with the last declared byte, not with the server's word that nothing follows: whoever is behind may answer
-    between the two, and the connection would look as if it were still written to and could not be used again.
-    """
+    __slots__ = ("_send", "begun")
 
-    def __init__(self, first: bytes, declared: int | None, receive: Receive, limit: int) -> None:
-        self._first = first
-        self._declared = declared
-        self._receive = receive
-        self._limit = limit
-        self.failure: TooLarge | _Lost | None = None
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = False
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        size = len(self._first)
-        yield self._first
-        more = True
-        while more and size != self._declared:
-            message = await self._receive()
-            if message["type"] != "http.request":
-                self.failure = _Lost()
-                raise self.failure
-            message = cast("HTTPReceiveMessage", message)
-            more = message.get("more_body", False)
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > self._limit:
-                self.failure = _too_large(self._limit)
-                raise self.failure
-            if chunk:
-                yield chunk
+    async def __call__(self, message: Message) -> None:
+        self.begun = True
+        await self._send(message)
+
+
+class _Asked(NamedTuple):
+    """A request ready to be sent, as often as it takes."""
+
+    method: str
+    headers: CIMultiDict[str]
+    upload: Upload
+    onward: Onward
 
 
 class Proxy:
-    """One way out, shared by all requests of a process."""
+    """One way out, shared by all requests of a process. `chance` gives numbers from 0 to 1."""
 
-    def __init__(self, session: Callable[[], aiohttp.ClientSession], limits: ProxyLimits) -> None:
+    def __init__(
+        self,
+        session: Callable[[], aiohttp.ClientSession],
+        balancer: Balancer,
+        limits: ProxyLimits,
+        chance: Callable[[], float],
+        tls: Tls | None = None,
+    ) -> None:
         self._session = session
+        self._balancer = balancer
         self._limits = limits
-        self._timeout = ClientTimeout(
-            total=limits.total_seconds, sock_connect=limits.connect_seconds, sock_read=limits.silence_seconds
-        )
+        self._chance = chance
+        self._tls = tls
+        self._quick = self._timeout(limits.call_seconds)
+        self._patient = self._timeout(limits.patient_seconds)
 
     async def forward(self, scope: HTTPScope, receive: Receive, send: Send, onward: Onward) -> None:
-        """One request, answered by the server behind."""
-        declared = await self._declared(scope, receive)
-        message = cast("HTTPReceiveMessage", await receive())
-        first = message.get("body", b"")
-        more = message.get("more_body", False) and len(first) != declared
-        upload = _Upload(first, declared, receive, self._limits.body_bytes)
-        data = upload.chunks() if more else first or None
-        sent = passed_on(scope["headers"], onward.headers, onward.without | _OURS)
+        """One request, answered by an instance of the service; raises Unavailable, TooLarge or TooSlow."""
+        upload = Upload(await self._declared(scope, receive), receive, self._limits)
         try:
-            async with self._session().request(
-                scope["method"], URL(onward.url, encoded=True), data=data, headers=sent, timeout=self._timeout,
-                skip_auto_headers=_AUTOMATIC, allow_redirects=False,
-            ) as answer:  # fmt: skip
-                await _answer(answer, receive, send)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            if isinstance(upload.failure, TooLarge):
-                await _drain(receive, self._limits.drain_bytes)
-                raise upload.failure from None
-            if upload.failure is None:
-                said = f"{onward.name} does not answer"
-                raise Unavailable(said, cause=_words(error), code="service_unavailable") from error
+            await upload.begin()
+        except Lost:
+            return
+        except TooLarge:
+            await drain(receive, self._limits.drain_bytes)
+            raise
+        headers = passed_on(scope["headers"], onward.headers, onward.without | _OURS)
+        asked = _Asked(scope["method"], headers, upload, onward)
+        began = _Begun(send)
+        tried: list[Instance] = []
+        while True:
+            call = self._balancer.begin(onward.service, tried)
+            failure = await self._attempt(call, asked, receive, began)
+            if failure is None:
+                return
+            refused = isinstance(failure, _REFUSED)
+            await self._ready_to_repeat(call, asked, failure, tried, refused=refused, begun=began.begun)
 
     async def connect(self, scope: WebSocketScope, receive: Receive, send: Send, onward: Onward) -> None:
         """One socket, until either side closes it; the other side gets its close code."""
         await receive()
         sent = passed_on(scope["headers"], onward.headers, onward.without | _OURS | _HANDSHAKE)
-        try:
-            upstream = await self._session().ws_connect(
-                URL(onward.url, encoded=True), headers=sent, protocols=scope["subprotocols"], heartbeat=30.0,
-                timeout=ClientWSTimeout(ws_close=5.0),  # pyright: ignore[reportCallIssue] - attrs makes its constructor
-                max_msg_size=self._limits.frame_bytes,
-            )  # fmt: skip
-        except aiohttp.WSServerHandshakeError as error:
-            return await refuse_socket(send, error.status)
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            return await refuse_socket(send, 503)
+        tried: list[Instance] = []
+        while True:
+            call = self._balancer.begin(onward.service, tried)
+            try:
+                upstream = await self._open_socket(call.instance, sent, scope, onward)
+            except aiohttp.WSServerHandshakeError as error:
+                call.answered(well=error.status < _SERVER_ERROR)
+                return await refuse_socket(send, error.status)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                refused = isinstance(error, _REFUSED)
+                _ = call.refused() if refused else call.broke()
+                tried.append(call.instance)
+                if refused and len(tried) < self._balancer.retries.attempts and call.may_repeat("refused"):
+                    continue
+                return await refuse_socket(send, 503)
+            return await self._joined(call, upstream, receive, send)
+
+    async def _joined(self, call: Call, upstream: ClientWebSocketResponse, receive: Receive, send: Send) -> None:
         try:
             await send({"type": "websocket.accept", "subprotocol": upstream.protocol, "headers": []})
             await _pump(upstream, receive, send)
         finally:
+            call.answered(well=True)
             await upstream.close()
+
+    async def _open_socket(
+        self, instance: Instance, headers: CIMultiDict[str], scope: WebSocketScope, onward: Onward
+    ) -> ClientWebSocketResponse:
+        return await self._session().ws_connect(
+            URL(instance.url + onward.path, encoded=True), headers=headers, protocols=scope["subprotocols"],
+            heartbeat=30.0, max_msg_size=self._limits.frame_bytes, ssl=self._ssl(onward.service),
+            timeout=ClientWSTimeout(ws_close=5.0),  # pyright: ignore[reportCallIssue] - attrs makes its constructor
+        )  # fmt: skip
+
+    async def _attempt(self, call: Call, asked: _Asked, receive: Receive, send: "_Begun") -> Exception | None:
+        """Makes one call; returns why it failed, None if it was answered or is nobody's concern any more."""
+        onward = asked.onward
+        try:
+            async with self._session().request(
+                asked.method, URL(call.instance.url + onward.path, encoded=True), data=asked.upload.data(),
+                headers=asked.headers, timeout=self._patient if onward.patient else self._quick,
+                skip_auto_headers=_AUTOMATIC, allow_redirects=False, ssl=self._ssl(onward.service),
+            ) as answer:  # fmt: skip
+                if answer.connection is not None and answer.connection.protocol is not None:
+                    answer.connection.protocol.read_timeout = self._limits.silence_seconds
+                await _answer(answer, receive, send)
+                call.answered(well=_speaks_well(answer))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if isinstance(asked.upload.failure, TooLarge):
+                await drain(receive, self._limits.drain_bytes)
+            if isinstance(asked.upload.failure, Refused):
+                raise asked.upload.failure from None
+            if asked.upload.failure is not None:
+                return None
+            _ = call.refused() if isinstance(error, _REFUSED) else call.broke()
+            return error
+        finally:
+            call.dropped()
+        return None
+
+    async def _ready_to_repeat(
+        self, call: Call, asked: _Asked, failure: Exception, tried: list[Instance], *, refused: bool, begun: bool
+    ) -> None:
+        """Returns when the call may be made again; raises Unavailable when it may not."""
+        again = call.instance in tried
+        tried.append(call.instance)
+        harmless = refused or (asked.onward.repeatable and not isinstance(failure, TimeoutError))
+        allowed = harmless and not begun and asked.upload.can_repeat and len(tried) < self._balancer.retries.attempts
+        if not allowed or not call.may_repeat("refused" if refused else "broken"):
+            said = f"{asked.onward.service} does not answer"
+            raise Unavailable(said, cause=_words(failure), code="service_unavailable") from failure
+        if again or not refused:
+            longest = self._balancer.retries.backoff_seconds * 2 ** (len(tried) - 1)
+            await asyncio.sleep(longest * self._chance())
+
+    def _ssl(self, service: str) -> SSLContext | bool:
+        return True if self._tls is None else self._tls.context(service)
+
+    def _timeout(self, answer_seconds: float) -> ClientTimeout:
+        return ClientTimeout(
+            total=self._limits.total_seconds, sock_connect=self._limits.connect_seconds, sock_read=answer_seconds
+        )
 
     async def _declared(self, scope: HTTPScope, receive: Receive) -> int | None:
         declared = next((int(value) for name, value in scope["headers"] if name == b"content-length"), None)
         if declared is not None and declared > self._limits.body_bytes:
-            await _drain(receive, self._limits.drain_bytes)
-            raise _too_large(self._limits.body_bytes)
+            await drain(receive, self._limits.drain_bytes)
+            raise too_large(self._limits.body_bytes)
         return declared
+
+
+def _speaks_well(answer: aiohttp.ClientResponse) -> bool | None:
+    """Whether an answer shows a service in order.
+
+    One that says itself when to come again knows what is wrong with it: to leave it alone longer than it asks for
+    would make a short outage of what stands behind it a long one.
+    """
+    if answer.status < _SERVER_ERROR:
+        return True
+    return None if answer.status == _UNAVAILABLE and "Retry-After" in answer.headers else False
 
 
 def passed_on(
@@ -254,19 +329,6 @@ async def _homeward(upstream: ClientWebSocketResponse, send: Send) -> int:
 def _sendable(code: int | None) -> int:
     """A close code that may stand in a frame; some only report that there was none."""
     return 1000 if code in {None, _NO_STATUS, _ABNORMAL} else cast("int", code)
-
-
-async def _drain(receive: Receive, limit: int) -> None:
-    size, more = 0, True
-    async with asyncio.timeout(10):
-        while more and size < limit:
-            message = cast("HTTPReceiveMessage", await receive())
-            size += len(message.get("body", b""))
-            more = message["type"] == "http.request" and message.get("more_body", False)
-
-
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"the body is larger than {limit} bytes")
 
 
 def _words(error: BaseException) -> str:

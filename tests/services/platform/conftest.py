@@ -19,6 +19,7 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 from yarl import URL
 
+from recoup.kit.balancing import Balancer
 from recoup.kit.clock import SystemClock
 from recoup.kit.config import Secret, new_secret
 from recoup.kit.embedded import Postgres
@@ -154,7 +155,9 @@ def make_deps(database: str, valkey_url: str, peers: dict[str, str], data: Path,
     clock = SystemClock()
     signer = Signer(seed, clock, timedelta(minutes=5))
     log = open_log(valkey_url, 2, valkey_url)
-    sisters = Peers(peers, TokenSource(lambda: signer.sign(service_principal("platform")), 100), timeout_seconds=5)
+    sisters = Peers(
+        Balancer.of(peers), TokenSource(lambda: signer.sign(service_principal("platform")), 100), timeout_seconds=5
+    )
     return Deps(
         member="platform-0", postgres_url=database, warehouse_url="", valkey=connect(valkey_url), log=log,
         publish=Publisher(log), clock=clock, peers=sisters, stores=StoreDirectory(sisters), signer=signer,

@@ -12,6 +12,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Largest WebSocket message from a service to a client."""
     connect_seconds: float = 2.0
     """How long the gateway tries to reach a service before it answers 503."""
+    call_seconds: float = 3.0
+    """How long a service may take until its answer begins, from the last byte of the request on."""
+    patient_seconds: float = 30.0
+    """The same for what may work long: analytics, exports, training, jobs, dead letters."""
+    upload_seconds: float = 10.0
+    """How long a client may be silent in the middle of its request; longer is answered with 408."""
     silence_seconds: float = 30.0
     """How long a service may be silent in the middle of an answer."""
     total_seconds: float = 900.0

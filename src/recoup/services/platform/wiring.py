@@ -1,5 +1,6 @@
 """The platform joined together."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,12 +13,13 @@ from litestar.di import Provide
 from litestar.types import ASGIApp
 
 from recoup.kit.balancing import Balancer
+from recoup.kit.health import HealthChecks
 from recoup.kit.http import caller_of
-from recoup.kit.ids import fraction
 from recoup.kit.passwords import Passwords
 from recoup.kit.postgres import Postgres
-from recoup.kit.proxy import Proxy, ProxyLimits
+from recoup.kit.proxy import Proxy
 from recoup.kit.service import Check, Service, Worker
+from recoup.kit.upload import ProxyLimits
 from recoup.messages.access import Principal
 from recoup.messages.changes import CONFIG_CHANGES
 from recoup.messages.deps import Deps
@@ -77,6 +79,7 @@ def build(deps: Deps, settings: Settings) -> Service:
     tokens = AccessTokens(rooms.people, rooms.sessions, deps.clock, timedelta(minutes=settings.access_minutes))
     engines = (Check("postgresql", rooms.db.ping), Check("valkey", deps.valkey.ping))
     parts = EnginesAndPeers(deps.peers, engines)
+    health = HealthChecks(Balancer.of(deps.peers.addresses), deps.peers.session)
 
     async def begin() -> None:
         await rooms.passwords.prepare()
@@ -88,7 +91,11 @@ def build(deps: Deps, settings: Settings) -> Service:
         routers=_routers(_given(deps, settings, rooms, ring, tokens, parts)),
         front=_front(deps, settings, Identities(ring, tokens, deps.signer)),
         emits=(CONFIG_CHANGES,),
-        workers=(Worker("last uses of keys", ring.note_uses), Worker("ended sign-ins", tokens.watch)),
+        workers=(
+            Worker("last uses of keys", ring.note_uses),
+            Worker("ended sign-ins", tokens.watch),
+            Worker("health of instances", health.watch),
+        ),
         checks=parts.checks,
         on_start=(begin,),
         on_stop=(rooms.db.close, ring.flush),
@@ -198,13 +205,18 @@ def _front(deps: Deps, settings: Settings, identities: Identities) -> Callable[[
         patient_seconds=settings.patient_seconds, upload_seconds=settings.upload_seconds,
         silence_seconds=settings.silence_seconds, total_seconds=settings.total_seconds,
     )  # fmt: skip
-    proxy = Proxy(deps.peers.session, Balancer.of(deps.peers.addresses), limits, fraction)
+    proxy = Proxy(deps.peers.session, Balancer.of(deps.peers.addresses), limits, _chance)
     trusted = frozenset(part.strip() for part in settings.trusted_proxies.split(",") if part.strip())
 
     def front(own: ASGIApp) -> ASGIApp:
         return Gateway(own, identities, deps.peers, proxy, trusted)
 
     return front
+
+
+def _chance() -> float:
+    """From 0 up to 1."""
+    return int.from_bytes(os.urandom(4)) / 2**32
 
 
 def _always(value: object) -> Callable[[], object]:

@@ -104,7 +104,8 @@ class Gateway:
                 try:
                     passing = await self._passing(scope, headers, way, here.header)
                     query = scope["query_string"].decode("latin1")
-                    await self.proxy.forward(scope, receive, answering, self._onward(way, query, passing))
+                    onward = self._onward(way, scope["method"], query, headers, passing)
+                    await self.proxy.forward(scope, receive, answering, onward)
                 except Failure as error:
                     if answering.status:
                         raise  # half an answer is out: breaking off is the only way to say so
@@ -136,7 +137,7 @@ class Gateway:
         try:
             with traced(f"/api/{way.segment}", headers.traceparent) as here:
                 passing = await self._passing(scope, headers, way, here.header)
-                await self.proxy.connect(scope, receive, send, self._onward(way, query, passing))
+                await self.proxy.connect(scope, receive, send, self._onward(way, "GET", query, headers, passing))
         except Failure as error:
             await receive()
             status = int(problem(error, "").status)
@@ -163,10 +164,11 @@ class Gateway:
         passing[IDENTITY_HEADER] = await self.identities.stamp(headers.credential)
         return passing
 
-    def _onward(self, way: Way, query: str, passing: Mapping[str, str]) -> Onward:
+    def _onward(self, way: Way, method: str, query: str, headers: "_Headers", passing: Mapping[str, str]) -> Onward:
         peer = cast("str", way.peer)
-        url = self.peers.address(peer) + way.path
-        return Onward(peer, f"{url}?{query}" if query else url, passing, DROPPED)
+        path = f"{way.path}?{query}" if query else way.path
+        repeatable = method in domain.REPEATABLE or way.segment in domain.REPEATABLE_SEGMENTS or headers.is_keyed
+        return Onward(peer, path, passing, DROPPED, repeatable, way.segment in domain.PATIENT)
 
     def _client(self, scope: HTTPScope | WebSocketScope, headers: "_Headers") -> str:
         client = scope["client"]
@@ -176,7 +178,7 @@ class Gateway:
 class _Headers:
     """What the door reads of a request's headers, in one pass."""
 
-    __slots__ = ("credential", "forwarded_for", "host", "request_id", "traceparent")
+    __slots__ = ("credential", "forwarded_for", "host", "is_keyed", "request_id", "traceparent")
 
     def __init__(self, scope: HTTPScope | WebSocketScope, credential: str | None = None) -> None:
         found = dict(scope["headers"])
@@ -184,6 +186,7 @@ class _Headers:
         self.forwarded_for = found.get(b"x-forwarded-for", b"").decode("latin1")
         self.host = found.get(b"host", b"").decode("latin1")
         self.request_id = domain.request_id(found.get(b"x-request-id", b"")) or str(new_id())
+        self.is_keyed = b"idempotency-key" in found
         self.traceparent = found.get(b"traceparent", b"").decode("latin1")
 
 

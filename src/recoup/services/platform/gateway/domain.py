@@ -9,7 +9,7 @@ from urllib.parse import unquote, unquote_plus
 PEERS: Final = {
     segment: peer
     for peer, segments in {
-        "pipeline": ("events", "pipeline", "dlq", "v1", "webhooks"),
+        "pipeline": ("events", "pipeline", "dlq", "v1", "webhooks", "routing"),
         "ai": ("predict", "features", "models"),
         "interventions": (
             "interventions", "outbox", "track", "conversions", "templates", "preferences", "unsubscribe", "ws",
@@ -37,6 +37,15 @@ KEY_MAY_BE_INSIDE: Final = ("/v1/",)
 
 BROWSERS: Final = frozenset({"events", "track", "v1", "ws"})
 """What pages of any shop may call with a publishable key."""
+
+PATIENT: Final = frozenset({"analytics", "carts", "dlq", "export", "jobs", "models", "runs", "training", "workflows"})
+"""What may work long before its answer begins; everything else is a call that should be answered at once."""
+
+REPEATABLE: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PUT"})
+"""Methods of which asking twice does no more than asking once,"""
+
+REPEATABLE_SEGMENTS: Final = frozenset({"events"})
+"""and services' paths where it is so whatever the method: an event is known by its id."""
 
 FORGETFUL: Final = frozenset({"/auth/login", "/auth/refresh", "/auth/logout"})
 """Where an identity that is no longer good does no harm."""
