@@ -158,6 +158,11 @@ class Floods:
                 del self._stores[store_id]
 
     @property
+    def size(self) -> int:
+        """How many stores and visitors are remembered one by one."""
+        return len(self._stores) + self._suspects
+
+    @property
     def any(self) -> bool:
         """Whether anybody floods."""
         return any(store.flooding for store in self._stores.values())
