@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +44,7 @@ class Broker:
     """All nodes of its cluster; itself where it is alone."""
     options: Mapping[str, object] = field(default_factory=dict)
     """Settings that differ from the ordinary test broker's."""
+    java: Sequence[str] = JAVA
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -64,7 +65,7 @@ class Broker:
     def run_tool(self, tool: str, *arguments: str) -> None:
         """One of Kafka's own command line tools."""
         done = subprocess.run(
-            (*JAVA, "-cp", self.classpath, tool, *arguments),
+            (*self.java, "-cp", self.classpath, tool, *arguments),
             check=False,
             capture_output=True,
             text=True,
@@ -79,7 +80,7 @@ class Broker:
     def launch(self) -> None:
         with (self.folder / "output").open("ab") as output:
             self.process = subprocess.Popen(
-                (*JAVA, "-cp", self.classpath, "kafka.Kafka", self._settings),
+                (*self.java, "-cp", self.classpath, "kafka.Kafka", self._settings),
                 stdout=output,
                 stderr=output,
                 cwd=self.folder,

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -37,6 +37,8 @@ class House:
     keys: Keys
     ready_seconds: float
     process: "subprocess.Popen[bytes]"
+    beside: dict[str, int] = field(default_factory=dict)
+    """Process ids of parts that its supervisor did not start, by name."""
 
     def get(self, path: str, **params: str) -> dict[str, object]:
         """GETs from the public API with the store's secret key."""
@@ -52,10 +54,10 @@ class House:
     def processes(self) -> dict[str, list[psutil.Process]]:
         """Each part's processes, by name."""
         found: dict[str, list[psutil.Process]] = {"supervisor": [psutil.Process(self.process.pid)]}
-        for status in read_statuses(self.folder):
-            if status.pid is not None:
-                process = psutil.Process(status.pid)
-                found[status.name] = [process, *process.children(recursive=True)]
+        supervised = {status.name: status.pid for status in read_statuses(self.folder) if status.pid is not None}
+        for name, pid in (supervised | self.beside).items():
+            process = psutil.Process(pid)
+            found[name] = [process, *process.children(recursive=True)]
         return found
 
     def cpu_seconds(self) -> dict[str, float]:
@@ -85,10 +87,7 @@ def _memory(process: psutil.Process) -> int:
 @contextmanager
 def house(keep: Path | None = None, **environ: str) -> Generator[House]:
     """Starts `recoup up`, waits until it is ready, and stops it by SIGTERM; in `keep`, or a folder that goes away."""
-    folder = keep or Path(tempfile.mkdtemp(prefix="rc-", dir="/tmp"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    folder, port = keep or Path(tempfile.mkdtemp(prefix="rc-", dir="/tmp")), free_port()
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "recoup", "up", "--data", str(folder), "--port", str(port)],
@@ -105,6 +104,28 @@ def house(keep: Path | None = None, **environ: str) -> Generator[House]:
         process.wait(15)
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def another(running: House, service: str, member: str) -> Generator[None]:
+    """One more process of a service, as a cluster would run it, until the block ends."""
+    (supervised,) = running.processes()[service][:1]
+    environ = {**supervised.environ(), "RECOUP_MEMBER": member, "RECOUP_PORT": str(free_port())}
+    process = subprocess.Popen([sys.executable, "-m", "recoup", "serve", service], env=environ)
+    name = f"{service}-{member}"
+    running.beside[name] = process.pid
+    try:
+        yield
+    finally:
+        del running.beside[name]
+        process.send_signal(signal.SIGTERM)
+        process.wait(15)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _wait_until_ready(port: int, process: "subprocess.Popen[bytes]", patience: float = 120) -> None:

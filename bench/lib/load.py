@@ -83,6 +83,31 @@ class Bodies:
         )
 
 
+class Sample:
+    """Latencies in room that does not grow: beyond `room`, each seen so far is kept with the same probability."""
+
+    def __init__(self, room: int = 50_000) -> None:
+        self._room = room
+        self._kept: list[float] = []
+        self._seen = 0
+        self._longest = 0.0
+        self._chance = random.Random(11)
+
+    def add(self, seconds: float) -> None:
+        self._seen += 1
+        self._longest = max(self._longest, seconds)
+        if len(self._kept) < self._room:
+            self._kept.append(seconds)
+        elif (place := self._chance.randrange(self._seen)) < self._room:
+            self._kept[place] = seconds
+
+    def milliseconds(self, *shares: float) -> list[float]:
+        """The quantiles at these shares; the last of all, 1, is exact."""
+        ordered = sorted(self._kept) or [0.0]
+        found = [self._longest if share >= 1 else ordered[int(len(ordered) * share)] for share in shares]
+        return [1000 * seconds for seconds in found]
+
+
 @dataclass
 class Load:
     """Connections that send batches, as fast as they are answered or at a rate."""
@@ -91,7 +116,7 @@ class Load:
     port: int
     path: str
     key: str
-    latencies: list[float] = field(default_factory=list)
+    latencies: Sample = field(default_factory=Sample)
     sent: int = 0
     acknowledged: int = 0
     refused: int = 0
@@ -106,16 +131,16 @@ class Load:
             *(self._connection(bodies, started, seconds, pause, offset / connections) for offset in range(connections))
         )
         spent = time.perf_counter() - started
-        ordered = sorted(self.latencies) or [0.0]
+        p50, p99, longest = self.latencies.milliseconds(0.5, 0.99, 1)
         return Report(
             sent=self.sent,
             acknowledged=self.acknowledged,
             refused=self.refused,
             slowed=self.slowed,
             seconds=spent,
-            p50_ms=1000 * ordered[len(ordered) // 2],
-            p99_ms=1000 * ordered[int(len(ordered) * 0.99)],
-            max_ms=1000 * ordered[-1],
+            p50_ms=p50,
+            p99_ms=p99,
+            max_ms=longest,
         )
 
     async def _connection(
@@ -143,13 +168,13 @@ class Load:
         self.sent += EVENTS_A_BATCH
         while True:
             writer.write(head + body)
-            status, answer = await _answer(reader)
+            status, answer = await read_answer(reader)
             if status in {429, 503}:
                 self.slowed += 1
                 await asyncio.sleep(0.1)
                 continue
             break
-        self.latencies.append(time.perf_counter() - due)
+        self.latencies.add(time.perf_counter() - due)
         if status == 202:
             self.acknowledged += EVENTS_A_BATCH
         else:
@@ -157,7 +182,7 @@ class Load:
             print(f"status {status}: {answer[:300]!r}", file=sys.stderr)
 
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     head = await reader.readuntil(b"\r\n\r\n")
     lines = head.lower().split(b"\r\n")
     length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), None)
