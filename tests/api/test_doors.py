@@ -141,6 +141,39 @@ def test_of_all_posts_only_those_that_take_events_know_no_key() -> None:
     assert exempt == {"/events", "/events/batch"}
 
 
+def test_who_a_user_is_only_their_shop_can_say(running: House, door: httpx.Client) -> None:
+    told = msgspec.json.decode((running.folder / "first-run.json").read_bytes(), type=dict[str, str])
+    key = sha256(told["secret_key"].encode()).digest()
+    later = (NOON + timedelta(hours=3)).isoformat()
+
+    def said(person: str, email: str, **more: object) -> dict[str, Any]:
+        return event(
+            None, person, "user_identified", occurred_at=later, properties={"email": email, "consent": True}, **more
+        )
+
+    people = ("signed-in", "strangers-word", "false-proof")
+    assert door.put("/api/config", json={**door.get("/api/config").json(), "holdout": 0}).status_code == 200
+    mine = [said(person, f"{person}@example.com") for person in people]
+    assert door.post("/api/events/batch", json=mine).json()["accepted"] == len(mine)
+    by_page = [
+        said("signed-in", "moved@example.com", user_hash=hmac.new(key, b"signed-in", sha256).hexdigest()),
+        said("strangers-word", "stranger@example.com", anonymous_id="stranger"),
+        said("false-proof", "stranger@example.com", user_hash=hmac.new(key, b"signed-in", sha256).hexdigest()),
+        *(event(f"later cart of {person}", person, occurred_at=later) for person in people),
+    ]
+    page = {"X-Api-Key": told["publishable_key"]}
+    assert door.post("/api/events/batch", json=by_page, headers=page).json()["accepted"] == len(by_page)
+    assert door.post("/api/events", json=clock(9)).status_code == 202
+
+    def addressed() -> set[str]:
+        return {mail["to"] for mail in door.get("/api/outbox").json()["items"]}
+
+    wanted = {"moved@example.com", "strangers-word@example.com", "false-proof@example.com"}
+    until(lambda: wanted <= addressed())
+    assert "stranger@example.com" not in addressed()
+    assert door.get("/api/events/stats").json()["warned"] == {"identity_unproven": 1}
+
+
 SOCKETS = {
     "nobody's word": ("known-0", "", 403),
     "another user's": ("known-0", "known-1", 403),

@@ -75,6 +75,7 @@
   /* ---- events ---- */
 
   const WITH_CART = /^(product_added|product_removed|cart_|checkout_|payment_|coupon_|order_completed|exit_intent)/;
+  const SAYS_WHO = /^(user_identified|consent_updated|order_completed)$/; // what changes what is known of a user
   const context = () => {
     const query = new URLSearchParams(location.search);
     const found = {
@@ -107,6 +108,7 @@
     if ((type === "product_added" || type === "cart_updated") && !event.cart_id) event.cart_id = own("cart");
     if (WITH_CART.test(type) && !event.cart_id && recall("cart")) event.cart_id = recall("cart");
     if ((event.items || event.amount != null) && !event.currency) event.currency = settings.currency || "USD";
+    if (SAYS_WHO.test(type) && event.user_id === user && recall("proof")) event.user_hash = recall("proof");
     if (type === "order_completed") remember("cart", null);
     queue.push(event);
     if (queue.length > MOST_KEPT) queue.splice(0, queue.length - MOST_KEPT);

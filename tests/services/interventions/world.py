@@ -67,7 +67,9 @@ def identified(
 ) -> dict[str, Any]:
     """Somebody said who they are."""
     known = {"email": f"{user_id}@example.com", "name": user_id.title(), "consent": True}
-    return row("user_identified", at, user_id=user_id, anonymous_id=anonymous_id, properties={**known, **traits})
+    proven = traits.pop("proven", None)
+    said = {**known, **traits}
+    return row("user_identified", at, user_id=user_id, anonymous_id=anonymous_id, properties=said, proven=proven)
 
 
 def order(order_id: str = "order-1", at: datetime = NOON, **fields: Any) -> dict[str, Any]:
