@@ -105,10 +105,14 @@ class Shop:
         self.acknowledged |= {str(event["event_id"]) for event in events}
 
     async def use_event_clock(self) -> None:
+        await self.configure(clock="event", threshold=0.0, holdout=0.0)
+
+    async def configure(self, **changes: object) -> None:
+        """Changes settings of the store."""
         headers = {"X-Api-Key": self.house.keys.secret_key}
         async with self.session.get("/api/config", headers=headers) as answer:
             settings, etag = await answer.json(), answer.headers["ETag"]
-        settings = settings.get("settings", settings) | {"clock": "event", "threshold": 0.0, "holdout": 0.0}
+        settings = settings.get("settings", settings) | changes
         async with self.session.put("/api/config", json=settings, headers={**headers, "If-Match": etag}) as answer:
             assert answer.status == 200, await answer.text()
 
