@@ -39,6 +39,8 @@ class House:
     process: "subprocess.Popen[bytes]"
     beside: dict[str, int] = field(default_factory=dict)
     """Process ids of parts that its supervisor did not start, by name."""
+    log_url: str = ""
+    """Of a log that is not the house's own Valkey."""
 
     def get(self, path: str, **params: str) -> dict[str, object]:
         """GETs from the public API with the store's secret key."""
@@ -111,7 +113,9 @@ def another(running: House, service: str, member: str) -> Generator[None]:
     """One more process of a service, as a cluster would run it, until the block ends."""
     (supervised,) = running.processes()[service][:1]
     environ = {**supervised.environ(), "RECOUP_MEMBER": member, "RECOUP_PORT": str(free_port())}
-    process = subprocess.Popen([sys.executable, "-m", "recoup", "serve", service], env=environ)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "recoup", "serve", service], env=environ, stdout=subprocess.DEVNULL
+    )
     name = f"{service}-{member}"
     running.beside[name] = process.pid
     try:

@@ -28,6 +28,7 @@ def house_on(log: str, **environ: str) -> Generator[House]:
     with _broker() as broker, house(None, RECOUP_LOG_URL=f"kafka://{broker.address}", **environ) as running:
         assert broker.process is not None
         running.beside["kafka"] = broker.process.pid
+        running.log_url = f"kafka://{broker.address}"
         yield running
 
 
