@@ -4,6 +4,7 @@ A session has a slot; one that nobody has heard of has one too, with `started` a
 """
 
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Final, NamedTuple, cast
 
 import numpy as np
@@ -15,21 +16,6 @@ UNKNOWN: Final = -1
 NEVER: Final = np.iinfo(np.int64).max
 """A moment that lies behind every other: of two moments the earlier one counts."""
 _FIRST_SIZE: Final = 1024
-_ROW: Final = np.dtype([
-    ("started", "i8"),
-    ("pages", "i8"),
-    ("landed_at", "i8"),
-    ("source", "O"),
-    ("medium", "O"),
-    ("entry_page", "O"),
-    ("written", "i8"),
-    ("minute", "i8"),
-    ("in_minute", "i8"),
-    ("looked_for", "i8"),
-])  # fmt: skip
-"""Times in milliseconds. `landed_at`: when the step was that says how the session came about. `written`: the hour in
-which it was last written down. `in_minute`: its events in `minute`, its newest, as far as this process has seen them.
-"""
 
 
 class Landing(NamedTuple):
@@ -57,12 +43,20 @@ class Sessions(NamedTuple):
 
 
 class SessionTable:
-    """Sessions by slot; what `rows` say is what their states are."""
+    """Sessions by slot, a column for each thing that is known of them; times in milliseconds."""
 
     def __init__(self) -> None:
-        self.rows = np.zeros(_FIRST_SIZE, dtype=_ROW)
-        self.names: list[tuple[str, str]] = []
-        """By slot: the store and the id."""
+        self.names: list[str] = []
+        self.stores: list[str] = []
+        self.started = np.zeros(_FIRST_SIZE, dtype=np.int64)
+        self.pages = np.zeros(_FIRST_SIZE, dtype=np.int64)
+        self.landed_at = np.zeros(_FIRST_SIZE, dtype=np.int64)
+        """When the step was that says how the session came about."""
+        self.told = {name: np.zeros(_FIRST_SIZE, dtype=object) for name in ("source", "medium", "entry_page")}
+        """What that step said."""
+        self.written = np.zeros(_FIRST_SIZE, dtype=np.int64)
+        """The hour in which its beginning was last written down."""
+        self._looked_for = np.zeros(_FIRST_SIZE, dtype=np.int64)
         self._slots: dict[str, dict[str, int]] = {}
         self._free: list[int] = []
         self._round = 0
@@ -73,18 +67,21 @@ class SessionTable:
     def find(self, store_id: str, sessions: Sequence[str]) -> Slots:
         """The slot of each session; UNKNOWN for those that have none."""
         inside = self._slots.get(store_id, {})
-        found = np.array([inside.get(name, UNKNOWN) for name in sessions], dtype=np.int64)
+        found = np.fromiter(map(inside.get, sessions, repeat(UNKNOWN)), np.int64, len(sessions))
         self._round += 1
-        self.rows["looked_for"][found[found >= 0]] = self._round
+        self._looked_for[found[found >= 0]] = self._round
         return found
 
     def put(self, store_id: str, session_id: str, past: Past | None) -> None:
         """Takes a session in; without a past it begins with its first row."""
         slot = self._free.pop() if self._free else self._new_slot()
-        self.names[slot] = (store_id, session_id)
+        self.stores[slot], self.names[slot] = store_id, session_id
         self._slots.setdefault(store_id, {})[session_id] = slot
-        started, pages, landing = past or Past(NEVER, 0, Landing())
-        self.rows[slot] = (started, pages, *landing, 0, 0, 0, self._round)
+        self.started[slot], self.pages[slot], landing = past or Past(NEVER, 0, Landing())
+        self.landed_at[slot], *words = landing
+        for column, word in zip(self.told.values(), words, strict=True):
+            column[slot] = word
+        self.written[slot], self._looked_for[slot] = 0, self._round
 
     def shrink(self, most: int) -> None:
         """Lets go of the sessions looked for the longest ago until at most `most` are left."""
@@ -93,17 +90,23 @@ class SessionTable:
             return
         held = np.array([slot for inside in self._slots.values() for slot in inside.values()], dtype=np.int64)
         # A quarter more than needed, so that the next batch has not to do it again.
-        for slot in held[np.argsort(self.rows["looked_for"][held])][: excess + most // 4].tolist():
-            store_id, session_id = self.names[slot]
-            del self._slots[store_id][session_id]
+        for slot in held[np.argsort(self._looked_for[held])][: excess + most // 4].tolist():
+            del self._slots[self.stores[slot]][self.names[slot]]
             self._free.append(slot)
 
     def _new_slot(self) -> int:
         slot = len(self.names)
-        self.names.append(("", ""))
-        if slot == len(self.rows):
-            self.rows = np.concatenate([self.rows, np.zeros_like(self.rows)])
+        self.names.append("")
+        self.stores.append("")
+        if slot == len(self.started):
+            self.started, self.pages, self.landed_at = map(_twice, (self.started, self.pages, self.landed_at))
+            self.written, self._looked_for = _twice(self.written), _twice(self._looked_for)
+            self.told = {name: _twice(column) for name, column in self.told.items()}
         return slot
+
+
+def _twice(column: np.ndarray) -> np.ndarray:
+    return np.concatenate([column, np.zeros_like(column)])
 
 
 def sessions_of(column: pa.ChunkedArray, store_codes: np.ndarray, store_names: list[str]) -> Sessions:

@@ -39,9 +39,9 @@ def follow_sessions(work: Work, known: Known) -> None:
         return
     table = known.sessions
     at = work.occurred[visits.rows]
-    before = table.rows["started"][visits.slots]
+    before = table.started[visits.slots]
     started = np.minimum(before, at[visits.starts])
-    table.rows["started"][visits.slots] = started
+    table.started[visits.slots] = started
     landed = _land(work, visits, table)
     pages, viewed = _pages(work, visits, table)
     _show(work, visits, table, (pages, (at - started[visits.which]) // 1_000))
@@ -52,12 +52,20 @@ def follow_sessions(work: Work, known: Known) -> None:
 def _visits(work: Work, known: Known) -> _Visits:
     codes = work.sessions.codes
     rows = np.flatnonzero(work.kept & (codes >= 0) & ~work.of_types(_CLOCK))
-    rows = rows[np.lexsort((work.occurred[rows], codes[rows]))]
+    rows = rows[_by_session(work.occurred[rows], codes[rows])]
     mine = codes[rows]
     first = np.ones(len(rows), dtype=bool)
     first[1:] = mine[1:] != mine[:-1]
     starts = np.flatnonzero(first)
     return _Visits(rows, starts, np.cumsum(first) - 1, known.session_slots[mine[starts]])
+
+
+def _by_session(occurred: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """The order by session and time. Small numbers are sorted by their digits, ten times as fast as large ones."""
+    if len(codes) > np.iinfo(np.uint16).max:
+        return np.lexsort((occurred, codes))
+    in_time = np.argsort(occurred, kind="stable")
+    return in_time[np.argsort(codes[in_time].astype(np.uint16), kind="stable")]
 
 
 def _land(work: Work, visits: _Visits, table: SessionTable) -> np.ndarray:
@@ -66,16 +74,16 @@ def _land(work: Work, visits: _Visits, table: SessionTable) -> np.ndarray:
     telling = np.flatnonzero(medium.is_valid().to_numpy(zero_copy_only=False)[visits.rows])
     which, first = np.unique(visits.which[telling], return_index=True)
     rows = visits.rows[telling[first]]
-    news = work.occurred[rows] < table.rows["landed_at"][visits.slots[which]]
+    news = work.occurred[rows] < table.landed_at[visits.slots[which]]
     which, rows = which[news], rows[news]
     landed = np.zeros(len(visits.slots), dtype=bool)
     landed[which] = True
     if len(rows):
         slots, at = visits.slots[which], pa.array(rows)
-        table.rows["landed_at"][slots] = work.occurred[rows]
-        table.rows["source"][slots] = work.columns["traffic_source"].take(at).to_pylist()
-        table.rows["medium"][slots] = medium.take(at).to_pylist()
-        table.rows["entry_page"][slots] = [path(url) for url in work.rows.column("page_url").take(at).to_pylist()]
+        table.landed_at[slots] = work.occurred[rows]
+        table.told["source"][slots] = work.columns["traffic_source"].take(at).to_pylist()
+        table.told["medium"][slots] = medium.take(at).to_pylist()
+        table.told["entry_page"][slots] = [path(url) for url in work.rows.column("page_url").take(at).to_pylist()]
     return landed
 
 
@@ -85,8 +93,8 @@ def _pages(work: Work, visits: _Visits, table: SessionTable) -> tuple[np.ndarray
     running = np.cumsum(is_page)
     start = running[visits.starts] - is_page[visits.starts]
     ends = np.append(visits.starts[1:], len(visits.rows)) - 1
-    before = table.rows["pages"][visits.slots]
-    table.rows["pages"][visits.slots] += running[ends] - start
+    before = table.pages[visits.slots]
+    table.pages[visits.slots] += running[ends] - start
     return running + (before - start)[visits.which], running[ends] > start
 
 
@@ -101,7 +109,7 @@ def _show(work: Work, visits: _Visits, table: SessionTable, numbers: tuple[np.nd
         work.columns[name] = pa.array(whole, mask=nowhere)
     at = pa.array(place, mask=nowhere)
     for name, told in _TEXTS.items():
-        work.columns[name] = pa.array(table.rows[told][visits.slots], pa.string()).take(at)
+        work.columns[name] = pa.array(table.told[told][visits.slots], pa.string()).take(at)
 
 
 def _show_nothing(work: Work) -> None:
