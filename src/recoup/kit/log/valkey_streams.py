@@ -7,6 +7,11 @@ Keys, all under `log:`
     log:g:{topic}                       the set of groups that trimming waits for
     log:m:{group}:{topics}              members by last sign of life (sorted set, ms)
     log:l:{group}:{topics}:{partition}  the member that owns a partition; expires when it dies
+    log:e                               there since this log was empty: a server that came back empty has none
+    log:y                               there while the log is so young that not every group may have registered
+
+A server that comes back empty is set up again by those who read: with each sign of life they register their group.
+Until all had time to, nothing is trimmed.
 
 Exclusive reading rests on the leases, but correctness does not: a commit is conditional (WATCH) on the positions it
 started from, so that of two members who both believe they own a partition only one can advance.
@@ -22,60 +27,13 @@ from redis.exceptions import WatchError
 
 from recoup.kit.clock import now_milliseconds, stopwatch
 from recoup.kit.log.port import Effects, Fenced, Lag, Outgoing, Positions, Reader, Record
+from recoup.kit.log.valkey_scripts import KEEP, LEAVE, WRITTEN
 from recoup.kit.valkey import Pipeline, Valkey, connect, settled, translated
 
 LEASE_MS = 5_000
 RENEW_MS = 1_500
+SETTLE_MS = 30_000
 _SEQUENCE_BITS = 20
-
-# Says that a member lives, forgets those that do not, gives up partitions that now fall to others and holds its own,
-# as far as nobody else still does. One trip and the server's clock, whatever the number of partitions.
-_KEEP = """
-local members, leases, me, lease_ms, partitions = KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZADD', members, now, me)
-redis.call('ZREMRANGEBYSCORE', members, 0, now - lease_ms)
-local names = redis.call('ZRANGE', members, 0, -1)
-table.sort(names)
-local held = {}
-for partition = 0, partitions - 1 do
-    local lease = leases .. partition
-    local holder = redis.call('GET', lease)
-    if names[partition % #names + 1] == me then
-        if not holder or holder == me then
-            redis.call('SET', lease, me, 'PX', lease_ms)
-            table.insert(held, partition)
-        end
-    elseif holder == me then
-        redis.call('DEL', lease)
-    end
-end
-return held
-"""
-# How many records each stream ever had. Asked directly, XINFO sends its first and last record along.
-_WRITTEN = """
-local written = {}
-for place, stream in ipairs(KEYS) do
-    written[place] = 0
-    if redis.call('EXISTS', stream) == 1 then
-        local info = redis.call('XINFO', 'STREAM', stream)
-        for at = 1, #info, 2 do
-            if info[at] == 'entries-added' then written[place] = info[at + 1] end
-        end
-    end
-end
-return written
-"""
-_LEAVE = """
-local members, leases, me, partitions = KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2])
-redis.call('ZREM', members, me)
-for partition = 0, partitions - 1 do
-    if redis.call('GET', leases .. partition) == me then
-        redis.call('DEL', leases .. partition)
-    end
-end
-"""
 
 
 class Progress(NamedTuple):
@@ -103,6 +61,10 @@ def _stream(topic: str, partition: int) -> str:
     return f"log:s:{topic}:{partition}"
 
 
+def _groups(topic: str) -> str:
+    return f"log:g:{topic}"
+
+
 def _position(group: str, topic: str, partition: int) -> str:
     return f"log:p:{group}:{topic}:{partition}"
 
@@ -127,6 +89,8 @@ class ValkeyLog:
     url: str
     partitions: int
     _valkey: Valkey = field(init=False)
+    _registered: set[tuple[str, str]] = field(default_factory=set)
+    """Group and topic."""
 
     def __post_init__(self) -> None:
         self._valkey = connect(self.url)
@@ -139,24 +103,29 @@ class ValkeyLog:
                 await pipe.execute()
 
     def reader(self, group: str, member: str, topics: Sequence[str]) -> Reader:
-        return ValkeyReader(connect(self.url, timeout_seconds=30), self.partitions, group, member, tuple(topics))
+        valkey = connect(self.url, timeout_seconds=30)
+        return ValkeyReader(valkey, self.partitions, group, member, tuple(topics), self._registered)
 
     async def register(self, group: str, topics: Sequence[str]) -> None:
         with translated():
             async with self._valkey.pipeline(transaction=True) as pipe:
                 for topic in topics:
-                    pipe.sadd(f"log:g:{topic}", group)
+                    pipe.sadd(_groups(topic), group)
                 await pipe.execute()
+        self._registered.update((group, topic) for topic in topics)
 
     async def holds_for(self, topic: str) -> frozenset[str]:
-        names = await settled(self._valkey.smembers(f"log:g:{topic}"))
+        names = await settled(self._valkey.smembers(_groups(topic)))
         return frozenset(cast("bytes", name).decode() for name in names)
+
+    async def reads(self, group: str, topic: str) -> bool:
+        return group in await self.holds_for(topic)
 
     async def lag(self, group: str, topic: str) -> Sequence[Lag]:
         places = range(self.partitions)
         streams = [_stream(topic, partition) for partition in places]
         positions = [_position(group, topic, partition) for partition in places]
-        written = cast("list[int]", await settled(self._valkey.eval(_WRITTEN, len(streams), *streams)))
+        written = cast("list[int]", await settled(self._valkey.eval(WRITTEN, len(streams), *streams)))
         values = cast("list[bytes | None]", await settled(self._valkey.mget(positions)))
         return [
             Lag(partition=partition, waiting=max(0, count - _progress(value).records), written=count)
@@ -171,7 +140,8 @@ class ValkeyLog:
 
     async def trim(self, topic: str, *, keep_seconds: float) -> None:
         groups = sorted(await self.holds_for(topic))
-        if not groups:
+        born, young = cast("list[bytes | None]", await settled(self._valkey.mget(["log:e", "log:y"])))
+        if not groups or not born or young:
             return
         positions = [_position(group, topic, partition) for partition in range(self.partitions) for group in groups]
         values = await settled(self._valkey.mget(positions))
@@ -215,6 +185,7 @@ class ValkeyReader:
     group: str
     member: str
     topics: tuple[str, ...]
+    registered: set[tuple[str, str]]
     _owned: frozenset[int] = frozenset()
     _renewed_at: float = float("-inf")
     # By (topic, partition): what was committed, what was read, and records read since the commit.
@@ -315,7 +286,7 @@ class ValkeyReader:
 
     async def close(self) -> None:
         try:
-            await settled(self.valkey.eval(_LEAVE, 2, *self._lease_keys(), self.member, self.partitions))
+            await settled(self.valkey.eval(LEAVE, 2, *self._lease_keys(), self.member, self.partitions))
         finally:
             await self.valkey.aclose()
 
@@ -328,7 +299,10 @@ class ValkeyReader:
         """Renews this member's sign of life and its leases, takes what falls to it, gives up what does not."""
         if stopwatch() - self._renewed_at < RENEW_MS / 1000:
             return
-        answer = await settled(self.valkey.eval(_KEEP, 2, *self._lease_keys(), self.member, LEASE_MS, self.partitions))
+        mine = [_groups(topic) for topic in self.topics if (self.group, topic) in self.registered]
+        keys = (*self._lease_keys(), *mine)
+        said = (self.member, LEASE_MS, self.partitions, self.group, SETTLE_MS)
+        answer = await settled(self.valkey.eval(KEEP, len(keys), *keys, *said))
         held = frozenset(cast("list[int]", answer))
         await self._start_at(held - self._owned)
         self._owned = held
