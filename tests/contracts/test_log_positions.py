@@ -100,3 +100,13 @@ async def _answers(log: Log) -> bool:
     except Unavailable:
         return False
     return True
+
+
+async def test_a_group_reads_a_topic_from_when_it_came(log: Log, readers: Readers, topic: str, group: str):
+    await log.append(topic, numbered(3))
+    before = await log.reads(group, topic)
+    await log.register(group, [topic])
+    reader = readers.open(group, "a", topic)
+    await reader.commit(reached(await take(reader, 3)))
+
+    assert (before, await log.reads(group, topic)) == (False, True)

@@ -28,10 +28,15 @@ CONVERSION_EVENTS = Topic(
 )
 RISK_SIGNALS = Topic("risk-signals", RiskSignal, key=lambda signal: f"{signal.store_id}/{signal.subject}")
 
+ROUTING_GROUP: Final = "routing"
+"""Reads the enriched topic for stores' routing rules, once there is one."""
+ROUTED_GROUP: Final = "routed"
+"""Stands for whoever looks at stores' own topics, so that these can be trimmed by age."""
+
 READERS: Final[Mapping[str, tuple[str, ...]]] = {
     EVENTS_RAW.name: ("pipeline", "intelligence"),
     EVENTS_OVERFLOW.name: ("overflow",),
-    EVENTS_ENRICHED.name: ("ai", "interventions", "monitoring", "intelligence"),
+    EVENTS_ENRICHED.name: ("ai", "interventions", "monitoring", "intelligence", ROUTING_GROUP),
     EVENTS_DEAD.name: ("intelligence", "deadletters"),
     PREDICTION_RESULTS.name: ("interventions", "intelligence"),
     INTERVENTION_EVENTS.name: ("monitoring", "intelligence"),

@@ -145,6 +145,9 @@ class KafkaLog:
         """Nobody: retention is by time and size."""
         return frozenset()
 
+    async def reads(self, group: str, topic: str) -> bool:
+        return bool(await self._committed(group, topic, await self._numbers(topic)))
+
     async def lag(self, group: str, topic: str) -> Sequence[Lag]:
         numbers = await self._numbers(topic)
         committed = await self._committed(group, topic, numbers)

@@ -109,6 +109,10 @@ class Log(Protocol):
         """The groups without whose commits records of this topic are never dropped, however full the log gets."""
         ...
 
+    async def reads(self, group: str, topic: str) -> bool:
+        """Whether a group has ever begun to read a topic; of one that has not, a lag says nothing."""
+        ...
+
     async def lag(self, group: str, topic: str) -> Sequence[Lag]:
         """One entry a partition."""
         ...

@@ -9,12 +9,13 @@ import pyarrow as pa
 from litestar import Router
 from litestar.di import Provide
 
+from recoup.kit.outgoing import Outgoing
 from recoup.kit.postgres import Postgres
 from recoup.kit.sealing import Sealer, derived_secret
 from recoup.kit.service import Check, Consumer, Job, Service, Worker
 from recoup.messages.deps import Deps
 from recoup.messages.proofs import Proofs
-from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_OVERFLOW, EVENTS_RAW
+from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_OVERFLOW, EVENTS_RAW, ROUTING_GROUP
 from recoup.services.pipeline.arrivals.store import Arrivals
 from recoup.services.pipeline.carts.store import CartStore
 from recoup.services.pipeline.collect import api as collect_api
@@ -32,6 +33,12 @@ from recoup.services.pipeline.profiles.store import Profiles
 from recoup.services.pipeline.readiness import api as readiness_api
 from recoup.services.pipeline.readiness.actions import Inspector
 from recoup.services.pipeline.readiness.handlers import Counting
+from recoup.services.pipeline.routing import api as routing_api
+from recoup.services.pipeline.routing.actions import Desk, RuleBook
+from recoup.services.pipeline.routing.handlers import Handlers as Routing
+from recoup.services.pipeline.routing.jobs import News, Sender, Upkeep
+from recoup.services.pipeline.routing.store.deliveries import DeliveryStore as RoutedDeliveries
+from recoup.services.pipeline.routing.store.rules import RuleStore
 from recoup.services.pipeline.segment import api as segment_api
 from recoup.services.pipeline.segment.actions import Intake, WriteKeys
 from recoup.services.pipeline.segment.store import VisitorCarts
@@ -69,6 +76,7 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
     mender = Mender(letters, workbench, deps.clock)
     rounds = Rounds(letters, workbench, mender, deps.peers, deps.clock, settings)
     foreign = _foreign(deps, settings, collector)
+    routing = _routing(deps, settings)
     inspector = Inspector(stats.arrivals, foreign.secrets, deps.stores, deps.peers, deps.clock)
     return Service(
         name="pipeline",
@@ -77,6 +85,7 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
             deadletters_api.router(letters, workbench, mender),
             readiness_api.router(inspector),
             *foreign.routers,
+            routing.router,
         ],
         consumes=[
             Consumer(
@@ -84,7 +93,8 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
                 on_batch=DeadLetters(letters, settings).on_dead,
                 gather_seconds=_GATHER_SECONDS,
                 group=DEAD_LETTER_GROUP,
-            )
+            ),
+            routing.consumer,
         ],
         emits=[EVENTS_RAW, EVENTS_OVERFLOW, EVENTS_DEAD],
         workers=[
@@ -92,14 +102,17 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
             Worker("housekeeping", _every(HOUSEKEEPING_SECONDS, collector.housekeep)),
             Worker("dead letters", rounds.run),
             Worker("webhooks", foreign.webhooks.run),
+            Worker("routed deliveries", routing.sender.run),
+            Worker("routing upkeep", routing.upkeep.run),
             Worker("learn", Sampler(deps.log, deps.member, mender, settings).run),
         ],
         jobs=[
             Job("forget-dead-letters", "47 3 * * *", rounds.forget, timedelta(minutes=10)),
             Job("forget-webhooks", "53 3 * * *", foreign.webhooks.forget, timedelta(minutes=10)),
+            Job("forget-routed", "57 3 * * *", routing.upkeep.forget, timedelta(minutes=10)),
         ],
         checks=[Check("log", deps.log.ping)],
-        on_stop=[postgres.close, foreign.postgres.close, collector.housekeep],
+        on_stop=[postgres.close, foreign.postgres.close, routing.postgres.close, collector.housekeep],
     )
 
 
@@ -121,6 +134,40 @@ def _foreign(deps: Deps, settings: Settings, collector: Collector) -> _Foreign:
     postroom = Postroom(Deliveries(postgres), ring, collector, deps.clock, settings, salt)
     webhooks = webhooks_api.router(postroom, PrivacyRequests(postgres))
     return _Foreign([segment, webhooks], WebhookRounds(postroom), ring.secrets, postgres)
+
+
+class _Routing(NamedTuple):
+    """Ways out: stores' rules and where they lead."""
+
+    router: Router
+    consumer: Consumer
+    sender: Sender
+    upkeep: Upkeep
+    postgres: Postgres
+
+
+def _routing(deps: Deps, settings: Settings) -> _Routing:
+    postgres = Postgres(deps.postgres_url, "pipeline", settings.routing_connections)
+    rules, deliveries = RuleStore(postgres, settings.routing_versions), RoutedDeliveries(postgres)
+    desk = Desk(rules, Sealer(deps.signer.seed, "routing secrets"), deps.log, deps.clock, settings)
+    outgoing = Outgoing(
+        settings.routing_timeout_seconds, settings.routing_answer_bytes, settings.routing_private_addresses
+    )
+    news = News()
+    routing = Routing(RuleBook(rules, settings), deliveries, deps.log, deps.clock, settings, news)
+    return _Routing(
+        routing_api.router(desk, deliveries, news),
+        Consumer(
+            EVENTS_ENRICHED.only("store_id"),
+            on_batch=routing.on_enriched,
+            gather_seconds=settings.routing_gather_seconds,
+            group=ROUTING_GROUP,
+            starts=routing.wanted,
+        ),
+        Sender(deliveries, desk, outgoing, deps.clock, settings, news),
+        Upkeep(deliveries, desk, deps.log, deps.peers, deps.clock, settings),
+        postgres,
+    )
 
 
 def build_processor(deps: Deps, settings: Settings) -> Service:

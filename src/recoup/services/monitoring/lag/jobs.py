@@ -37,5 +37,7 @@ class Measure:
         """Sets every gauge once."""
         for topic, groups in READERS.items():
             for group in groups:
+                if not await self.log.reads(group, topic):
+                    continue
                 for lag in await self.log.lag(group, topic):
                     LAG.labels(group, topic, lag.partition).set(lag.waiting)

@@ -40,7 +40,12 @@ async def read_pipeline_status(stream: NamedDependency[StreamStore], log: NamedD
     """Rates, lag and latencies of each stage, over all stores of this installation."""
     return PipelineStatus(
         processors=await stream.read_status(),
-        lag=[await _lag(log, group, topic) for topic, groups in READERS.items() for group in groups],
+        lag=[
+            await _lag(log, group, topic)
+            for topic, groups in READERS.items()
+            for group in groups
+            if await log.reads(group, topic)
+        ],
         topics=[
             TopicSize(topic.name, await log.size(topic.name))
             for topic in (EVENTS_RAW, EVENTS_OVERFLOW, EVENTS_ENRICHED, EVENTS_DEAD)

@@ -1,0 +1,1 @@
+"""Rules and their versions, destinations, secrets and deliveries in PostgreSQL."""
