@@ -5,7 +5,7 @@ Which processes there are: `processes`.
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from importlib import import_module
@@ -19,6 +19,7 @@ from recoup.kit.balancing import Balancer, Balancing
 from recoup.kit.breaker import BreakerSettings, RetrySettings
 from recoup.kit.clock import SystemClock
 from recoup.kit.config import Secret
+from recoup.kit.discovery import Discovery, DiscoverySettings, provider_of
 from recoup.kit.errors import Invalid
 from recoup.kit.http import HttpSettings, create_app
 from recoup.kit.idempotency import Answers
@@ -27,7 +28,7 @@ from recoup.kit.log.open import open_log
 from recoup.kit.peers import Peers, TokenSource
 from recoup.kit.process import run
 from recoup.kit.runner import Publisher
-from recoup.kit.service import Consumer, Service
+from recoup.kit.service import Consumer, Service, Worker
 from recoup.kit.telemetry import configure_logs, export_to
 from recoup.kit.tokens import Signer, Verifier
 from recoup.kit.valkey import connect
@@ -73,6 +74,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A file to wait for before anything is opened; `recoup up` makes it when the databases are up to date."""
     peers: dict[str, str] = {}
     """Base URL by process name: RECOUP_PEERS__AI=http://127.0.0.1:9003; of several instances, with commas."""
+    discovery: DiscoverySettings = DiscoverySettings()
     balancing: Balancing = Balancing()
     breaker: BreakerSettings = BreakerSettings()
     retries: RetrySettings = RetrySettings()
@@ -96,6 +98,8 @@ def dependencies(name: str, settings: Settings) -> Deps:
     )
     log = open_log(settings.log_url or settings.valkey_url, settings.partitions, settings.valkey_url)
     balancer = Balancer(settings.balancing, settings.breaker, settings.retries)
+    if settings.discovery.url:
+        balancer.update(dict.fromkeys(PROCESSES, ""))  # known by name; where they are will be told
     balancer.update(settings.peers)
     peers = Peers(balancer, identity)
     return Deps(
@@ -155,10 +159,23 @@ async def serve(name: str, settings: Settings) -> None:
         await _made(Path(settings.starts_after))
     changes = Consumer(CONFIG_CHANGES, on_messages=deps.stores.on_configured, group=f"{deps.member}-config")
     closing = (deps.valkey.aclose, deps.log.close, deps.peers.close)
-    listening = replace(service, consumes=(*service.consumes, changes), on_stop=(*closing, *service.on_stop))
+    listening = replace(
+        service, consumes=(*service.consumes, changes), on_stop=(*closing, *service.on_stop),
+        workers=(*service.workers, *_discovery(settings.discovery, deps.peers)),
+    )  # fmt: skip
     await run(
         listening, application(service, settings, deps), deps.log, deps.member, host=settings.host, port=settings.port
     )
+
+
+def _discovery(settings: DiscoverySettings, peers: Peers) -> Sequence[Worker]:
+    """Keeps the instances of all processes up to date, where anybody tells them."""
+    provider = provider_of(settings, peers.session)
+    if provider is None:
+        return ()
+    take = Balancer.of(peers.addresses).replace
+    discovery = Discovery(provider, tuple(PROCESSES), take, settings.retry_seconds, settings.refresh_seconds)
+    return (Worker("discovery", discovery.run),)
 
 
 async def _made(file: Path) -> None:

@@ -14,6 +14,7 @@ from recoup.kit.balancing import Balancer, Balancing
 from recoup.kit.breaker import BreakerSettings, RetrySettings
 from recoup.kit.clock import stopwatch
 from recoup.kit.health import HealthChecks
+from recoup.kit.peers import Peers, TokenSource
 from recoup.kit.upload import ProxyLimits
 
 
@@ -205,6 +206,15 @@ async def test_a_call_that_takes_too_long_is_given_up_and_not_made_again():
             instance.behaviour = is_silent
         assert (await front.ask())[0] == 503
     assert sum(len(instance.heads) for instance in instances) == 1
+
+
+async def test_our_own_calls_go_to_another_instance_too():
+    balancer = Balancer()
+    async with house("a", "b", balancer=balancer) as (_, (a, _)):
+        await a.stop()
+        peers = Peers(balancer, TokenSource(str, 60))
+        assert [await peers.get_bytes("ai", "/x") for _ in range(4)] == [b"b"] * 4
+        await peers.close()
 
 
 async def test_new_instances_are_asked_and_old_ones_are_not_without_a_restart():

@@ -180,6 +180,13 @@ class Balancer(MutableMapping[str, str]):
     def pools(self) -> Iterable[Pool]:
         return self._pools.values()
 
+    def refused(self, service: str, url: str) -> None:
+        """An instance that was taken from the mapping refused a connection: it is out at once."""
+        pool = self._pools[service]
+        for instance in pool.instances:
+            if instance.url == url:
+                self.eject(pool, instance, "refuses connections")
+
     def eject(self, pool: Pool, instance: Instance, why: str) -> None:
         """Leaves an instance out for a while."""
         now = stopwatch()

@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
 import msgspec
 
+from recoup.kit.balancing import Balancer
 from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Missing, Refused, Unavailable
 from recoup.kit.telemetry import current_trace
@@ -124,11 +125,10 @@ class Peers:
             headers["traceparent"] = here.header
         if body is not None:
             headers["Content-Type"] = "application/json"
-        url = self.address(service) + path
         timeout = aiohttp.ClientTimeout(total=patience.total_seconds() if patience else self.timeout_seconds)
         try:
-            async with self.session().request(
-                method, url, params=params, data=body, headers=headers, timeout=timeout
+            async with await self._sent(
+                service, path, method=method, params=params, data=body, headers=headers, timeout=timeout
             ) as answer:
                 if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise Unavailable(f"{service} answered {answer.status} to {method} {path}")
@@ -137,3 +137,16 @@ class Peers:
                 yield answer
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unavailable(f"{service} does not answer", cause=error) from error
+
+    async def _sent(self, service: str, path: str, **request: Any) -> aiohttp.ClientResponse:  # noqa: ANN401 - aiohttp's own
+        """Asks the instance whose turn it is, and another one where that one refuses the connection."""
+        refused: list[str] = []
+        while True:
+            url = self.address(service)
+            try:
+                return await self.session().request(url=url + path, **request)
+            except aiohttp.ClientConnectorError:
+                if url in refused or not isinstance(self.addresses, Balancer):
+                    raise
+                refused.append(url)
+                self.addresses.refused(service, url)

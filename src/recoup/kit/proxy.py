@@ -19,7 +19,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from recoup.kit.balancing import Balancer, Call, Instance
-from recoup.kit.errors import Refused, TooLarge, Unavailable
+from recoup.kit.errors import TooLarge, Unavailable
 from recoup.kit.upload import Lost, ProxyLimits, Upload, drain, too_large
 
 _HOP_BY_HOP: Final = frozenset({
@@ -107,24 +107,28 @@ class Proxy:
     async def forward(self, scope: HTTPScope, receive: Receive, send: Send, onward: Onward) -> None:
         """One request, answered by an instance of the service; raises Unavailable, TooLarge or TooSlow."""
         upload = Upload(await self._declared(scope, receive), receive, self._limits)
+        headers = passed_on(scope["headers"], onward.headers, onward.without | _OURS)
         try:
             await upload.begin()
+            await self._answered(_Asked(scope["method"], headers, upload, onward), receive, _Begun(send))
         except Lost:
             return
         except TooLarge:
+            upload.close()
             await drain(receive, self._limits.drain_bytes)
             raise
-        headers = passed_on(scope["headers"], onward.headers, onward.without | _OURS)
-        asked = _Asked(scope["method"], headers, upload, onward)
-        began = _Begun(send)
+        finally:
+            upload.close()
+
+    async def _answered(self, asked: _Asked, receive: Receive, send: _Begun) -> None:
+        """Makes the call, and makes it again while that may help."""
         tried: list[Instance] = []
         while True:
-            call = self._balancer.begin(onward.service, tried)
-            failure = await self._attempt(call, asked, receive, began)
+            call = self._balancer.begin(asked.onward.service, tried)
+            failure = await self._attempt(call, asked, receive, send)
             if failure is None:
                 return
-            refused = isinstance(failure, _REFUSED)
-            await self._ready_to_repeat(call, asked, failure, tried, refused=refused, begun=began.begun)
+            await self._ready_to_repeat(call, asked, failure, tried, begun=send.begun)
 
     async def connect(self, scope: WebSocketScope, receive: Receive, send: Send, onward: Onward) -> None:
         """One socket, until either side closes it; the other side gets its close code."""
@@ -178,12 +182,8 @@ class Proxy:
                 await _answer(answer, receive, send)
                 call.answered(well=_speaks_well(answer))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            if isinstance(asked.upload.failure, TooLarge):
-                await drain(receive, self._limits.drain_bytes)
-            if isinstance(asked.upload.failure, Refused):
-                raise asked.upload.failure from None
             if asked.upload.failure is not None:
-                return None
+                raise asked.upload.failure from None
             _ = call.refused() if isinstance(error, _REFUSED) else call.broke()
             return error
         finally:
@@ -191,9 +191,10 @@ class Proxy:
         return None
 
     async def _ready_to_repeat(
-        self, call: Call, asked: _Asked, failure: Exception, tried: list[Instance], *, refused: bool, begun: bool
+        self, call: Call, asked: _Asked, failure: Exception, tried: list[Instance], *, begun: bool
     ) -> None:
         """Returns when the call may be made again; raises Unavailable when it may not."""
+        refused = isinstance(failure, _REFUSED)
         again = call.instance in tried
         tried.append(call.instance)
         harmless = refused or (asked.onward.repeatable and not isinstance(failure, TimeoutError))

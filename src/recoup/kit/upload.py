@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import cast
 
-from litestar.types import HTTPReceiveMessage, Receive
+from litestar.types import HTTPReceiveMessage, Receive, ReceiveMessage
 from msgspec import Struct
 
 from recoup.kit.errors import TooLarge, TooSlow
@@ -51,6 +51,7 @@ class Upload:
         self._size = 0
         self._kept: list[bytes] | None = []
         self._more = True
+        self._coming: asyncio.Future[ReceiveMessage] | None = None
         self.failure: TooLarge | TooSlow | Lost | None = None
 
     @property
@@ -65,7 +66,11 @@ class Upload:
 
     async def begin(self) -> None:
         """Reads what has come already; mostly that is all of it."""
-        await self._next()
+        try:
+            async with asyncio.timeout(self._limits.upload_seconds):
+                self._take(await self._receive())
+        except TimeoutError:
+            raise self._too_slow() from None
 
     def data(self) -> bytes | AsyncIterator[bytes] | None:
         """The body as it is sent: whole if it is, else piece by piece."""
@@ -82,12 +87,17 @@ class Upload:
                 yield chunk
 
     async def _next(self) -> bytes:
-        try:
-            async with asyncio.timeout(self._limits.upload_seconds):
-                message = await self._receive()
-        except TimeoutError:
-            self.failure = TooSlow(f"no more of the body came for {self._limits.upload_seconds:g} s")
-            raise self.failure from None
+        # A call that breaks off cancels whoever reads for it. What comes then must not be lost: it belongs to the call
+        # that is made in its place.
+        if self._coming is None:
+            self._coming = asyncio.ensure_future(self._receive())
+        await asyncio.wait((self._coming,), timeout=self._limits.upload_seconds)
+        if not self._coming.done():
+            raise self._too_slow()
+        message, self._coming = self._coming.result(), None
+        return self._take(message)
+
+    def _take(self, message: ReceiveMessage) -> bytes:
         if message["type"] != "http.request":
             self.failure = Lost()
             raise self.failure
@@ -100,6 +110,15 @@ class Upload:
             raise self.failure
         self._keep(chunk)
         return chunk
+
+    def _too_slow(self) -> TooSlow:
+        self.failure = TooSlow(f"no more of the body came for {self._limits.upload_seconds:g} s")
+        return self.failure
+
+    def close(self) -> None:
+        """Nobody reads on."""
+        if self._coming is not None:
+            self._coming.cancel()
 
     def _keep(self, chunk: bytes) -> None:
         if self._kept is not None and (self._size <= self._limits.replay_bytes or not self._kept):
