@@ -36,6 +36,7 @@ HOLDS_NOTHING_OF_A_STORE = {
 ASKS_BY_ITSELF = {
     "/stores/{store:str}",  # the store stands in the path
     "/events/stream",
+    "/events/tail",
     "/ws/user/{user_id:str}",
 }
 OURS, THEIRS = "store-of-the-caller", "store-of-somebody-else"

@@ -47,6 +47,10 @@ from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.stream import api as stream_api
 from recoup.services.pipeline.stream.handlers import Processor
 from recoup.services.pipeline.stream.store import Identities, SeenEvents, StreamStore
+from recoup.services.pipeline.tail import api as tail_api
+from recoup.services.pipeline.tail.api import Tail
+from recoup.services.pipeline.tail.handlers import Showing
+from recoup.services.pipeline.tail.store import Watches
 from recoup.services.pipeline.webhooks import api as webhooks_api
 from recoup.services.pipeline.webhooks.actions import Postroom, SecretRing
 from recoup.services.pipeline.webhooks.jobs import Rounds as WebhookRounds
@@ -84,6 +88,7 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
             router,
             deadletters_api.router(letters, workbench, mender),
             readiness_api.router(inspector),
+            tail_api.router(Tail(Watches(deps.valkey), deps.clock, settings)),
             *foreign.routers,
             routing.router,
         ],
@@ -175,6 +180,7 @@ def build_processor(deps: Deps, settings: Settings) -> Service:
     pa.set_cpu_count(settings.engine_threads)
     pa.set_io_thread_count(1)
     counting = Counting(Arrivals(deps.valkey, deps.clock))
+    showing = Showing(Watches(deps.valkey), deps.clock, round(settings.tail_events_per_second * tail_api.PACE_SECONDS))
     processor = Processor(
         deps.log,
         deps.member,
@@ -187,7 +193,7 @@ def build_processor(deps: Deps, settings: Settings) -> Service:
         deps.stores,
         deps.clock,
         settings,
-        [counting],
+        [counting, showing],
     )
     return Service(
         name="processor",
@@ -198,6 +204,7 @@ def build_processor(deps: Deps, settings: Settings) -> Service:
             Worker("overflow", Mover(deps.log, deps.member, STREAM_GROUP, settings).run),
             Worker("report", _every(settings.status_seconds, processor.report)),
             Worker("count arrivals", _every(settings.status_seconds, counting.write)),
+            Worker("show events", _every(tail_api.PACE_SECONDS, showing.write)),
         ],
         checks=[Check("log", deps.log.ping)],
     )

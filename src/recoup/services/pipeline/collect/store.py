@@ -28,7 +28,7 @@ from recoup.services.pipeline.collect.domain.rows import Arrived, Rows, rows_of
 from recoup.services.pipeline.overflow.store import Flooding
 
 # What people look for among what arrived lately; the rest the processor counts by type.
-_BY_THE_HOUR: Final = ("refused:", "signed:", "unsigned:")
+_BY_THE_HOUR: Final = ("refused:", "warned:", "signed:", "unsigned:")
 
 
 class Put(NamedTuple):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
@@ -30,7 +31,7 @@ class Warned(Struct, frozen=True, kw_only=True):
 class _Rule(NamedTuple):
     code: str
     names: Sequence[str]
-    """Of counts; one that ends in a colon stands for all that begin so."""
+    """Of counts; one that ends in a star stands for all that begin so."""
     title: str
     says: str
     next_step: str
@@ -61,7 +62,7 @@ _RULES: Final = (
     ),
     _Rule(
         "schema_violations", ("refused:missing_field", "refused:unknown_field", "refused:wrong_type",
-                              "refused:bad_format", "refused:out_of_range", "dead:schema_violation", "warned:"),
+                              "refused:bad_format", "refused:out_of_range", "dead:schema_violation", "warned:schema*"),
         "Events that break their schema",
         "Events lack what their type needs, or have it in a form that is not agreed on.",
         "Look at the dead letters: each says which field is wrong, and a repair may be waiting.",
@@ -72,13 +73,20 @@ _RULES: Final = (
         "Use the names of the event vocabulary, or register a schema of that name.",
     ),
     _Rule(
-        "flooding_visitor", ("flooded",), "A visitor who floods",
+        "flooding_visitor", ("warned:flooding_visitor",), "A visitor who floods",
         "A visitor or bot sends more than a person can; its events wait in a lane of their own, and slow nobody.",
         "If it is a job of yours, send its events in batches with the secret key; if not, nothing is to be done.",
         "info",
     ),
     _Rule(
-        "signatures", ("unsigned:",), "Webhook signatures that fail",
+        "unproven_identities",
+        ("warned:identity_unproven",),
+        "Identities without proof",
+        "Events from shoppers' browsers name a user and bring no proof that it is them.",
+        "Send user_hash beside user_id; the guide on identities shows how the shop's server makes it.",
+    ),
+    _Rule(
+        "signatures", ("unsigned:*",), "Webhook signatures that fail",
         "Deliveries were refused because their signature is not this shop's.",
         "Set the secret that the platform signs with now, and ask it to deliver again.",
         "critical",
@@ -94,11 +102,7 @@ def warnings_of(lately: Lately, reach: Reach | None, now: datetime) -> list[Warn
 
 
 def _of_rule(rule: _Rule, lately: Lately) -> Warned | None:
-    names = [
-        each
-        for each in lately.day
-        if each in rule.names or any(n.endswith(":") and each.startswith(n) for n in rule.names)
-    ]
+    names = [name for name in lately.day if any(fnmatchcase(name, each) for each in rule.names)]
     count = sum(lately.day[name] for name in names)
     if not count:
         return None
