@@ -110,7 +110,7 @@ async def pipeline(
     chosen = msgspec.convert({"clock": clock}, StoreSettings)
     await stores.on_configured([StoreConfigured(store_id=SHOP, version=1, settings=chosen)])
     used = settings or Settings()
-    events, stats = EventLog(log), Stats(valkey, Arrivals(valkey, manual))
+    events, stats = EventLog(log, used.log_patience_seconds), Stats(valkey, Arrivals(valkey, manual))
     lane = Lane(log, FloodBook(valkey), manual, used)
     collector = Collector(events, stats, stores, Proofs(nobody), lane, log, manual, used)
     processor = Processor(

@@ -87,7 +87,7 @@ async def serving(valkey_url: str, **changes: Any) -> AsyncGenerator[Door]:
     nobody = Peers({}, TokenSource(str, 60))
     stores = StoreDirectory(nobody, lifetime=timedelta(days=1))
     await stores.on_configured([StoreConfigured(store_id=SHOP, version=1, settings=StoreSettings())])
-    events = EventLog(log)
+    events = EventLog(log, 0.0)
     clock = ManualClock(NOON)
     stats = Stats(valkey, Arrivals(valkey, clock))
     settings = Settings(**changes)

@@ -22,6 +22,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Records that may wait for the processor, or on one topic for the warehouse; beyond it there is 429."""
     log_patience_seconds: float = 5.0
     """How long requests wait for a log that does not answer; then, and until it does again, there is 503."""
+    log_patience_seconds: float = 5.0
+    """How long requests wait for a log that does not answer; then, and until it does again, there is 503."""
     max_unwritten_events: int = 200_000
     """Events that may wait in memory for a slow log; beyond it there is 429."""
     overflow_records: int = 20_000

@@ -64,7 +64,7 @@ _GATHER_SECONDS = 1.0
 
 def build_collector(deps: Deps, settings: Settings) -> Service:
     """The doors: HTTP and WebSocket in, durable records out."""
-    events = EventLog(deps.log)
+    events = EventLog(deps.log, settings.log_patience_seconds)
     stats = Stats(deps.valkey, Arrivals(deps.valkey, deps.clock))
     lane = Lane(deps.log, FloodBook(deps.valkey), deps.clock, settings)
     collector = Collector(events, stats, deps.stores, Proofs(deps.peers), lane, deps.log, deps.clock, settings)

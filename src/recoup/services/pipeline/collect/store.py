@@ -14,8 +14,8 @@ from typing import Final, NamedTuple, cast
 import pyarrow as pa
 from msgspec import Struct
 
-from recoup.kit.clock import moment
-from recoup.kit.errors import Failure
+from recoup.kit.clock import moment, stopwatch
+from recoup.kit.errors import Failure, Unavailable
 from recoup.kit.log import arrow
 from recoup.kit.log.port import Log, Outgoing, partition_of
 from recoup.kit.service import ArrowTopic
@@ -51,6 +51,9 @@ class Put(NamedTuple):
         return sum(len(part.partitions) for part in (self.good, self.laned) if part is not None)
 
 
+_AGAIN_SECONDS: Final = 0.1
+
+
 @dataclass(slots=True)
 class _Waiting:
     """One request, until its rows are durable."""
@@ -64,8 +67,11 @@ class EventLog:
     """Appends requests' rows in groups, in the order they were put."""
 
     log: Log
+    patience_seconds: float
+    """How long an outage of the log is waited out before requests are refused."""
     unwritten: int = 0
     """Events that were put and are not durable yet."""
+    _away_since: float | None = None
     _waiting: list[_Waiting] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -103,7 +109,7 @@ class EventLog:
         puts = [waiting.rows for waiting in group]
         dead = [(put.dead, put.store_id) for put in puts if put.dead is not None]
         if dead:
-            await self.log.append(
+            await self._append_patiently(
                 EVENTS_DEAD.name,
                 [
                     Outgoing(partition_of(store_id, self.log.partitions), arrow.encode(rows), headers)
@@ -119,7 +125,25 @@ class EventLog:
             by_store.setdefault(arrived.store_id, []).append(arrived)
         records = [record for arrived in by_store.values() for record in _records(rows_of(arrived), headers)]
         if records:
-            await self.log.append(topic.name, records)
+            await self._append_patiently(topic.name, records)
+
+    async def _append_patiently(self, topic: str, records: Sequence[Outgoing]) -> None:
+        """Appends, through a restart of the log if need be: what it took without saying so is there twice then.
+
+        Such a repeat is found by its event's id, like a client's.
+        """
+        while True:
+            try:
+                await self.log.append(topic, records)
+            except Unavailable:
+                if self._away_since is None:
+                    self._away_since = stopwatch()
+                if stopwatch() - self._away_since > self.patience_seconds:
+                    raise
+                await asyncio.sleep(_AGAIN_SECONDS)
+            else:
+                self._away_since = None
+                return
 
 
 def _records(rows: Rows, headers: Mapping[str, str]) -> list[Outgoing]:
