@@ -28,6 +28,7 @@ from recoup.services.pipeline.collect.domain.origin import Origin
 from recoup.services.pipeline.collect.domain.parting import parted
 from recoup.services.pipeline.collect.domain.reading import Form, Reading, read
 from recoup.services.pipeline.collect.domain.rows import Arrived, dead_table, partitions_of
+from recoup.services.pipeline.collect.domain.unreadable import UNREADABLE, Ration, unread
 from recoup.services.pipeline.collect.store import EventLog, Put, Stats
 from recoup.services.pipeline.overflow.actions import Lane
 from recoup.services.pipeline.settings import Settings
@@ -81,6 +82,7 @@ class Collector:
     sessions: Sessions = field(init=False)
     _overloaded: bool = False
     _waiting_for_loader: int = 0
+    unreadable: Ration = field(init=False)
     _rounds: int = 0
     _ticked: dict[str, datetime] = field(default_factory=dict)
 
@@ -88,6 +90,7 @@ class Collector:
         self.sessions = Sessions(self.settings.socket_sessions, self.settings.socket_frames)
 
     async def accept(self, store_id: str, body: bytes, form: Form, origin: Origin) -> Reading:
+        self.unreadable = Ration(self.settings.unreadable_per_minute)
         """Durable events and refusals; raises Refused for an unreadable body, TooMany or Unavailable to slow down."""
         return await self.finish(await self.begin(store_id, body, form, origin))
 
@@ -100,7 +103,7 @@ class Collector:
         try:
             reading = read(body, form, limits_of(store_id, store, self.settings, now, origin.arrived))
         except Refused as refusal:
-            self.count_refusal(store_id, refusal)
+            await self.set_aside(store_id, body, refusal, origin)
             raise
         proven = await self._proven(store_id, reading, origin)
         aside = self.lane.aside(store_id, store, reading.columns, now)
@@ -146,6 +149,14 @@ class Collector:
             proven = np.concatenate([proven[shoppers], np.zeros(len(ticks), dtype=np.bool_)])
         partitions = partitions_of(columns, store_id, self.log.partitions)
         accepted = len(partitions) - len(ticks)
+    async def set_aside(self, store_id: str, body: bytes, refusal: Refused, origin: Origin) -> None:
+        """Counts a body that cannot be taken as a whole, and makes a dead letter of one that cannot be read."""
+        self.count_refusal(store_id, refusal)
+        now = self.clock.now()
+        if refusal.reason in UNREADABLE and self.unreadable.grants(store_id, now):
+            letter = unread(refusal, body, self.settings.unreadable_bytes)
+            await self.events.put(Put(store_id, None, None, dead_table([letter], store_id, now, proven=origin.proven)))
+
         partitions[accepted:] = np.arange(len(ticks))
         good = Arrived(store_id, columns, partitions, proven, now) if len(partitions) else None
         dead = dead_table(reading.refusals, store_id, now, proven=origin.proven) if reading.refusals else None

@@ -136,13 +136,14 @@ def _form(request: HttpRequest, forms: Mapping[str, Form]) -> Form:
 async def _content(
     request: HttpRequest, collector: Collector, store_id: str, forms: Mapping[str, Form]
 ) -> tuple[bytes, Form]:
-    """The body without its transfer coding, never longer than the limit; what comes in another form is counted."""
+    """The body without its transfer coding, never longer than the limit; what cannot be read is set aside."""
+    body = await request.body()
     try:
         form = _form(request, forms)
         coding = request.headers.get("content-encoding", "")
-        return unpacked(await request.body(), coding, collector.settings.batch_bytes), form
+        return unpacked(body, coding, collector.settings.batch_bytes), form
     except Refused as refusal:
-        collector.count_refusal(store_id, refusal)
+        await collector.set_aside(store_id, body, refusal, origin_of(caller_of(request)))
         raise
 
 

@@ -121,8 +121,7 @@ class Conversation:
         try:
             said = frames.heard(data, self._collector.settings.batch_bytes)
         except Refused as refusal:
-            self._collector.count_refusal(self._store_id, refusal)
-            await self._queue(_Waiting(frames.id_of(data), refusal))
+            await self._queue(_Waiting(frames.id_of(data), await self._unread(data, refusal)))
             return
         match said:
             case Events():
@@ -139,6 +138,14 @@ class Conversation:
             return await self._collector.begin(self._store_id, said.body, said.form, self._origin)
         except Failure as failure:
             return failure
+
+    async def _unread(self, data: str | bytes, refusal: Refused) -> Failure:
+        body = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+        try:
+            await self._collector.set_aside(self._store_id, body, refusal, self._origin)
+        except Failure as failure:
+            return failure
+        return refusal
 
     async def _queue(self, frame: _Waiting) -> None:
         if self._waiting.full() and self._session is not None:

@@ -17,6 +17,7 @@ from recoup.kit.clock import milliseconds
 from recoup.messages.events import DEAD, NOT_KEPT, RAW, Item
 from recoup.services.pipeline.collect.domain.columns import WHOSE, Columns
 from recoup.services.pipeline.collect.domain.reading import Refusal
+from recoup.services.pipeline.collect.domain.unreadable import as_text
 
 _ITEM_TYPE: Final[pa.StructType] = RAW.field("items").type.value_type
 _ITEM_FIELDS: Final = tuple(_ITEM_TYPE)
@@ -180,7 +181,7 @@ def dead_table(refusals: Sequence[Refusal], store_id: str, received_at: datetime
                 "field": refusal.problem.field,
                 "reason": refusal.problem.detail,
                 "attempts": 1,
-                "body": refusal.body.decode("utf-8", "replace"),
+                "body": as_text(refusal.body),
                 "proven": proven,
                 "received_at": received_at,
                 "dead_at": received_at,

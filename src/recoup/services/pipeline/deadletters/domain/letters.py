@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from recoup.kit.ids import derived_id
+from recoup.services.pipeline.collect.domain.unreadable import as_it_came
 
 
 class Kind(StrEnum):
@@ -58,9 +59,12 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "future_time": Kind.TIMESTAMP,
     "too_old": Kind.TIMESTAMP,
     "malformed_json": Kind.UNREADABLE,
+    "malformed_protobuf": Kind.UNREADABLE,
     "malformed_frame": Kind.UNREADABLE,
     "not_an_array": Kind.UNREADABLE,
     "bad_encoding": Kind.UNREADABLE,
+    "unsupported_encoding": Kind.UNREADABLE,
+    "unsupported_media_type": Kind.UNREADABLE,
     "conflicting_id": Kind.CONFLICT,
     "foreign_store": Kind.FOREIGN_STORE,
     "timeout": Kind.UNAVAILABLE,
@@ -167,8 +171,7 @@ class Arrival(NamedTuple):
 
 def arrival(row: Mapping[str, object], first_pause: timedelta) -> Arrival:
     """A row as a letter: one event that dies of the same thing again is the same letter."""
-    text = str(row["body"] or "")
-    body = text.encode("utf-8", "surrogatepass")
+    body = as_it_came(str(row["body"] or ""))
     store_id, stage, code = str(row["store_id"]), str(row["stage"]), str(row["kind"])
     event_id, event_type = named(body)
     event_id = str(row["event_id"] or "") or event_id
@@ -238,8 +241,8 @@ def pause(retries: int, first: timedelta) -> timedelta:
 
 
 def text_of(body: bytes) -> str:
-    """Bytes as a person may look at them."""
-    return body.decode("utf-8", "replace")
+    """Bytes as a person may look at them, and a database keep them."""
+    return body.decode("utf-8", "replace").replace("\0", "\ufffd")
 
 
 def is_flood(letters: int, limit: int) -> bool:
