@@ -23,6 +23,7 @@ from recoup.messages.stores import StoreDirectory, StoreSettings
 from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_OVERFLOW, EVENTS_RAW
 from recoup.services.pipeline.carts.store import CartStore
 from recoup.services.pipeline.collect.actions import STREAM_GROUP
+from recoup.services.pipeline.overflow.domain import HANDED_BACK
 from recoup.services.pipeline.profiles.store import Profiles
 from recoup.services.pipeline.sessions.store import SessionStore
 from recoup.services.pipeline.settings import Settings
@@ -206,7 +207,7 @@ class Processor:
             started = stopwatch()
             await self._commit(reader, taken, known)
             self.pace.note("commit", stopwatch() - started)
-        self._note(work)
+        self._note(taken)
         for watcher in self.watchers:
             watcher.note(work, known)
 
@@ -310,17 +311,19 @@ class Processor:
             self.seen.remember(work.ids[claimed], claims, known.now)
         self._clocks |= moved
 
-    def _note(self, work: Work) -> None:
+    def _note(self, taken: Taken) -> None:
+        work = taken.work
         if not len(work.rows):
             return
         kept = int(work.kept.sum())
         self.pace.events += len(work.rows)
         self.pace.batches += 1
         self.pace.window.append((stopwatch(), len(work.rows)))
-        oldest = int(numbers(work.rows.column("received_at")).min())
-        delay = max(0, milliseconds(self.clock.now()) - oldest)
-        self.pace.delays.append(delay)
-        DELAY.observe(delay / 1000)
+        received = _received(taken)
+        if len(received):
+            delay = max(0, milliseconds(self.clock.now()) - int(received.min()))
+            self.pace.delays.append(delay)
+            DELAY.observe(delay / 1000)
         EVENTS.labels("enriched").inc(kept)
         EVENTS.labels("duplicate").inc(int(work.duplicates.sum()))
         EVENTS.labels("dead").inc(len(work.dead))
@@ -367,6 +370,15 @@ def _work(records: Sequence[Record]) -> Work:
     partitions = np.repeat(np.array([record.partition for record in records], dtype=np.int64), counts)
     offsets = np.repeat(np.array([record.offset for record in records], dtype=np.int64), counts)
     return work_of(rows, partitions, offsets)
+def _received(taken: Taken) -> np.ndarray:
+    """When rows reached us; without those that waited in the overflow lane, which says nothing of the stream."""
+    waited = np.zeros(len(taken.work.rows), dtype=np.bool_)
+    for record in taken.records:
+        if HANDED_BACK in record.headers:
+            waited |= (taken.work.partitions == record.partition) & (taken.work.offsets == record.offset)
+    return numbers(taken.work.rows.column("received_at"))[~waited]
+
+
 
 
 def _records(parts: Parts) -> list[Outgoing]:
