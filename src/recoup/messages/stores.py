@@ -69,6 +69,8 @@ class StoreSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """E-mail only those whose consent to marketing is known."""
     repair_threshold: Share = 0.95
     """A broken event is mended and sent by itself only where the repairer is at least so sure."""
+    unplanned_events: Literal["accept", "warn", "reject"] = "accept"
+    """What becomes of events of a type for which no schema is registered."""
     dead_letter_limit: Annotated[int, Meta(ge=0)] = 1_000
     """More dead letters than this within minutes stop automatic repairs and retries and raise an alert; 0: never."""
 

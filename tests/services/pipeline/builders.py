@@ -20,7 +20,7 @@ from recoup.kit.process import finish
 from recoup.kit.valkey import Valkey, connect
 from recoup.messages.events import ENRICHED, Event
 from recoup.messages.proofs import Proofs
-from recoup.messages.stores import StoreConfigured, StoreDirectory, StoreSettings
+from recoup.messages.stores import Asks, StoreConfigured, StoreDirectory, StoreSettings
 from recoup.messages.topics import EVENTS_ENRICHED
 from recoup.services.pipeline.arrivals.store import Arrivals
 from recoup.services.pipeline.carts.store import CartStore
@@ -32,6 +32,7 @@ from recoup.services.pipeline.collect.store import EventLog, Stats
 from recoup.services.pipeline.overflow.actions import Lane
 from recoup.services.pipeline.overflow.store import FloodBook
 from recoup.services.pipeline.profiles.store import Profiles
+from recoup.services.pipeline.schemas.actions import Catalogs
 from recoup.services.pipeline.sessions.store import SessionStore
 from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.stream.handlers import Processor
@@ -97,7 +98,12 @@ class Pipeline:
 
 @asynccontextmanager
 async def pipeline(
-    url: str, *, clock: str = "wall", settings: Settings | None = None, keep: bool = False
+    url: str,
+    *,
+    clock: str = "wall",
+    settings: Settings | None = None,
+    keep: bool = False,
+    registry: Asks | None = None,
 ) -> AsyncGenerator[Pipeline]:
     """A pipeline for one shop whose clock is `clock`, on an empty Valkey unless told to keep what is there."""
     valkey: Valkey = connect(url)
@@ -112,7 +118,8 @@ async def pipeline(
     used = settings or Settings()
     events, stats = EventLog(log, used.log_patience_seconds), Stats(valkey, Arrivals(valkey, manual))
     lane = Lane(log, FloodBook(valkey), manual, used)
-    collector = Collector(events, stats, stores, Proofs(nobody), lane, log, manual, used)
+    schemas = Catalogs(registry or nobody, stores, used.schema_wait_seconds, used.schema_pause_seconds)
+    collector = Collector(events, stats, stores, schemas, Proofs(nobody), lane, log, manual, used)
     processor = Processor(
         log,
         "test-processor",
@@ -123,6 +130,7 @@ async def pipeline(
         Profiles(valkey, used.profile_wait_seconds, used.profile_cache),
         SessionStore(valkey, used.session_cache),
         stores,
+        schemas,
         manual,
         used,
     )

@@ -41,6 +41,7 @@ from recoup.services.pipeline.collect.actions import Collector
 from recoup.services.pipeline.collect.store import EventLog, Stats
 from recoup.services.pipeline.overflow.actions import Lane
 from recoup.services.pipeline.overflow.store import FloodBook
+from recoup.services.pipeline.schemas.actions import Catalogs
 from recoup.services.pipeline.settings import Settings
 
 KEY = Principal(subject="key", kind="publishable_key", stores={SHOP: sorted(PUBLISHABLE_KEY)})
@@ -92,7 +93,9 @@ async def serving(valkey_url: str, **changes: Any) -> AsyncGenerator[Door]:
     stats = Stats(valkey, Arrivals(valkey, clock))
     settings = Settings(**changes)
     lane = Lane(log, FloodBook(valkey), clock, settings)
-    collector = Collector(events, stats, stores, Proofs(nobody), lane, log, clock, settings)
+    collector = Collector(
+        events, stats, stores, Catalogs(nobody, stores, 1, 1), Proofs(nobody), lane, log, clock, settings
+    )
     given = {
         "collector": Provide(lambda: collector, sync_to_thread=False),
         "stats": Provide(lambda: collector.stats, sync_to_thread=False),

@@ -198,6 +198,37 @@ def subschemas(schema: object, *path: str | int) -> Iterator[tuple[tuple[str | i
                 yield from subschemas(entry, *path, key, name)
 
 
+def names(node: Node) -> Iterator[str]:
+    """The properties that a schema speaks of, wherever it says so about the same object."""
+    waiting, seen = [node], {node.place}
+    while waiting:
+        here = waiting.pop()
+        if not isinstance(here.schema, dict):
+            continue
+        schema = here.schema
+        yield from cast("Mapping[str, object]", schema.get("properties", {}))
+        yield from cast("list[str]", schema.get("required", []))
+        for other in _about_the_same(here):
+            if other.place not in seen:
+                seen.add(other.place)
+                waiting.append(other)
+
+
+def _about_the_same(node: Node) -> Iterator[Node]:
+    """The schemas that a schema holds against the very value it is held against."""
+    schema = cast("Schema", node.schema)
+    if isinstance(schema.get("$ref"), str):
+        yield node.follow(cast("str", schema["$ref"]))
+    for key in ("if", "then", "else"):
+        if key in schema:
+            yield node.child(key)
+    for key in ("allOf", "anyOf", "oneOf"):
+        for place in range(len(cast("list[object]", schema.get(key, [])))):
+            yield node.child(key, place)
+    for name in cast("Mapping[str, object]", schema.get("dependentSchemas", {})):
+        yield node.child("dependentSchemas", name)
+
+
 def _moved(schema: object, resolver: "Resolver") -> "Resolver":
     """The resolver inside a schema: another one where the schema says that it lies elsewhere."""
     import jsonschema_rs  # noqa: PLC0415 - see above

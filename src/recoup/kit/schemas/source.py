@@ -66,6 +66,11 @@ class Violation(Struct, frozen=True, kw_only=True):
 class Validator(Protocol):
     """A compiled schema, to be kept."""
 
+    @property
+    def names(self) -> frozenset[str]:
+        """What the schema speaks of in an object it describes, by the names that the object would use."""
+        ...
+
     def violations(self, value: object) -> list[Violation]:
         """Everything that is wrong with a value, up to a limit; empty if nothing is."""
         ...

@@ -7,7 +7,7 @@ under its branch's name, and a Protobuf message may use the names of the .proto 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from recoup.kit.schemas import avro, avro_values, formats, proto_values, protobuf
+from recoup.kit.schemas import avro, avro_values, formats, json_schema, proto_values, protobuf
 from recoup.kit.schemas.json_schema import Document
 from recoup.kit.schemas.source import Kind, Source, Validator, Violation, dotted, refuse
 
@@ -46,6 +46,7 @@ def compiled(source: Source) -> Validator:
 class _Json:
     def __init__(self, document: Document) -> None:
         self._validator = document.validator
+        self.names = frozenset(json_schema.names(document.root))
 
     def violations(self, value: object) -> list[Violation]:
         if self._validator.is_valid(value):
@@ -61,6 +62,8 @@ class _Json:
 class _Avro:
     def __init__(self, type_: avro.Type) -> None:
         self._type = type_
+        fields = type_.fields if isinstance(type_, avro.Record) else ()
+        self.names = frozenset(name for field in fields for name in (field.name, *field.aliases))
 
     def violations(self, value: object) -> list[Violation]:
         return _first(avro_values.violations(value, self._type))
@@ -73,6 +76,10 @@ class _Proto:
         self._file = file
         name = next((name for name, _ in file.own_messages()), None)
         self._message = name if name is not None else refuse("", "the file declares no message")
+        fields = file.messages[self._message].field
+        self.names = frozenset(
+            name for field in fields for name in (field.name, field.json_name or protobuf.json_name(field.name))
+        )
 
     def violations(self, value: object) -> list[Violation]:
         return _first(proto_values.violations(value, self._message, self._file))

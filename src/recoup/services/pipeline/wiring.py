@@ -39,6 +39,7 @@ from recoup.services.pipeline.routing.handlers import Handlers as Routing
 from recoup.services.pipeline.routing.jobs import News, Sender, Upkeep
 from recoup.services.pipeline.routing.store.deliveries import DeliveryStore as RoutedDeliveries
 from recoup.services.pipeline.routing.store.rules import RuleStore
+from recoup.services.pipeline.schemas.actions import Catalogs
 from recoup.services.pipeline.segment import api as segment_api
 from recoup.services.pipeline.segment.actions import Intake, WriteKeys
 from recoup.services.pipeline.segment.store import VisitorCarts
@@ -67,7 +68,8 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
     events = EventLog(deps.log, settings.log_patience_seconds)
     stats = Stats(deps.valkey, Arrivals(deps.valkey, deps.clock))
     lane = Lane(deps.log, FloodBook(deps.valkey), deps.clock, settings)
-    collector = Collector(events, stats, deps.stores, Proofs(deps.peers), lane, deps.log, deps.clock, settings)
+    schemas = _catalogs(deps, settings)
+    collector = Collector(events, stats, deps.stores, schemas, Proofs(deps.peers), lane, deps.log, deps.clock, settings)
     given = {"collector": collector, "stats": stats, "stream": StreamStore(deps.valkey), "log": deps.log}
     router = Router(
         "/",
@@ -117,7 +119,7 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
             Job("forget-routed", "57 3 * * *", routing.upkeep.forget, timedelta(minutes=10)),
         ],
         checks=[Check("log", deps.log.ping)],
-        on_stop=[postgres.close, foreign.postgres.close, routing.postgres.close, collector.housekeep],
+        on_stop=[schemas.close, postgres.close, foreign.postgres.close, routing.postgres.close, collector.housekeep],
     )
 
 
@@ -191,6 +193,7 @@ def build_processor(deps: Deps, settings: Settings) -> Service:
         Profiles(deps.valkey, settings.profile_wait_seconds, settings.profile_cache),
         SessionStore(deps.valkey, settings.session_cache),
         deps.stores,
+        _catalogs(deps, settings),
         deps.clock,
         settings,
         [counting, showing],
@@ -208,6 +211,10 @@ def build_processor(deps: Deps, settings: Settings) -> Service:
         ],
         checks=[Check("log", deps.log.ping)],
     )
+
+
+def _catalogs(deps: Deps, settings: Settings) -> Catalogs:
+    return Catalogs(deps.peers, deps.stores, settings.schema_wait_seconds, settings.schema_pause_seconds)
 
 
 def _constant(value: object) -> Callable[[], object]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recoup.kit.clock import Clock
-from recoup.kit.errors import Failure, Refused, TooMany
+from recoup.kit.errors import Failure, Refused, TooMany, Unavailable
 from recoup.kit.ids import new_id
 from recoup.kit.log.port import Log
 from recoup.kit.telemetry import logger
@@ -23,7 +23,7 @@ from recoup.messages.stores import StoreDirectory, StoreSettings
 from recoup.messages.topics import EVENTS_ENRICHED, EVENTS_RAW
 from recoup.services.pipeline.collect.domain.columns import Columns, columns_of
 from recoup.services.pipeline.collect.domain.frames import Sessions
-from recoup.services.pipeline.collect.domain.limits import limits_of
+from recoup.services.pipeline.collect.domain.limits import Limits, limits_of, with_types
 from recoup.services.pipeline.collect.domain.origin import Origin
 from recoup.services.pipeline.collect.domain.parting import parted
 from recoup.services.pipeline.collect.domain.reading import Form, Reading, read
@@ -31,6 +31,7 @@ from recoup.services.pipeline.collect.domain.rows import Arrived, dead_table, pa
 from recoup.services.pipeline.collect.domain.unreadable import UNREADABLE, Ration, unread
 from recoup.services.pipeline.collect.store import EventLog, Put, Stats
 from recoup.services.pipeline.overflow.actions import Lane
+from recoup.services.pipeline.schemas.actions import Catalogs
 from recoup.services.pipeline.settings import Settings
 
 log = logger(__name__)
@@ -74,6 +75,7 @@ class Collector:
     events: EventLog
     stats: Stats
     stores: StoreDirectory
+    schemas: Catalogs
     proofs: Proofs
     lane: Lane
     log: Log
@@ -101,13 +103,25 @@ class Collector:
         store = await self.stores.settings(store_id)
         now = self.clock.now()
         try:
-            reading = read(body, form, limits_of(store_id, store, self.settings, now, origin.arrived))
+            reading = await self._read(body, form, limits_of(store_id, store, self.settings, now, origin.arrived))
         except Refused as refusal:
             await self.set_aside(store_id, body, refusal, origin)
             raise
         proven = await self._proven(store_id, reading, origin)
         aside = self.lane.aside(store_id, store, reading.columns, now)
         return self._put(store, Heard(store_id, reading, proven, aside, now), origin)
+
+    async def _read(self, body: bytes, form: Form, limits: Limits) -> Reading:
+        """A type that nobody knows may have been registered a moment ago: the registry has the last word."""
+        known = await self.schemas.find(limits.store_id)
+        reading = read(body, form, with_types(limits, known.types if known is not None else frozenset()))
+        unknown = {one.problem.detail for one in reading.refusals if one.problem.code == "unknown_type"}
+        if not unknown:
+            return reading
+        renewed = await self.schemas.renewed(limits.store_id, unknown)
+        if renewed.revision < 0:
+            raise Unavailable("which types of events this store has is not known yet; send again later")
+        return reading if renewed is known else read(body, form, with_types(limits, renewed.types))
 
     async def _proven(self, store_id: str, reading: Reading, origin: Origin) -> np.ndarray:
         """Which events the shop vouches for. A proof that is none costs the event nothing but what it would prove."""

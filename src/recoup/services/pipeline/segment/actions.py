@@ -83,8 +83,10 @@ class Intake:
     async def take(self, store_id: str, batch: Batch) -> list[Problem]:
         """Makes a batch durable; what could not be an event, by its place in the batch."""
         store = await self.collector.stores.settings(store_id)
+        known = await self.collector.schemas.find(store_id)
+        types = SHOP_TYPES | known.types if known is not None else SHOP_TYPES
         call = Call(
-            store_id=store_id, currency=store.currency, types=SHOP_TYPES, received_at=self.clock.now(),
+            store_id=store_id, currency=store.currency, types=types, received_at=self.clock.now(),
             request_id=new_id(), salt=self.salt, corrects_clocks=store.clock == "wall", sent_at=batch.sent_at,
             context=batch.context, client_ip=batch.client_ip,
         )  # fmt: skip

@@ -25,8 +25,10 @@ from recoup.services.pipeline.carts.store import CartStore
 from recoup.services.pipeline.collect.actions import STREAM_GROUP
 from recoup.services.pipeline.overflow.domain import HANDED_BACK
 from recoup.services.pipeline.profiles.store import Profiles
+from recoup.services.pipeline.schemas.actions import Catalogs
 from recoup.services.pipeline.sessions.store import SessionStore
 from recoup.services.pipeline.settings import Settings
+from recoup.services.pipeline.stream.actions import consult
 from recoup.services.pipeline.stream.domain.agents import Agents, rules
 from recoup.services.pipeline.stream.domain.identities import name, unnamed
 from recoup.services.pipeline.stream.domain.people import changes_of
@@ -112,6 +114,7 @@ class Processor:
     profiles: Profiles
     sessions: SessionStore
     stores: StoreDirectory
+    schemas: Catalogs
     clock: Clock
     settings: Settings
     watchers: Sequence[Watcher] = ()
@@ -133,6 +136,7 @@ class Processor:
                 await self._turn(reader)
         finally:
             await self.profiles.close()
+            await self.schemas.close()
             await reader.close()
 
     async def _register(self) -> None:
@@ -238,10 +242,11 @@ class Processor:
         seen = self.seen.seen(work.ids, now)
         profiles = await self.profiles.find(work.users.names, now)
         session_slots = await self.sessions.locate(work.sessions, now)
+        catalogs = await consult(self.schemas, work, stores)
         self.pace.note("gather", stopwatch() - started)
         return Known(
             seen=seen, stores=stores, carts=self.carts.table, slots=slots[: len(work.carts)], due=ringing,
-            reached=self._remembered(stores) | reached, now=now, agents=self.agents,
+            reached=self._remembered(stores) | reached, now=now, agents=self.agents, catalogs=catalogs,
             profiles=profiles, sessions=self.sessions.table, session_slots=session_slots,
         )  # fmt: skip
 
@@ -409,4 +414,6 @@ def _counts(work: Work, known: Known) -> tuple[dict[str, Counter[str]], dict[str
         )
     for dead in work.dead:
         counts[work.store_names[work.store_codes[dead.row]]][f"dead:{dead.kind}"] += 1
+    for (store_id, what), rows in work.warned.items():
+        counts[store_id][f"warned:{what}"] += rows
     return counts, dict.fromkeys(counts, milliseconds(known.now))

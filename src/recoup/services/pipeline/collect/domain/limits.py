@@ -1,6 +1,6 @@
 """What the envelope of an event must keep to, for one store at one moment. Whoever judges an event asks here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -47,3 +47,8 @@ def limits_of(
         items=settings.max_items,
         properties_bytes=settings.max_properties_bytes,
     )
+
+
+def with_types(limits: Limits, registered: frozenset[str]) -> Limits:
+    """The same for a store that registered types of its own."""
+    return replace(limits, types=limits.types | registered) if registered else limits

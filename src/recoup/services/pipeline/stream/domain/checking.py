@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from recoup.messages.events import EventType
+from recoup.services.pipeline.stream.domain.planned import hold_against_schemas
 from recoup.services.pipeline.stream.domain.seen import first_of_each
 from recoup.services.pipeline.stream.domain.work import Dead, Known, Work
 
@@ -30,8 +31,8 @@ def deduplicate(work: Work, known: Known) -> None:
     work.kept &= ~duplicates
 
 
-def validate(work: Work, _: Known) -> None:
-    """Sets aside events that lack what their type is about."""
+def validate(work: Work, known: Known) -> None:
+    """Sets aside events that lack what their type is about, or that break the schema their store registered for it."""
     needs_items = work.of_types(_NEEDS_ITEMS)
     if needs_items.any():
         lengths = pc.list_value_length(work.rows.column("items")).fill_null(0).to_numpy()
@@ -40,6 +41,8 @@ def validate(work: Work, _: Known) -> None:
     if needs_order.any():
         missing = work.rows.column("order_id").is_null().to_numpy()
         _set_aside(work, needs_order & missing, "order_id", "an event of this type must name its order")
+    if known.catalogs:
+        hold_against_schemas(work, known)
 
 
 def _set_aside(work: Work, broken: np.ndarray, field: str, reason: str) -> None:

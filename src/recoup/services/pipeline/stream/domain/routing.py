@@ -120,7 +120,7 @@ def _dead(work: Work, known: Known) -> Parts:
                 "event_id": str(UUID(bytes=event_id)),
                 "store_id": store_id,
                 "stage": "validate",
-                "kind": entry.kind,
+                "kind": entry.code or entry.kind,
                 "field": entry.field,
                 "reason": entry.reason,
                 "attempts": 1,

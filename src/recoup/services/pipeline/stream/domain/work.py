@@ -3,6 +3,7 @@
 Holds, decides nothing.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +16,7 @@ from recoup.messages.stores import StoreSettings
 from recoup.services.pipeline.carts.domain.cart import CartState, Derived, Patience
 from recoup.services.pipeline.carts.domain.table import SEPARATOR, CartKey, CartTable, Slots
 from recoup.services.pipeline.profiles.domain import Profile, User, Users, users_of
+from recoup.services.pipeline.schemas.domain.catalog import Catalog
 from recoup.services.pipeline.sessions.domain import Sessions, SessionTable, sessions_of
 from recoup.services.pipeline.sessions.domain import Slots as SessionSlots
 from recoup.services.pipeline.stream.domain.agents import Agents
@@ -32,6 +34,8 @@ class Dead(NamedTuple):
     kind: str
     field: str
     reason: str
+    code: str = ""
+    """The very rule, where the kind does not say it."""
 
 
 class Visitor(NamedTuple):
@@ -68,6 +72,8 @@ class Known:
     now: datetime
     agents: Agents = field(default_factory=Agents)
     """User agents met before."""
+    catalogs: Mapping[str, Catalog] = field(default_factory=dict)
+    """Schemas of the stores that registered any."""
     profiles: Mapping[User, Profile] = field(default_factory=dict)
     """What is known of the users; those of whom nobody told in time are not in it."""
     sessions: SessionTable = field(default_factory=SessionTable)
@@ -137,6 +143,8 @@ class Work:
     columns: dict[str, pa.Array] = field(default_factory=dict)
     """Enrichment by column name."""
     dead: list[Dead] = field(default_factory=list)
+    warned: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Rows that were taken although something in them wants mending, by store and what it is."""
     duplicates: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
     derived: list[tuple[CartKey, Derived]] = field(default_factory=list)
     links: dict[Visitor, str] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Decisions about events and the schemas of their types."""
