@@ -82,17 +82,17 @@ class Collector:
     clock: Clock
     settings: Settings
     sessions: Sessions = field(init=False)
+    unreadable: Ration = field(init=False)
     _overloaded: bool = False
     _waiting_for_loader: int = 0
-    unreadable: Ration = field(init=False)
     _rounds: int = 0
     _ticked: dict[str, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.sessions = Sessions(self.settings.socket_sessions, self.settings.socket_frames)
+        self.unreadable = Ration(self.settings.unreadable_per_minute)
 
     async def accept(self, store_id: str, body: bytes, form: Form, origin: Origin) -> Reading:
-        self.unreadable = Ration(self.settings.unreadable_per_minute)
         """Durable events and refusals; raises Refused for an unreadable body, TooMany or Unavailable to slow down."""
         return await self.finish(await self.begin(store_id, body, form, origin))
 
@@ -149,6 +149,14 @@ class Collector:
         self.stats.count(taken.store_id, counts)
         return taken.reading
 
+    async def set_aside(self, store_id: str, body: bytes, refusal: Refused, origin: Origin) -> None:
+        """Counts a body that cannot be taken as a whole, and makes a dead letter of one that cannot be read."""
+        self.count_refusal(store_id, refusal)
+        now = self.clock.now()
+        if refusal.reason in UNREADABLE and self.unreadable.grants(store_id, now):
+            letter = unread(refusal, body, self.settings.unreadable_bytes)
+            await self.events.put(Put(store_id, None, None, dead_table([letter], store_id, now, proven=origin.proven)))
+
     def count_refusal(self, store_id: str, refusal: Refused) -> None:
         """Counts a body that could not be taken as a whole."""
         self.stats.count(store_id, {f"refused:{refusal.reason}": 1})
@@ -163,14 +171,6 @@ class Collector:
             proven = np.concatenate([proven[shoppers], np.zeros(len(ticks), dtype=np.bool_)])
         partitions = partitions_of(columns, store_id, self.log.partitions)
         accepted = len(partitions) - len(ticks)
-    async def set_aside(self, store_id: str, body: bytes, refusal: Refused, origin: Origin) -> None:
-        """Counts a body that cannot be taken as a whole, and makes a dead letter of one that cannot be read."""
-        self.count_refusal(store_id, refusal)
-        now = self.clock.now()
-        if refusal.reason in UNREADABLE and self.unreadable.grants(store_id, now):
-            letter = unread(refusal, body, self.settings.unreadable_bytes)
-            await self.events.put(Put(store_id, None, None, dead_table([letter], store_id, now, proven=origin.proven)))
-
         partitions[accepted:] = np.arange(len(ticks))
         good = Arrived(store_id, columns, partitions, proven, now) if len(partitions) else None
         dead = dead_table(reading.refusals, store_id, now, proven=origin.proven) if reading.refusals else None
