@@ -57,7 +57,7 @@ async function call(method, path, { params = {}, body, signal } = {}) {
   for (const [name, value] of Object.entries(params)) if (value !== null && value !== undefined) query.set(name, value);
   const address = `/api${path}${query.size ? `?${query}` : ""}`;
   try {
-    return await request(method, address, { token: await token(), body, signal });
+    return await request(method, address, { token: await accessToken(), body, signal });
   } catch (error) {
     if (error.status !== 401) throw error;
     return await request(method, address, { token: await renewed(), body, signal });
@@ -86,7 +86,8 @@ async function request(method, address, { token: bearer, body, signal } = {}) {
   throw new Problem({ title: answer.statusText, ...document, status: answer.status });
 }
 
-async function token() {
+/** The token in force, renewed where it is about to end. */
+export async function accessToken() {
   const { access, until } = session();
   return access && until - Date.now() < EARLY ? renewed() : access;
 }

@@ -6,6 +6,7 @@ import { logout } from "./api.js";
 import { isLoggedIn, onSession, role, saveSession, session } from "./session.js";
 import { nextTheme, setTheme, theme } from "./theme.js";
 import { createStage } from "./stage.js";
+import { live } from "./screens/live.js";
 import { login } from "./screens/login.js";
 import { EVENT_SCREENS } from "./parts.js";
 import { overview } from "./screens/overview.js";
@@ -32,6 +33,7 @@ const ROUTES = [
   { pattern: /^carts\/(?<cartId>.+)$/, screen: cart, nav: "carts" },
   { pattern: /^outbox(?:\/(?<mailId>.+))?$/, screen: outbox, nav: "outbox" },
   { pattern: /^letters(?:\/(?<letterId>.+))?$/, screen: letters, nav: "letters" },
+  { pattern: /^live$/, screen: live, nav: "live" },
   { pattern: /^readiness$/, screen: readiness, nav: "readiness" },
   { pattern: /^system$/, screen: system, nav: "system" },
 ];

@@ -1,7 +1,8 @@
 // Shows one screen at a time: starts its feeds, draws it at most once a frame, patches what changed, ends it on leaving.
 //
 // A screen is {title, sources({params, state}), view({feeds, state, set, params, refresh})}. `set` changes its state and
-// draws again; with `reload: true` the sources are asked anew (another period, another filter).
+// draws again; with `reload: true` the sources are asked anew (another period, another filter). A screen with something
+// to hold while it is shown has `enter({state, set})`, which gives what ends that.
 
 import { patch } from "./dom.js";
 import { follow } from "./feed.js";
@@ -57,7 +58,9 @@ function present(root, screen, params) {
   );
   draw();
   start();
+  const end = screen.enter?.({ state, set });
   return () => {
+    end?.();
     feed.stop();
     cancelAnimationFrame(frame);
   };

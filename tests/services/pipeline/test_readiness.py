@@ -32,7 +32,7 @@ class Sister:
 
     reach: Reach | None = field(default_factory=lambda: Reach(days=7, carts=10, with_email=6, mailable=5))
 
-    async def get(self, service: str, path: str, kind: type[Reach], params: Mapping[str, str] | None = None) -> Reach:
+    async def get(self, service: str, path: str, kind: type[Reach], params: Mapping[str, str]) -> Reach:
         assert (service, path, kind, params) == ("interventions", "/interventions/reach", Reach, {"store_id": SHOP})
         if self.reach is None:
             raise Unavailable("interventions does not answer")

@@ -1,16 +1,16 @@
 """Gathers what is known of a store, here and at our sisters, and judges it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import Struct
 
 from recoup.kit.clock import Clock
 from recoup.kit.errors import Failure
 from recoup.kit.telemetry import logger
-from recoup.messages.stores import Asks, StoreDirectory
+from recoup.messages.stores import StoreDirectory
 from recoup.services.pipeline.arrivals.store import Arrivals
 from recoup.services.pipeline.readiness.domain import verdicts
 from recoup.services.pipeline.readiness.domain.verdicts import Check, Delay, Hook, Reach, Verdict
@@ -35,6 +35,12 @@ class Readiness(Struct, frozen=True, kw_only=True):
     """Null while the service that knows does not answer."""
 
 
+class Sister(Protocol):
+    """Asks another service, as `kit.peers` does."""
+
+    async def get(self, service: str, path: str, kind: type[Reach], params: Mapping[str, str]) -> Reach: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Inspector:
     """Looks at a store when asked."""
@@ -42,7 +48,7 @@ class Inspector:
     arrivals: Arrivals
     secrets: Secrets
     stores: StoreDirectory
-    peers: Asks
+    peers: Sister
     clock: Clock
 
     async def inspect(self, store_id: str) -> Readiness:
