@@ -20,6 +20,7 @@ from recoup.kit.breaker import BreakerSettings, RetrySettings
 from recoup.kit.clock import SystemClock
 from recoup.kit.config import Secret
 from recoup.kit.discovery import Discovery, DiscoverySettings, provider_of
+from recoup.kit.doors import Doors, Tls
 from recoup.kit.errors import Invalid
 from recoup.kit.http import HttpSettings, create_app
 from recoup.kit.idempotency import Answers
@@ -29,6 +30,7 @@ from recoup.kit.peers import Peers, TokenSource
 from recoup.kit.process import run
 from recoup.kit.runner import Publisher
 from recoup.kit.service import Consumer, Service, Worker
+from recoup.kit.spiffe import Identity, MutualTls
 from recoup.kit.telemetry import configure_logs, export_to
 from recoup.kit.tokens import Signer, Verifier
 from recoup.kit.valkey import connect
@@ -74,6 +76,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A file to wait for before anything is opened; `recoup up` makes it when the databases are up to date."""
     peers: dict[str, str] = {}
     """Base URL by process name: RECOUP_PEERS__AI=http://127.0.0.1:9003; of several instances, with commas."""
+    inner_port: int = 0
+    """A second door of the platform for our own services, where the public one speaks TLS: plain on this machine
+    alone, or with mutual TLS. The others' ports become such doors themselves by mutual TLS."""
+    tls: Tls = Tls()
+    mutual_tls: MutualTls = MutualTls()
     discovery: DiscoverySettings = DiscoverySettings()
     balancing: Balancing = Balancing()
     breaker: BreakerSettings = BreakerSettings()
@@ -101,7 +108,8 @@ def dependencies(name: str, settings: Settings) -> Deps:
     if settings.discovery.url:
         balancer.update(dict.fromkeys(PROCESSES, ""))  # known by name; where they are will be told
     balancer.update(settings.peers)
-    peers = Peers(balancer, identity)
+    mutual = Identity(settings.mutual_tls) if settings.mutual_tls.certificate else None
+    peers = Peers(balancer, identity, mutual=mutual)
     return Deps(
         member=f"{name}-{settings.member}",
         postgres_url=settings.postgres_url,
@@ -161,21 +169,25 @@ async def serve(name: str, settings: Settings) -> None:
     closing = (deps.valkey.aclose, deps.log.close, deps.peers.close)
     listening = replace(
         service, consumes=(*service.consumes, changes), on_stop=(*closing, *service.on_stop),
-        workers=(*service.workers, *_discovery(settings.discovery, deps.peers)),
+        workers=(*service.workers, *_sisters(settings.discovery, deps.peers)),
     )  # fmt: skip
-    await run(
-        listening, application(service, settings, deps), deps.log, deps.member, host=settings.host, port=settings.port
-    )
+    doors = Doors(
+        host=settings.host, port=settings.port, inner_port=settings.inner_port,
+        header_seconds=settings.http.header_seconds, tls=settings.tls, identity=deps.peers.mutual,
+        callers=tuple(PROCESSES),
+    )  # fmt: skip
+    await run(listening, application(service, settings, deps), deps.log, deps.member, doors)
 
 
-def _discovery(settings: DiscoverySettings, peers: Peers) -> Sequence[Worker]:
-    """Keeps the instances of all processes up to date, where anybody tells them."""
+def _sisters(settings: DiscoverySettings, peers: Peers) -> Sequence[Worker]:
+    """Keeps our certificate and the instances of all processes up to date, where anybody tells them."""
     provider = provider_of(settings, peers.session)
+    renewing = () if peers.mutual is None else (Worker("certificates", peers.mutual.watch),)
     if provider is None:
-        return ()
+        return renewing
     take = Balancer.of(peers.addresses).replace
     discovery = Discovery(provider, tuple(PROCESSES), take, settings.retry_seconds, settings.refresh_seconds)
-    return (Worker("discovery", discovery.run),)
+    return (*renewing, Worker("discovery", discovery.run))
 
 
 async def _made(file: Path) -> None:

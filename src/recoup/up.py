@@ -62,6 +62,8 @@ class House:
     environ: Mapping[str, str]
     data: Path
     port: int
+    inner_port: int
+    """Where the door speaks plain HTTP on this machine: another one where the public port speaks TLS."""
 
     @property
     def url(self) -> str:
@@ -80,6 +82,9 @@ def plan(options: Options, environ: Mapping[str, str]) -> House:
         if f"{PREFIX}{name.upper()}_URL" not in environ
     ]
     ports = {name: options.port if name == DOOR else _free_port() for name in PROCESSES}
+    tls = f"{PREFIX}TLS__CERTIFICATE" in environ
+    inner = _free_port() if tls else options.port
+    inner_ports = {**ports, DOOR: inner}
     ours = {
         f"{PREFIX}POSTGRES_URL": postgres.url,
         f"{PREFIX}VALKEY_URL": valkey.url,
@@ -87,13 +92,14 @@ def plan(options: Options, environ: Mapping[str, str]) -> House:
         f"{PREFIX}INTERNAL_KEY": _internal_key(data),
         f"{PREFIX}DATA": str(data),
         f"{PREFIX}STARTS_AFTER": str(data / MIGRATED),
-        f"{PREFIX}PUBLIC_URL": f"http://{options.host}:{options.port}",
-        **{f"{PREFIX}PEERS__{name.upper()}": f"http://127.0.0.1:{port}" for name, port in ports.items()},
+        f"{PREFIX}PUBLIC_URL": f"{'https' if tls else 'http'}://{options.host}:{options.port}",
+        **{f"{PREFIX}PEERS__{name.upper()}": f"http://127.0.0.1:{port}" for name, port in inner_ports.items()},
     }
     shared = {**_FRUGAL, **ours, **environ}
     names = tuple(engine.name for engine in engines)
-    services = [_service(name, ports[name], shared, names, options.host) for name in PROCESSES]
-    return House((*engines, *services), shared, data, options.port)
+    services = [_service(name, ports[name], shared, names) for name in PROCESSES if name != DOOR]
+    door = _door(options, inner, shared, names)
+    return House((*engines, door, *services), shared, data, options.port, inner)
 
 
 async def up(options: Options, environ: Mapping[str, str], *, say: Say = print, story: "Story | None" = None) -> None:
@@ -131,7 +137,7 @@ def supervise(house: House, say: Say) -> Supervisor:
 
 async def _tell(supervisor: Supervisor, house: House, say: Say, story: "Story | None") -> None:
     await supervisor.all_ready()
-    await _until_whole(house.port)
+    await _until_whole(house.inner_port)
     say(f"Recoup is ready at {house.url}; the first sign-in is in {house.data / FIRST_RUN}")
     if story is not None and await story(house) is After.STOP:
         supervisor.stop()
@@ -164,16 +170,24 @@ async def _migrate(supervisor: Supervisor, house: House) -> None:
     (house.data / MIGRATED).touch()
 
 
-def _service(name: str, port: int, environ: Mapping[str, str], engines: tuple[str, ...], host: str) -> Child:
-    is_door = name == DOOR
-    path = "/health" if is_door else "/health/ready"
-    return Child(
-        name=name,
-        argv=(sys.executable, "-m", "recoup", "serve", name),
-        env={**environ, f"{PREFIX}PORT": str(port), f"{PREFIX}HOST": host if is_door else "127.0.0.1"},
-        after=engines,
-        ready=lambda: _answers(port, path),
-    )
+def _door(options: Options, inner: int, environ: Mapping[str, str], engines: tuple[str, ...]) -> Child:
+    """The one process with a public port, and the only one that speaks TLS."""
+    second = {} if inner == options.port else {f"{PREFIX}INNER_PORT": str(inner)}
+    where = {f"{PREFIX}PORT": str(options.port), f"{PREFIX}HOST": options.host, **second}
+    return _child(DOOR, {**environ, **where}, engines, lambda: _answers(inner, "/health"))
+
+
+def _service(name: str, port: int, environ: Mapping[str, str], engines: tuple[str, ...]) -> Child:
+    plain = {key: value for key, value in environ.items() if not key.startswith(f"{PREFIX}TLS__")}
+    where = {f"{PREFIX}PORT": str(port), f"{PREFIX}HOST": "127.0.0.1"}
+    return _child(name, {**plain, **where}, engines, lambda: _answers(port, "/health/ready"))
+
+
+def _child(
+    name: str, environ: Mapping[str, str], engines: tuple[str, ...], ready: Callable[[], Awaitable[bool]]
+) -> Child:
+    argv = (sys.executable, "-m", "recoup", "serve", name)
+    return Child(name=name, argv=argv, env=environ, after=engines, ready=ready)
 
 
 async def _answers(port: int, path: str) -> bool:

@@ -119,7 +119,7 @@ class Front:
     url: str
     http: aiohttp.ClientSession
     balancer: Balancer
-    proxy: Proxy
+    peers: Peers
 
     async def ask(self, method: str = "GET", path: str = "/x", **options) -> tuple[int, bytes]:
         async with self.http.request(method, self.url + path, **options) as answer:
@@ -135,7 +135,7 @@ async def fronted(
         peers = Peers(balancer, TokenSource(str, 60))
         stack.push_async_callback(peers.close)
         limits = limits or ProxyLimits(body_bytes=300_000, frame_bytes=1_000_000)
-        proxy = Proxy(peers.session, balancer, limits, lambda: 0.5)
+        proxy = Proxy(peers.session, balancer, limits, lambda: 0.5, peers.ssl)
 
         async def app(scope, receive, send):
             onward = Onward("ai", scope["raw_path"].decode(), {}, frozenset(), scope.get("method") in repeatable)
@@ -148,4 +148,4 @@ async def fronted(
 
         url = await stack.enter_async_context(listening(app))
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        yield Front(url, http, balancer, proxy)
+        yield Front(url, http, balancer, peers)

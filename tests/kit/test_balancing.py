@@ -94,7 +94,7 @@ async def test_an_instance_that_refuses_is_left_out_and_comes_back_with_its_heal
         a.heads.clear()
         await a.start()
         assert {(await front.ask())[1] for _ in range(4)} == {b"b"}
-        await HealthChecks(balancer, lambda: front.http).round()
+        await HealthChecks(balancer, front.peers).round()
         assert {(await front.ask())[1] for _ in range(4)} == {b"a", b"b"}
         assert b"GET /health " in a.heads[0]
         assert any(b"GET /health " in head for head in b.heads)
@@ -103,7 +103,7 @@ async def test_an_instance_that_refuses_is_left_out_and_comes_back_with_its_heal
 async def test_an_instance_whose_health_check_fails_is_left_out():
     balancer = Balancer(Balancing(unhealthy_after=2))
     async with house("a", "b", balancer=balancer) as (front, (a, _)):
-        checks = HealthChecks(balancer, lambda: front.http)
+        checks = HealthChecks(balancer, front.peers)
         a.behaviour = fails
         await checks.round()
         await checks.round()
@@ -243,7 +243,7 @@ async def test_no_idempotent_request_fails_while_instances_come_and_go():
                 while sum(statuses.values()) < before + 40:
                     await asyncio.sleep(0.005)
                 await victim.start()
-                await HealthChecks(front.balancer, lambda: front.http).round()
+                await HealthChecks(front.balancer, front.peers).round()
             done.set()
 
         await asyncio.gather(churn(), *(ask() for _ in range(4)))

@@ -1,23 +1,23 @@
 """Asks the instances behind a balancer how they are. Decides nothing: the balancer is told what came back."""
 
 import asyncio
-from collections.abc import Callable
 from http import HTTPStatus
 
 import aiohttp
 
 from recoup.kit.balancing import Balancer, Instance, Pool
 from recoup.kit.clock import stopwatch
+from recoup.kit.peers import Peers
 
 _OUT_SECONDS = 1.0
 
 
 class HealthChecks:
-    """`session` is the one that calls go over, so that a check takes the way of a call."""
+    """Asked the way calls go, over the session of `peers`."""
 
-    def __init__(self, balancer: Balancer, session: Callable[[], aiohttp.ClientSession]) -> None:
+    def __init__(self, balancer: Balancer, peers: Peers) -> None:
         self._balancer = balancer
-        self._session = session
+        self._peers = peers
 
     async def watch(self) -> None:
         """All instances every `check_seconds`, those that are out every second; for ever."""
@@ -43,7 +43,9 @@ class HealthChecks:
     async def _check(self, pool: Pool, instance: Instance) -> None:
         timeout = aiohttp.ClientTimeout(total=self._balancer.settings.check_timeout_seconds)
         try:
-            async with self._session().get(f"{instance.url}/health", timeout=timeout) as answer:
+            async with self._peers.session().get(
+                f"{instance.url}/health", timeout=timeout, ssl=self._peers.ssl(pool.name)
+            ) as answer:
                 well = answer.status == HTTPStatus.OK
         except (aiohttp.ClientError, TimeoutError, OSError):
             well = False

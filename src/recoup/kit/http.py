@@ -64,6 +64,8 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Largest request body that is read; more is refused with 413."""
     timeout_seconds: float = 30.0
     """A request that takes longer is answered with 503."""
+    header_seconds: float = 30.0
+    """How long a client may take for the head of a request, and how long a connection may be idle."""
 
 
 class Caller(Protocol):

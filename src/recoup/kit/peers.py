@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
+from ssl import SSLContext
 from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
@@ -16,6 +17,7 @@ import msgspec
 from recoup.kit.balancing import Balancer
 from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Missing, Refused, Unavailable
+from recoup.kit.spiffe import Identity
 from recoup.kit.telemetry import current_trace
 
 T = TypeVar("T")
@@ -56,6 +58,8 @@ class Peers:
     addresses: Mapping[str, str]
     identity: TokenSource
     timeout_seconds: float = 30.0
+    mutual: Identity | None = None
+    """Who we are, where services prove it to each other."""
     _session: aiohttp.ClientSession | None = None
 
     def address(self, service: str) -> str:
@@ -76,6 +80,10 @@ class Peers:
             # It would ask twice by itself, uncounted; who may be asked again is decided where the call is made.
             self._session._retry_connection = False  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - no option for it
         return self._session
+
+    def ssl(self, service: str) -> SSLContext | bool:
+        """What a connection to a service must satisfy."""
+        return True if self.mutual is None else self.mutual.client(service)
 
     async def get(self, service: str, path: str, kind: type[T], params: Mapping[str, str] | None = None) -> T:
         """GETs JSON as `kind`; raises Refused or Unavailable as the other side answered."""
@@ -99,7 +107,9 @@ class Peers:
         started = stopwatch()
         timeout = aiohttp.ClientTimeout(total=patience.total_seconds())
         try:
-            async with self.session().get(self.address(service) + path, timeout=timeout) as answer:
+            async with self.session().get(
+                self.address(service) + path, timeout=timeout, ssl=self.ssl(service)
+            ) as answer:
                 body = await answer.read()
                 return Probe(answer.status, body, stopwatch() - started)
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -144,7 +154,7 @@ class Peers:
         while True:
             url = self.address(service)
             try:
-                return await self.session().request(url=url + path, **request)
+                return await self.session().request(url=url + path, ssl=self.ssl(service), **request)
             except aiohttp.ClientConnectorError:
                 if url in refused or not isinstance(self.addresses, Balancer):
                     raise

@@ -6,21 +6,19 @@ import signal
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from granian.constants import Interfaces
-from granian.server.embed import Server
 from litestar import Litestar
 
 from recoup.kit.clock import stopwatch
+from recoup.kit.doors import DRAIN_SECONDS, Doors, opened
 from recoup.kit.log.port import Log
 from recoup.kit.runner import Runner
 from recoup.kit.service import Service, Worker
 from recoup.kit.telemetry import logger
 
 log = logger(__name__)
-DRAIN_SECONDS = 8.0
 
 
-async def run(service: Service, app: Litestar, log_: Log, member: str, *, host: str, port: int) -> None:
+async def run(service: Service, app: Litestar, log_: Log, member: str, doors: Doors) -> None:
     """Until SIGTERM or SIGINT, or until a worker dies; then drains: doors first, workers next, engines last."""
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -35,13 +33,9 @@ async def run(service: Service, app: Litestar, log_: Log, member: str, *, host: 
             for worker in _workers(service, log_, member)
         ]
         stack.push_async_callback(finish, tasks)
-        server = Server(
-            app, address=host, port=port, interface=Interfaces.ASGINL, log_enabled=False, websockets=True, backlog=1024
-        )
-        serving = asyncio.create_task(server.serve())
-        stack.push_async_callback(_close_door, server, serving)
+        serving = await stack.enter_async_context(opened(app, doors))
         _settle_garbage()
-        log.info("serving", host=host, port=port)
+        log.info("serving", host=doors.host, port=doors.port)
         await asyncio.wait([asyncio.create_task(stopping.wait()), serving], return_when=asyncio.FIRST_COMPLETED)
         log.info("draining")
     failed = [task for task in tasks if not task.cancelled() and task.exception() is not None]
@@ -84,8 +78,3 @@ async def finish(tasks: Sequence["asyncio.Task[None]"]) -> None:
         for task in pending:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=0.5)
-
-
-async def _close_door(server: Server, serving: "asyncio.Task[None]") -> None:
-    server.stop()
-    await asyncio.wait([serving], timeout=DRAIN_SECONDS)

@@ -10,7 +10,7 @@ what was sent of its body is still at hand; both only within the service's budge
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from ssl import SSLContext
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, cast
 
 import aiohttp
 from aiohttp import ClientTimeout, ClientWebSocketResponse, ClientWSTimeout, WSMsgType
@@ -56,12 +56,6 @@ class Onward(NamedTuple):
     patient: bool = False
 
 
-class Tls(Protocol):
-    """How a service is known to be the one that was asked for."""
-
-    def context(self, service: str) -> SSLContext: ...
-
-
 class _Begun:
     """The client's side of an answer: whether any of it is out."""
 
@@ -86,7 +80,10 @@ class _Asked(NamedTuple):
 
 
 class Proxy:
-    """One way out, shared by all requests of a process. `chance` gives numbers from 0 to 1."""
+    """One way out, shared by all requests of a process.
+
+    `chance` gives numbers from 0 to 1, `ssl` what a connection to a service must satisfy.
+    """
 
     def __init__(
         self,
@@ -94,13 +91,13 @@ class Proxy:
         balancer: Balancer,
         limits: ProxyLimits,
         chance: Callable[[], float],
-        tls: Tls | None = None,
+        ssl: Callable[[str], SSLContext | bool],
     ) -> None:
         self._session = session
         self._balancer = balancer
         self._limits = limits
         self._chance = chance
-        self._tls = tls
+        self._ssl = ssl
         self._quick = self._timeout(limits.call_seconds)
         self._patient = self._timeout(limits.patient_seconds)
 
@@ -205,9 +202,6 @@ class Proxy:
         if again or not refused:
             longest = self._balancer.retries.backoff_seconds * 2 ** (len(tried) - 1)
             await asyncio.sleep(longest * self._chance())
-
-    def _ssl(self, service: str) -> SSLContext | bool:
-        return True if self._tls is None else self._tls.context(service)
 
     def _timeout(self, answer_seconds: float) -> ClientTimeout:
         return ClientTimeout(

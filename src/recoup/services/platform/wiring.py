@@ -79,7 +79,7 @@ def build(deps: Deps, settings: Settings) -> Service:
     tokens = AccessTokens(rooms.people, rooms.sessions, deps.clock, timedelta(minutes=settings.access_minutes))
     engines = (Check("postgresql", rooms.db.ping), Check("valkey", deps.valkey.ping))
     parts = EnginesAndPeers(deps.peers, engines)
-    health = HealthChecks(Balancer.of(deps.peers.addresses), deps.peers.session)
+    health = HealthChecks(Balancer.of(deps.peers.addresses), deps.peers)
 
     async def begin() -> None:
         await rooms.passwords.prepare()
@@ -205,7 +205,7 @@ def _front(deps: Deps, settings: Settings, identities: Identities) -> Callable[[
         patient_seconds=settings.patient_seconds, upload_seconds=settings.upload_seconds,
         silence_seconds=settings.silence_seconds, total_seconds=settings.total_seconds,
     )  # fmt: skip
-    proxy = Proxy(deps.peers.session, Balancer.of(deps.peers.addresses), limits, _chance)
+    proxy = Proxy(deps.peers.session, Balancer.of(deps.peers.addresses), limits, _chance, deps.peers.ssl)
     trusted = frozenset(part.strip() for part in settings.trusted_proxies.split(",") if part.strip())
 
     def front(own: ASGIApp) -> ASGIApp:
