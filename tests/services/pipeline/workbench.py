@@ -14,7 +14,7 @@ from recoup.kit.migrate import migrate
 from recoup.kit.postgres import Postgres
 from recoup.kit.runner import decoded
 from recoup.messages.events import DEAD
-from recoup.messages.stores import StoreConfigured, StoreSettings
+from recoup.messages.stores import Asks, StoreConfigured, StoreSettings
 from recoup.messages.topics import EVENTS_DEAD
 from recoup.services.pipeline.deadletters.actions import Mender, Workbench
 from recoup.services.pipeline.deadletters.domain.filters import Filter
@@ -77,12 +77,14 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(valkey_url: str, database: str, *, keep: bool = False, **settings: Any) -> AsyncGenerator[Bench]:
+async def bench(
+    valkey_url: str, database: str, *, keep: bool = False, registry: Asks | None = None, **settings: Any
+) -> AsyncGenerator[Bench]:
     """A shop's pipeline and its workbench; on an empty Valkey unless told to keep what is there."""
     await migrate(database, ["pipeline"])
     postgres = Postgres(database, "pipeline")
     used = Settings(**settings)
-    async with pipeline(valkey_url, settings=used, keep=keep) as running:
+    async with pipeline(valkey_url, settings=used, keep=keep, registry=registry) as running:
         store, reports = Store(postgres), Reports()
         workbench = Workbench(store, running.collector, running.collector.stores, running.clock, used)
         mender = Mender(store, workbench, running.clock)

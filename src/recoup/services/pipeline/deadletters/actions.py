@@ -23,7 +23,7 @@ from recoup.kit.metrics import Counter as MetricCounter
 from recoup.kit.telemetry import logger
 from recoup.messages.stores import StoreDirectory, StoreSettings
 from recoup.services.pipeline.collect.actions import Collector
-from recoup.services.pipeline.collect.domain.limits import limits_of
+from recoup.services.pipeline.collect.domain.limits import limits_of, with_types
 from recoup.services.pipeline.collect.domain.origin import Origin
 from recoup.services.pipeline.collect.domain.reading import Form
 from recoup.services.pipeline.deadletters.domain import checks
@@ -49,6 +49,7 @@ from recoup.services.pipeline.deadletters.domain.repair.profile import Profile, 
 from recoup.services.pipeline.deadletters.domain.repair.search import propose
 from recoup.services.pipeline.deadletters.domain.repair.values import World
 from recoup.services.pipeline.deadletters.store import Store
+from recoup.services.pipeline.schemas.domain.catalog import Catalog
 from recoup.services.pipeline.settings import Settings
 
 log = logger(__name__)
@@ -104,6 +105,12 @@ class Workbench:
         except Missing:
             return StoreSettings()
 
+    async def planned(self, store_id: str) -> checks.Planned | None:
+        """What the store registered; None for one that neither did nor wants others refused."""
+        only = (await self.settings_of(store_id)).unplanned_events == "reject"
+        catalog = await self.collector.schemas.find(store_id)
+        return checks.Planned(catalog or Catalog(), only) if catalog is not None or only else None
+
     async def try_out(self, letter: Letter, body: bytes | None) -> Trial:
         """What would be sent, and whether it would be taken; writes nothing."""
         event_id, out = _outgoing(letter, body)
@@ -114,7 +121,9 @@ class Workbench:
             self.clock.now(),
             letter.received_at,
         )
-        problem = checks.check(out, limits)
+        planned = await self.planned(letter.store_id)
+        # Reading a schema for the first time may take a while.
+        problem = await asyncio.to_thread(checks.check, out, with_types(limits, _types(planned)), planned)
         return Trial(
             id=letter.id,
             event_id=event_id,
@@ -259,6 +268,11 @@ class Workbench:
             raise Conflict("this letter has changed meanwhile; look at it again", code="letter_changed")
 
 
+def _types(planned: checks.Planned | None) -> frozenset[str]:
+    """The types of its own that a store registered."""
+    return planned.catalog.types if planned is not None else frozenset()
+
+
 def _outgoing(letter: Letter, body: bytes | None) -> tuple[str, bytes]:
     """The id and bytes a letter goes out with. An id it went out with before, or came with, is never exchanged."""
     text = letter.body if body is None else body
@@ -297,7 +311,11 @@ class Mender:
     async def examine(self, letter: Letter) -> list[Proposal]:
         """Looks for repairs and keeps them; changes nothing else."""
         settings = await self.workbench.settings_of(letter.store_id)
-        held_to = limits_of(letter.store_id, settings, self.workbench.settings, self.clock.now(), letter.received_at)
+        planned = await self.workbench.planned(letter.store_id)
+        held_to = with_types(
+            limits_of(letter.store_id, settings, self.workbench.settings, self.clock.now(), letter.received_at),
+            _types(planned),
+        )
         world = World(
             profile=await self.profile(letter.store_id),
             types=held_to.types,
@@ -308,7 +326,8 @@ class Mender:
             letter_id=str(letter.id),
         )
         # Milliseconds of pure search: not on the loop that answers shops.
-        proposals = await asyncio.to_thread(propose, letter.body, world, partial(checks.check, held_to=held_to))
+        check = partial(checks.check, held_to=held_to, planned=planned)
+        proposals = await asyncio.to_thread(propose, letter.body, world, check)
         await self.store.examined(letter, proposals, self.clock.now())
         return proposals
 
