@@ -9,7 +9,7 @@ class KeyPattern(NamedTuple):
 
     pattern: str
     owner: str
-    kind: Literal["string", "hash", "list", "zset", "stream"]
+    kind: Literal["string", "hash", "list", "set", "zset", "stream"]
     lifetime: timedelta | None
     meaning: str
 
@@ -51,6 +51,9 @@ VISITOR_CART = KeyPattern(
 )
 USER_PROFILE = KeyPattern(
     "user_profile:{store_id}:{user_id}", "pipeline", "hash", timedelta(days=400), "a user's orders, and when last seen"
+)
+PROFILES_CHANGED = KeyPattern(
+    "profiles_changed", "pipeline", "set", None, "users whose profiles are newer than their copies in PostgreSQL"
 )
 SESSIONS = KeyPattern(
     "sessions:{store_id}:{hour}", "pipeline", "hash", timedelta(hours=2), "how each session of the hour began"

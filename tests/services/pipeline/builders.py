@@ -16,6 +16,7 @@ from recoup.kit.log import arrow
 from recoup.kit.log.port import Log, Reader
 from recoup.kit.log.valkey_streams import ValkeyLog
 from recoup.kit.peers import Peers, TokenSource
+from recoup.kit.postgres import Postgres
 from recoup.kit.process import finish
 from recoup.kit.valkey import Valkey, connect
 from recoup.messages.events import ENRICHED, Event
@@ -31,7 +32,7 @@ from recoup.services.pipeline.collect.domain.reading import Form, Reading
 from recoup.services.pipeline.collect.store import EventLog, Stats
 from recoup.services.pipeline.overflow.actions import Lane
 from recoup.services.pipeline.overflow.store import FloodBook
-from recoup.services.pipeline.profiles.store import Profiles
+from recoup.services.pipeline.profiles.store import Archive, Profiles
 from recoup.services.pipeline.schemas.actions import Catalogs
 from recoup.services.pipeline.sessions.store import SessionStore
 from recoup.services.pipeline.settings import Settings
@@ -40,6 +41,7 @@ from recoup.services.pipeline.stream.store import Identities, SeenEvents, Stream
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SHOP = "shop-a"
+NO_DATABASE = "postgresql://nobody@localhost/nothing?host=/nowhere"
 
 
 def event(**fields: object) -> dict[str, object]:
@@ -104,6 +106,7 @@ async def pipeline(
     settings: Settings | None = None,
     keep: bool = False,
     registry: Asks | None = None,
+    database: str = NO_DATABASE,
 ) -> AsyncGenerator[Pipeline]:
     """A pipeline for one shop whose clock is `clock`, on an empty Valkey unless told to keep what is there."""
     valkey: Valkey = connect(url)
@@ -120,6 +123,7 @@ async def pipeline(
     lane = Lane(log, FloodBook(valkey), manual, used)
     schemas = Catalogs(registry or nobody, stores, used.schema_wait_seconds, used.schema_pause_seconds)
     collector = Collector(events, stats, stores, schemas, Proofs(nobody), lane, log, manual, used)
+    postgres = Postgres(database, "pipeline", 2)
     processor = Processor(
         log,
         "test-processor",
@@ -127,7 +131,7 @@ async def pipeline(
         SeenEvents(valkey),
         CartStore(valkey, used.cart_cache),
         Identities(valkey, used.visitor_cache),
-        Profiles(valkey, used.profile_wait_seconds, used.profile_cache),
+        Profiles(valkey, Archive(postgres), used.profile_wait_seconds, used.profile_cache),
         SessionStore(valkey, used.session_cache),
         stores,
         schemas,
@@ -141,6 +145,7 @@ async def pipeline(
         yield Pipeline(log, collector, processor, stats, manual, reader)
     finally:
         await finish(tasks)
+        await postgres.close()
         await reader.close()
         await log.close()
         await valkey.aclose()

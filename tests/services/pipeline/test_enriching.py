@@ -13,13 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import yaml
-from tests.services.pipeline.builders import NOON, SHOP, event, ordered, pipeline
+from tests.services.pipeline.builders import NOON, SHOP, event, pipeline
 
 from recoup.kit.clock import milliseconds
 from recoup.messages.events import RAW
 from recoup.messages.stores import StoreConfigured, StoreSettings
 from recoup.services.pipeline.carts.domain.table import CartTable
-from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.stream.domain.agents import Agents, device_class
 from recoup.services.pipeline.stream.domain.enriching import enrich
 from recoup.services.pipeline.stream.domain.work import Known, work_of
@@ -202,45 +201,6 @@ async def test_what_a_shop_sends_comes_out_with_what_it_means(valkey_url: str) -
         assert (row["device_class"], row["traffic_source"], row["traffic_medium"]) == ("mobile", "paid", "paid")
         assert (row["local_hour"], row["is_holiday"], row["in_business_hours"]) == (14, True, None)
         assert row["enrichment_missing"] is None
-
-
-def profile(row: Mapping[str, object]) -> tuple[object, ...]:
-    return tuple(row[f"user_{name}"] for name in ("orders", "average_order", "last_seen", "last_category"))
-
-
-async def test_a_user_is_known_by_the_orders_that_passed_by_even_to_the_next_processor(valkey_url: str) -> None:
-    def line(product: str, category: str, price: int) -> dict[str, object]:
-        return {"product_id": product, "category": category, "price": price}
-
-    once: dict[str, object] = {"type": "order_completed", "user_id": "ada", "order_id": "1", "amount": 3_000}
-    items = [line("mug", "kitchen", 500), line("pen", "office", 400), line("cup", "kitchen", 300)]
-    async with pipeline(valkey_url) as running:
-        await running.send(event(**once, items=items))
-        (first,) = await running.enriched(1)
-        # The shop tells it twice, by its page and by its server.
-        await running.send(event(**once, at=1))
-        await running.send(ordered(user_id="ada", at=2), ordered(user_id="ada", currency="EUR", at=2))
-        await running.enriched(3)
-        await running.send(event(user_id="ada", at=9), event(user_id="bob", at=9), event(at=9))
-        last = {row["user_id"]: profile(row) for row in await running.enriched(3)}
-    async with pipeline(valkey_url, keep=True) as second:
-        await second.send(event(user_id="ada", at=10))
-        (kept,) = await second.enriched(1)
-
-    seen = NOON + timedelta(minutes=2)
-    assert profile(first) == (0, None, None, None)
-    assert last == {"ada": (3, 2_000, seen, "kitchen"), "bob": (0, None, None, None), None: (None, None, None, None)}
-    assert profile(kept)[:2] == (3, 2_000)
-
-
-async def test_rows_do_not_wait_for_profiles_that_do_not_come(valkey_url: str) -> None:
-    async with pipeline(valkey_url, settings=Settings(profile_wait_seconds=0)) as running:
-        await running.send(event(user_id="ada"), event())
-
-        rows = await running.enriched(2)
-
-        assert {row["user_id"]: row["enrichment_missing"] for row in rows} == {"ada": "user_profile", None: None}
-        assert {row["user_orders"] for row in rows} == {None}
 
 
 @pytest.mark.skipif("RECOUP_SHARED" not in os.environ, reason="lists of agents are not here (RECOUP_SHARED)")

@@ -68,6 +68,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Users whose profile the processor keeps in memory."""
     profile_wait_seconds: float = 0.02
     """How long a batch waits for profiles of users that are not; then its rows go on without and say so."""
+    profile_copy_seconds: float = 2.0
+    """How often profiles that have changed are copied to PostgreSQL: so much of them can be lost with Valkey."""
+    profile_connections: int = 2
+    """Connections of a processor to PostgreSQL."""
     dead_letter_days: int = 30
     """How long a dead letter is kept."""
     dead_letters_kept: int = 100_000

@@ -29,7 +29,8 @@ from recoup.services.pipeline.deadletters.store import Store as DeadLetterStore
 from recoup.services.pipeline.overflow.actions import Lane
 from recoup.services.pipeline.overflow.jobs import Mover
 from recoup.services.pipeline.overflow.store import FloodBook
-from recoup.services.pipeline.profiles.store import Profiles
+from recoup.services.pipeline.profiles.jobs import Upkeep as ProfileUpkeep
+from recoup.services.pipeline.profiles.store import Archive, Profiles
 from recoup.services.pipeline.readiness import api as readiness_api
 from recoup.services.pipeline.readiness.actions import Inspector
 from recoup.services.pipeline.readiness.handlers import Counting
@@ -78,6 +79,7 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
     )
     postgres = Postgres(deps.postgres_url, "pipeline", settings.dead_letter_connections)
     letters = DeadLetterStore(postgres)
+    profiles = ProfileUpkeep(Archive(postgres), deps.clock)
     workbench = Workbench(letters, collector, deps.stores, deps.clock, settings)
     mender = Mender(letters, workbench, deps.clock)
     rounds = Rounds(letters, workbench, mender, deps.peers, deps.clock, settings)
@@ -116,6 +118,7 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
         jobs=[
             Job("forget-dead-letters", "47 3 * * *", rounds.forget, timedelta(minutes=10)),
             Job("forget-webhooks", "53 3 * * *", foreign.webhooks.forget, timedelta(minutes=10)),
+            Job("forget-profiles", "3 4 * * *", profiles.forget, timedelta(minutes=10)),
             Job("forget-routed", "57 3 * * *", routing.upkeep.forget, timedelta(minutes=10)),
         ],
         checks=[Check("log", deps.log.ping)],
@@ -183,6 +186,8 @@ def build_processor(deps: Deps, settings: Settings) -> Service:
     pa.set_io_thread_count(1)
     counting = Counting(Arrivals(deps.valkey, deps.clock))
     showing = Showing(Watches(deps.valkey), deps.clock, round(settings.tail_events_per_second * tail_api.PACE_SECONDS))
+    copies = Postgres(deps.postgres_url, "pipeline", settings.profile_connections)
+    profiles = Profiles(deps.valkey, Archive(copies), settings.profile_wait_seconds, settings.profile_cache)
     processor = Processor(
         deps.log,
         deps.member,
@@ -190,7 +195,7 @@ def build_processor(deps: Deps, settings: Settings) -> Service:
         SeenEvents(deps.valkey),
         CartStore(deps.valkey, settings.cart_cache),
         Identities(deps.valkey, settings.visitor_cache),
-        Profiles(deps.valkey, settings.profile_wait_seconds, settings.profile_cache),
+        profiles,
         SessionStore(deps.valkey, settings.session_cache),
         deps.stores,
         _catalogs(deps, settings),
@@ -206,10 +211,12 @@ def build_processor(deps: Deps, settings: Settings) -> Service:
             Worker("stream", processor.run),
             Worker("overflow", Mover(deps.log, deps.member, STREAM_GROUP, settings).run),
             Worker("report", _every(settings.status_seconds, processor.report)),
+            Worker("copy profiles", _every(settings.profile_copy_seconds, profiles.copy)),
             Worker("count arrivals", _every(settings.status_seconds, counting.write)),
             Worker("show events", _every(tail_api.PACE_SECONDS, showing.write)),
         ],
         checks=[Check("log", deps.log.ping)],
+        on_stop=[copies.close],
     )
 
 
