@@ -50,7 +50,7 @@ def table(*rows: Mapping[str, Any]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=ENRICHED)
 
 
-def said(field: str, operator: str, *value: Any) -> dict[str, Any]:
+def said(field: str, operator: Any, *value: Any) -> dict[str, Any]:
     return {"field": field, "operator": operator} | ({"value": value[0]} if value else {})
 
 

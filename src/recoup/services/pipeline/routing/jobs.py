@@ -37,8 +37,7 @@ log = logger(__name__)
 CALLS: Final = Counter("routed_calls_total", "Calls of stores' webhooks, by what came of them", ["outcome"])
 _LEASE_MARGIN: Final = timedelta(seconds=30)
 """Beyond the longest call: how long what a killed sender held waits for another."""
-_LATER_SECONDS: Final = 2.0
-_SHORTEST_KEEP_SECONDS: Final = 1.0
+_SHORTEST_KEEP_SECONDS: Final = 0.01
 
 
 @dataclass(slots=True)

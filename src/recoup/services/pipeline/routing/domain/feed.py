@@ -12,7 +12,8 @@ from recoup.services.pipeline.routing.domain.payload import documents
 
 _LONGEST_CURSOR: Final = 40_000
 _NUMBERS: Final = 3
-_DIGITS: Final = 18
+_DIGITS: Final = 19
+_LARGEST: Final = 2**63
 
 
 class Place(NamedTuple):
@@ -77,4 +78,4 @@ def read(text: str) -> Cursor:
 
 
 def _is_whole(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= _DIGITS
+    return text.isascii() and text.isdecimal() and len(text) <= _DIGITS and int(text) < _LARGEST
