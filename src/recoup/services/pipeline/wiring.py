@@ -20,7 +20,8 @@ from recoup.services.pipeline.arrivals.store import Arrivals
 from recoup.services.pipeline.carts.store import CartStore
 from recoup.services.pipeline.collect import api as collect_api
 from recoup.services.pipeline.collect.actions import STREAM_GROUP, Collector
-from recoup.services.pipeline.collect.store import EventLog, Stats
+from recoup.services.pipeline.collect.jobs import Reporter
+from recoup.services.pipeline.collect.store import EventLog, Stats, Statuses
 from recoup.services.pipeline.deadletters import api as deadletters_api
 from recoup.services.pipeline.deadletters.actions import Mender, Workbench
 from recoup.services.pipeline.deadletters.handlers import Handlers as DeadLetters
@@ -71,7 +72,13 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
     lane = Lane(deps.log, FloodBook(deps.valkey), deps.clock, settings)
     schemas = _catalogs(deps, settings)
     collector = Collector(events, stats, deps.stores, schemas, Proofs(deps.peers), lane, deps.log, deps.clock, settings)
-    given = {"collector": collector, "stats": stats, "stream": StreamStore(deps.valkey), "log": deps.log}
+    given = {
+        "collector": collector,
+        "stats": stats,
+        "stream": StreamStore(deps.valkey),
+        "statuses": Statuses(deps.valkey),
+        "log": deps.log,
+    }
     router = Router(
         "/",
         route_handlers=[collect_api.router(), stream_api.router()],
@@ -83,6 +90,7 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
     workbench = Workbench(letters, collector, deps.stores, deps.clock, settings)
     mender = Mender(letters, workbench, deps.clock)
     rounds = Rounds(letters, workbench, mender, deps.peers, deps.clock, settings)
+    reporter = Reporter(deps.member, events, Statuses(deps.valkey), deps.clock)
     foreign = _foreign(deps, settings, collector)
     routing = _routing(deps, settings)
     inspector = Inspector(stats.arrivals, foreign.secrets, deps.stores, deps.peers, deps.clock)
@@ -108,6 +116,7 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
         emits=[EVENTS_RAW, EVENTS_OVERFLOW, EVENTS_DEAD],
         workers=[
             Worker("commit groups", events.run),
+            Worker("report", _every(settings.status_seconds, reporter.report)),
             Worker("housekeeping", _every(HOUSEKEEPING_SECONDS, collector.housekeep)),
             Worker("dead letters", rounds.run),
             Worker("webhooks", foreign.webhooks.run),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple, cast
 
+import msgspec
 import pyarrow as pa
 from msgspec import Struct
 
@@ -18,10 +19,11 @@ from recoup.kit.clock import moment, stopwatch
 from recoup.kit.errors import Failure, Unavailable
 from recoup.kit.log import arrow
 from recoup.kit.log.port import Log, Outgoing, partition_of
+from recoup.kit.pace import Pace
 from recoup.kit.service import ArrowTopic
 from recoup.kit.telemetry import current_trace
 from recoup.kit.valkey import Valkey, settled, translated
-from recoup.messages.keys import EVENT_STATS
+from recoup.messages.keys import COLLECTOR_STATUS, EVENT_STATS
 from recoup.messages.topics import EVENTS_DEAD, EVENTS_OVERFLOW, EVENTS_RAW
 from recoup.services.pipeline.arrivals.store import Arrivals
 from recoup.services.pipeline.collect.domain.rows import Arrived, Rows, rows_of
@@ -60,6 +62,7 @@ class _Waiting:
 
     rows: Put
     done: "asyncio.Future[None]"
+    at: float
 
 
 @dataclass(slots=True)
@@ -71,13 +74,15 @@ class EventLog:
     """How long an outage of the log is waited out before requests are refused."""
     unwritten: int = 0
     """Events that were put and are not durable yet."""
+    pace: Pace = field(default_factory=Pace)
+    """Of requests that were made durable."""
     _away_since: float | None = None
     _waiting: list[_Waiting] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def put(self, rows: Put) -> "asyncio.Future[None]":
         """Done when the rows are durable; raises what the log raised."""
-        waiting = _Waiting(rows, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(rows, asyncio.get_running_loop().create_future(), stopwatch())
         self._waiting.append(waiting)
         self.unwritten += rows.events
         self._wake.set()
@@ -99,9 +104,12 @@ class EventLog:
         except Failure as failure:
             for waiting in group:
                 waiting.done.set_exception(failure) if not waiting.done.done() else None
+            self.pace.failures["durable"] += len(group)
             return
         for waiting in group:
             waiting.done.set_result(None) if not waiting.done.done() else None
+            self.pace.note("durable", stopwatch() - waiting.at)
+        self.pace.count(sum([waiting.rows.events for waiting in group]))
 
     async def _write(self, group: Sequence[_Waiting]) -> None:
         here = current_trace()
@@ -150,6 +158,40 @@ def _records(rows: Rows, headers: Mapping[str, str]) -> list[Outgoing]:
     """One record a partition."""
     values = arrow.encode_parts(rows.table, rows.parts)
     return [Outgoing(partition, value, headers) for partition, value in zip(rows.partitions, values, strict=True)]
+
+
+class CollectorStatus(Struct, frozen=True, kw_only=True):
+    """What a collector says of itself."""
+
+    member: str
+    at: datetime
+    events: int
+    """Made durable since it started."""
+    events_per_second: float
+    waiting: int
+    """Events that are not durable yet."""
+    durable_p50_ms: float
+    durable_p99_ms: float
+    """From having read a request to its events being durable, over the last requests."""
+    errors: int
+    """Requests that were answered 503 because the log took nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statuses:
+    """What collectors say of themselves, gone a minute after they stop."""
+
+    valkey: Valkey
+
+    async def write(self, status: CollectorStatus) -> None:
+        key = COLLECTOR_STATUS.key(member=status.member)
+        await settled(self.valkey.set(key, msgspec.json.encode(status), ex=COLLECTOR_STATUS.lifetime))
+
+    async def read(self) -> list[CollectorStatus]:
+        """Every living collector's."""
+        keys = [key async for key in self.valkey.scan_iter(match=COLLECTOR_STATUS.key(member="*"), count=1000)]
+        values = await settled(self.valkey.mget(keys)) if keys else []
+        return [msgspec.json.decode(value, type=CollectorStatus) for value in values if value]
 
 
 class EventStats(Struct, frozen=True, kw_only=True):

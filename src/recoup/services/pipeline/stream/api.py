@@ -9,6 +9,7 @@ from msgspec import Struct
 from recoup.kit.log.port import Log
 from recoup.messages.access import Permission
 from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_OVERFLOW, EVENTS_RAW, READERS
+from recoup.services.pipeline.collect.store import CollectorStatus, Statuses
 from recoup.services.pipeline.stream.store import ProcessorStatus, StreamStore
 
 
@@ -30,15 +31,19 @@ class TopicSize(Struct, frozen=True):
 class PipelineStatus(Struct, frozen=True, kw_only=True):
     """The stream at a glance."""
 
+    collectors: Sequence[CollectorStatus]
     processors: Sequence[ProcessorStatus]
     lag: Sequence[GroupLag]
     topics: Sequence[TopicSize]
 
 
 @get("/pipeline/status", opt={"permission": Permission.EVENTS_READ})
-async def read_pipeline_status(stream: NamedDependency[StreamStore], log: NamedDependency[Log]) -> PipelineStatus:
+async def read_pipeline_status(
+    statuses: NamedDependency[Statuses], stream: NamedDependency[StreamStore], log: NamedDependency[Log]
+) -> PipelineStatus:
     """Rates, lag and latencies of each stage, over all stores of this installation."""
     return PipelineStatus(
+        collectors=await statuses.read(),
         processors=await stream.read_status(),
         lag=[
             await _lag(log, group, topic)

@@ -16,6 +16,7 @@ from recoup.kit.log import arrow
 from recoup.kit.log.port import Fenced, Log, Outgoing, Pipeline, Reader, Record
 from recoup.kit.metrics import Counter as MetricCounter
 from recoup.kit.metrics import Histogram
+from recoup.kit.pace import Pace, percentile
 from recoup.kit.runner import Parked, as_outgoing, parked, parking_topic
 from recoup.kit.telemetry import logger, traced
 from recoup.messages.events import RAW, EventType
@@ -66,25 +67,8 @@ _RECENT: Final = 200
 _CLOCK: Final = frozenset({EventType.CLOCK.value})
 
 
-@dataclass(slots=True)
-class Pace:
-    """Rates and latencies of the recent past, for the status page."""
-
-    started: float = field(default_factory=stopwatch)
-    events: int = 0
-    batches: int = 0
-    stages: dict[str, deque[float]] = field(default_factory=dict)
-    delays: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
-    window: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_RECENT))
-
-    def note(self, stage: str, seconds: float) -> None:
-        self.stages.setdefault(stage, deque(maxlen=_RECENT)).append(seconds * 1000)
-        STAGE_SECONDS.labels(stage).observe(seconds)
-
-    def per_second(self) -> float:
-        recent = [(at, count) for at, count in self.window if stopwatch() - at < 10]  # noqa: PLR2004 - ten seconds
-        span = max(1.0, stopwatch() - recent[0][0]) if recent else 1.0
-        return sum(count for _, count in recent) / span
+def _observe(stage: str, seconds: float) -> None:
+    STAGE_SECONDS.labels(stage).observe(seconds)
 
 
 class Watcher(Protocol):
@@ -118,7 +102,8 @@ class Processor:
     clock: Clock
     settings: Settings
     watchers: Sequence[Watcher] = ()
-    pace: Pace = field(default_factory=Pace)
+    pace: Pace = field(default_factory=lambda: Pace(_observe))
+    delays: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
     agents: Agents = field(default_factory=Agents)
     suspects: Suspects = field(default_factory=Suspects)
     _clocks: dict[tuple[int, str], int] = field(default_factory=dict)
@@ -197,20 +182,18 @@ class Processor:
     async def _process(self, reader: Reader, records: Sequence[Record]) -> None:
         parent = next((record.headers["traceparent"] for record in records if "traceparent" in record.headers), None)
         with traced("pipeline batch", parent):
-            started = stopwatch()
-            taken = self._taken(records)
+            with self.pace.stage("read"):
+                taken = self._taken(records)
             work = taken.work
-            self.pace.note("read", stopwatch() - started)
-            known = await self._known(work, drained=len(records) < self.settings.read_records)
+            with self.pace.stage("gather"):
+                known = await self._known(work, drained=len(records) < self.settings.read_records)
             for step in STEPS:
                 if step is route:
                     await self._name(work, known)
-                started = stopwatch()
-                step(work, known)
-                self.pace.note(step.__name__, stopwatch() - started)
-            started = stopwatch()
-            await self._commit(reader, taken, known)
-            self.pace.note("commit", stopwatch() - started)
+                with self.pace.stage(step.__name__):
+                    step(work, known)
+            with self.pace.stage("commit"):
+                await self._commit(reader, taken, known)
         self._note(taken)
         for watcher in self.watchers:
             watcher.note(work, known)
@@ -228,7 +211,6 @@ class Processor:
         return Taken(records, _work(usable), unusable)
 
     async def _known(self, work: Work, *, drained: bool) -> Known:
-        started = stopwatch()
         now = self.clock.now()
         stores = {store_id: await self._settings(store_id) for store_id in work.store_names}
         reached = self._reached(work, stores, milliseconds(now), drained=drained)
@@ -243,7 +225,6 @@ class Processor:
         profiles = await self.profiles.find(work.users.names, now)
         session_slots = await self.sessions.locate(work.sessions, now)
         catalogs = await consult(self.schemas, work, stores)
-        self.pace.note("gather", stopwatch() - started)
         return Known(
             seen=seen, stores=stores, carts=self.carts.table, slots=slots[: len(work.carts)], due=ringing,
             reached=self._remembered(stores) | reached, now=now, agents=self.agents, catalogs=catalogs,
@@ -321,13 +302,11 @@ class Processor:
         if not len(work.rows):
             return
         kept = int(work.kept.sum())
-        self.pace.events += len(work.rows)
-        self.pace.batches += 1
-        self.pace.window.append((stopwatch(), len(work.rows)))
+        self.pace.count(len(work.rows))
         received = _received(taken)
         if len(received):
             delay = max(0, milliseconds(self.clock.now()) - int(received.min()))
-            self.pace.delays.append(delay)
+            self.delays.append(delay)
             DELAY.observe(delay / 1000)
         EVENTS.labels("enriched").inc(kept)
         EVENTS.labels("duplicate").inc(int(work.duplicates.sum()))
@@ -343,38 +322,22 @@ class Processor:
             log.warning("report is late", why=failure.detail)
 
     def _status(self) -> ProcessorStatus:
-        pace = self.pace
+        pace, rate = self.pace, self.pace.per_second()
+        slow = pace.milliseconds(99)
         return ProcessorStatus(
-            member=self.member,
-            at=self.clock.now(),
-            partitions=sorted(self._owned),
-            events=pace.events,
-            batches=pace.batches,
-            events_per_second=pace.per_second(),
-            delay_p50_ms=_percentile(pace.delays, 50),
-            delay_p99_ms=_percentile(pace.delays, 99),
+            member=self.member, at=self.clock.now(), partitions=sorted(self._owned), events=pace.events,
+            batches=pace.batches, events_per_second=rate, errors=pace.failures.total(),
+            delay_p50_ms=percentile(self.delays, 50), delay_p99_ms=percentile(self.delays, 99),
             stages=[
                 StageStatus(
-                    stage=name,
-                    events=pace.events,
-                    events_per_second=pace.per_second(),
-                    milliseconds_p50=_percentile(times, 50),
-                    milliseconds_p99=_percentile(times, 99),
+                    stage=name, events=pace.events, events_per_second=rate, errors=pace.failures[name],
+                    milliseconds_p50=usual, milliseconds_p99=slow[name],
                 )
-                for name, times in pace.stages.items()
+                for name, usual in pace.milliseconds(50).items()
             ],
-        )
+        )  # fmt: skip
 
 
-def _percentile(values: Sequence[float] | deque[float], percent: int) -> float:
-    return float(np.percentile(list(values), percent)) if values else 0.0
-
-
-def _work(records: Sequence[Record]) -> Work:
-    rows, counts = arrow.joined([record.value for record in records], RAW)
-    partitions = np.repeat(np.array([record.partition for record in records], dtype=np.int64), counts)
-    offsets = np.repeat(np.array([record.offset for record in records], dtype=np.int64), counts)
-    return work_of(rows, partitions, offsets)
 def _received(taken: Taken) -> np.ndarray:
     """When rows reached us; without those that waited in the overflow lane, which says nothing of the stream."""
     waited = np.zeros(len(taken.work.rows), dtype=np.bool_)
@@ -384,6 +347,11 @@ def _received(taken: Taken) -> np.ndarray:
     return numbers(taken.work.rows.column("received_at"))[~waited]
 
 
+def _work(records: Sequence[Record]) -> Work:
+    rows, counts = arrow.joined([record.value for record in records], RAW)
+    partitions = np.repeat(np.array([record.partition for record in records], dtype=np.int64), counts)
+    offsets = np.repeat(np.array([record.offset for record in records], dtype=np.int64), counts)
+    return work_of(rows, partitions, offsets)
 
 
 def _records(parts: Parts) -> list[Outgoing]:

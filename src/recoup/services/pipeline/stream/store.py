@@ -34,6 +34,8 @@ class StageStatus(Struct, frozen=True, kw_only=True):
     milliseconds_p50: float
     milliseconds_p99: float
     """Of the last batches, per batch."""
+    errors: int = 0
+    """Batches that broke off in this step, since the process started; each is tried again."""
 
 
 class ProcessorStatus(Struct, frozen=True, kw_only=True):
@@ -48,6 +50,7 @@ class ProcessorStatus(Struct, frozen=True, kw_only=True):
     delay_p50_ms: float
     delay_p99_ms: float
     """From received to enriched, over the last batches."""
+    errors: int = 0
     stages: list[StageStatus]
 
 
