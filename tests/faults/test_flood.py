@@ -19,7 +19,7 @@ from recoup.services.pipeline.collect.store import EventStats
 from recoup.services.pipeline.stream.api import GroupLag
 
 pytestmark = pytest.mark.fault
-LIMIT = 100
+LIMIT = 300
 # The lane is emptied so slowly that it holds events when its reader is killed.
 EVENTS_PER_SECOND = 200
 FLOOD, NEIGHBOURS = 4_000, 100

@@ -36,7 +36,7 @@ class StoreSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """An order within so many days of the abandonment recovers the cart; after them the cart expires."""
     oldest_event_days: Annotated[int, Meta(ge=1, le=3_650)] = 30
     """Older events are refused; not on an event clock."""
-    flood_events_per_minute: Annotated[int, Meta(ge=100, le=1_000_000)] = 3_000
+    flood_events_per_minute: Annotated[int, Meta(ge=300, le=1_000_000)] = 3_000
     """A visitor with more events than this within a minute floods: his wait in the overflow lane, so that nobody else's
     do. Not on an event clock."""
     threshold: Share = 0.3
