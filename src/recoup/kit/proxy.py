@@ -161,7 +161,7 @@ class Proxy:
     ) -> ClientWebSocketResponse:
         return await self._session().ws_connect(
             URL(instance.url + onward.path, encoded=True), headers=headers, protocols=scope["subprotocols"],
-            heartbeat=30.0, max_msg_size=self._limits.frame_bytes, ssl=self._ssl(onward.service),
+            heartbeat=30.0, autoclose=False, max_msg_size=self._limits.frame_bytes, ssl=self._ssl(onward.service),
             timeout=ClientWSTimeout(ws_close=5.0),  # pyright: ignore[reportCallIssue] - attrs makes its constructor
         )  # fmt: skip
 
@@ -174,8 +174,7 @@ class Proxy:
                 headers=asked.headers, timeout=self._patient if onward.patient else self._quick,
                 skip_auto_headers=_AUTOMATIC, allow_redirects=False, ssl=self._ssl(onward.service),
             ) as answer:  # fmt: skip
-                if answer.connection is not None and answer.connection.protocol is not None:
-                    answer.connection.protocol.read_timeout = self._limits.silence_seconds
+                _wait_for_more(answer, self._limits.silence_seconds)
                 await _answer(answer, receive, send)
                 call.answered(well=_speaks_well(answer))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -214,6 +213,14 @@ class Proxy:
             await drain(receive, self._limits.drain_bytes)
             raise too_large(self._limits.body_bytes)
         return declared
+
+
+def _wait_for_more(answer: aiohttp.ClientResponse, seconds: float) -> None:
+    """From the head of an answer on, how long the next bytes may take."""
+    protocol = None if answer.connection is None else answer.connection.protocol
+    if protocol is not None:
+        protocol.read_timeout = seconds
+        protocol.start_timeout()
 
 
 def _speaks_well(answer: aiohttp.ClientResponse) -> bool | None:
@@ -313,12 +320,16 @@ async def _outward(upstream: ClientWebSocketResponse, receive: Receive) -> int:
 
 async def _homeward(upstream: ClientWebSocketResponse, send: Send) -> int:
     """Until the server behind closes; with which code."""
-    async for message in upstream:
+    while True:
+        message = await upstream.receive()
         if message.type is WSMsgType.TEXT:
             await send({"type": "websocket.send", "text": cast("str", message.data), "bytes": None})
         elif message.type is WSMsgType.BINARY:
             await send({"type": "websocket.send", "bytes": cast("bytes", message.data), "text": None})
-    return _TRY_AGAIN_LATER if upstream.close_code in {None, _ABNORMAL} else _sendable(upstream.close_code)
+        elif message.type is WSMsgType.CLOSE:
+            return _sendable(cast("int | None", message.data))
+        else:
+            return _TRY_AGAIN_LATER  # it broke off, or said something that is no WebSocket
 
 
 def _sendable(code: int | None) -> int:
