@@ -22,8 +22,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Records that may wait for the processor, or on one topic for the warehouse; beyond it there is 429."""
     log_patience_seconds: float = 5.0
     """How long requests wait for a log that does not answer; then, and until it does again, there is 503."""
-    log_patience_seconds: float = 5.0
-    """How long requests wait for a log that does not answer; then, and until it does again, there is 503."""
     max_unwritten_events: int = 200_000
     """Events that may wait in memory for a slow log; beyond it there is 429."""
     overflow_records: int = 20_000
@@ -44,10 +42,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How far ahead of our clock an event may be."""
     skew_seconds: int = 5
     """A difference of `sent_at` from our clock beyond this is taken for a wrong clock and corrected."""
-    schema_wait_seconds: float = 2.0
-    """How long events wait for the registry where a schema they name is not known; then they go on and are counted."""
-    schema_pause_seconds: float = 10.0
-    """How long a registry that did not answer is left alone; what is known of schemas is kept."""
     schema_wait_seconds: float = 2.0
     """How long events wait for the registry where a schema they name is not known; then they go on and are counted."""
     schema_pause_seconds: float = 10.0
