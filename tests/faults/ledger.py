@@ -137,6 +137,13 @@ def killing(name: str) -> Blow:
     return partial(kill, name=name)
 
 
+async def empty(running: House) -> None:
+    """Valkey loses its disk: it is killed, and the next one finds nothing."""
+    valkey = running.folder / "valkey"
+    (valkey / "appendonlydir").rename(valkey / "lost")
+    await kill(running, "valkey")
+
+
 def events_of(running: House) -> int:
     """How many events the overview counts."""
     return int(str(running.get("/api/analytics/overview")["events"]))
@@ -185,10 +192,15 @@ class Books:
     decided: dict[str, int]
 
 
-async def put_under_load(running: House, blows: Sequence[Blow]) -> Shop:
-    """Strikes one blow after another while a shop sends; returns once everything has been dealt with."""
+async def put_under_load(running: House, blows: Sequence[Blow], after: Shop | None = None) -> Shop:
+    """Strikes one blow after another while a shop sends; returns once everything has been dealt with.
+
+    `after` is a shop that sent before, whose time and carts go on.
+    """
     async with aiohttp.ClientSession(f"http://127.0.0.1:{running.port}") as session:
         shop = Shop(running, session)
+        if after is not None:
+            shop.minute, shop.carts = after.minute, after.carts
         await shop.use_event_clock()
         before = await asyncio.to_thread(events_of, running)
         load = asyncio.create_task(shop.run())

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -27,6 +28,8 @@ from recoup.services.pipeline.deadletters.actions import Mender, Workbench
 from recoup.services.pipeline.deadletters.handlers import Handlers as DeadLetters
 from recoup.services.pipeline.deadletters.jobs import Rounds, Sampler
 from recoup.services.pipeline.deadletters.store import Store as DeadLetterStore
+from recoup.services.pipeline.losses.jobs import Watch
+from recoup.services.pipeline.losses.store import LossBook
 from recoup.services.pipeline.overflow.actions import Lane
 from recoup.services.pipeline.overflow.jobs import Mover
 from recoup.services.pipeline.overflow.store import FloodBook
@@ -68,6 +71,7 @@ _GATHER_SECONDS = 1.0
 def build_collector(deps: Deps, settings: Settings) -> Service:
     """The doors: HTTP and WebSocket in, durable records out."""
     events = EventLog(deps.log, settings.log_patience_seconds)
+    losses = LossBook(deps.valkey)
     stats = Stats(deps.valkey, Arrivals(deps.valkey, deps.clock))
     lane = Lane(deps.log, FloodBook(deps.valkey), deps.clock, settings)
     schemas = _catalogs(deps, settings)
@@ -77,6 +81,7 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
         "stats": stats,
         "stream": StreamStore(deps.valkey),
         "statuses": Statuses(deps.valkey),
+        "losses": losses,
         "log": deps.log,
     }
     router = Router(
@@ -116,6 +121,7 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
         emits=[EVENTS_RAW, EVENTS_OVERFLOW, EVENTS_DEAD],
         workers=[
             Worker("commit groups", events.run),
+            Worker("losses", Watch(losses, deps.log, events, deps.clock, Path(deps.data) / "valkey-epoch").run),
             Worker("report", _every(settings.status_seconds, reporter.report)),
             Worker("housekeeping", _every(HOUSEKEEPING_SECONDS, collector.housekeep)),
             Worker("dead letters", rounds.run),

@@ -37,7 +37,7 @@ from recoup.services.pipeline.settings import Settings
 log = logger(__name__)
 STREAM_GROUP = "pipeline"
 # What the warehouse has not loaded yet, the log must hold: one that nobody empties would grow until memory is full.
-_LOADER_GROUP = "intelligence"
+LOADER_GROUP = "intelligence"
 _LOADED = (EVENTS_RAW.name, EVENTS_ENRICHED.name)
 # The loader works in gulps and has room for minutes, so it is looked at in every so many rounds only.
 _LOADER_ROUNDS = 5
@@ -208,7 +208,7 @@ class Collector:
 
     async def _held(self, topic: str) -> int:
         """Records the log must hold for the warehouse; none where there is no warehouse, or retention decides."""
-        return await self._waiting(_LOADER_GROUP, topic) if _LOADER_GROUP in await self.log.holds_for(topic) else 0
+        return await self._waiting(LOADER_GROUP, topic) if LOADER_GROUP in await self.log.holds_for(topic) else 0
 
     async def _waiting(self, group: str, topic: str) -> int:
         return sum(lag.waiting for lag in await self.log.lag(group, topic))

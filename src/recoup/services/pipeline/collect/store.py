@@ -74,6 +74,8 @@ class EventLog:
     """How long an outage of the log is waited out before requests are refused."""
     unwritten: int = 0
     """Events that were put and are not durable yet."""
+    written: int = 0
+    """Records appended since the start."""
     pace: Pace = field(default_factory=Pace)
     """Of requests that were made durable."""
     _away_since: float | None = None
@@ -151,6 +153,7 @@ class EventLog:
                 await asyncio.sleep(_AGAIN_SECONDS)
             else:
                 self._away_since = None
+                self.written += len(records)
                 return
 
 

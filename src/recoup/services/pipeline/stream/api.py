@@ -7,9 +7,12 @@ from litestar.di import NamedDependency
 from msgspec import Struct
 
 from recoup.kit.log.port import Log
+from recoup.kit.runner import parking_topic
 from recoup.messages.access import Permission
 from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_OVERFLOW, EVENTS_RAW, READERS
 from recoup.services.pipeline.collect.store import CollectorStatus, Statuses
+from recoup.services.pipeline.losses.domain import Loss
+from recoup.services.pipeline.losses.store import LossBook
 from recoup.services.pipeline.stream.store import ProcessorStatus, StreamStore
 
 
@@ -35,14 +38,23 @@ class PipelineStatus(Struct, frozen=True, kw_only=True):
     processors: Sequence[ProcessorStatus]
     lag: Sequence[GroupLag]
     topics: Sequence[TopicSize]
+    parked: int
+    """Records that some reader could not work on and has set aside, with their reason, on `consumer-parked`."""
+    losses: Sequence[Loss]
+    """What was lost when Valkey came back empty; the newest first."""
 
 
 @get("/pipeline/status", opt={"permission": Permission.EVENTS_READ})
 async def read_pipeline_status(
-    statuses: NamedDependency[Statuses], stream: NamedDependency[StreamStore], log: NamedDependency[Log]
+    statuses: NamedDependency[Statuses],
+    stream: NamedDependency[StreamStore],
+    losses: NamedDependency[LossBook],
+    log: NamedDependency[Log],
 ) -> PipelineStatus:
     """Rates, lag and latencies of each stage, over all stores of this installation."""
     return PipelineStatus(
+        parked=await log.size(parking_topic().name),
+        losses=await losses.losses(),
         collectors=await statuses.read(),
         processors=await stream.read_status(),
         lag=[
