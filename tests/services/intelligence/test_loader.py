@@ -179,3 +179,18 @@ async def test_records_from_before_a_column_existed_still_load(engines: Engines,
 
     assert await count(loader.store, "events_processed") == 3
     assert await count(loader.store, "events_processed", "sum(arraySum(items.quantity))") == 2
+
+
+async def test_what_was_inserted_before_valkey_forgot_it_is_not_inserted_again(engines: Engines, loader: Loader):
+    records = [record(0, [event(number)]) for number in range(3)]
+    await engines.log.append(EVENTS_ENRICHED.name, records)
+    reader = engines.log.reader("look", "look", [EVENTS_ENRICHED.name])
+    found = await reader.read(wait_seconds=1.0, limit=10)
+    await reader.close()
+    # Two of them went in under a token of their own, and the server that knew is gone.
+    parts = [Part(one.topic, one.partition, one.offset, arrow.decode_slim(one.value)) for one in found[:2]]
+    await loader.store.insert("events_processed", processed(parts), "another")
+
+    await load(loader)
+
+    assert await count(loader.store, "events_processed") == 3

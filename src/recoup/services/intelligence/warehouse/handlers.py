@@ -1,8 +1,8 @@
 """The loader: everything that waits on the topics, over all partitions, becomes one insert a table, then one commit.
 
 Exactly once in effect. Before a turn inserts, it writes down the ranges of its records (`Intent`); the commit crosses
-them out in the same transaction. A loader that finds its intent reads exactly those ranges again, inserts them under
-the same token, which adds nothing that is there, asks the tables whether every row is, commits, and only then goes on.
+them out in the same transaction. A loader that finds its intent reads exactly those ranges again, asks the tables which
+of their rows are there, inserts the others, commits, and only then goes on. So does one to which Valkey came back empty.
 Rows of another member's unfinished intent are checked against the tables too, before they are added.
 
 A warehouse that takes nothing holds the loader up: it tries again with growing pauses, commits nothing, the lag shows.
@@ -101,6 +101,8 @@ class Loader:
     """Our own intent from before the last start or failure."""
     _suspect: dict[tuple[str, int], int] = field(default_factory=dict)
     """Offsets up to which rows may be in the warehouse although they were not committed."""
+    _unsure: int = 0
+    """So many records more may be in the warehouse: Valkey, which would know, has come back empty."""
     _owned: frozenset[int] = frozenset()
     _rate: float = 0.0
     """Rows a second, smoothed."""
@@ -145,12 +147,18 @@ class Loader:
 
     async def _remember(self) -> None:
         """Takes up the unfinished intents: its own to be finished, every one as a reason to check."""
+        if await self.store.begins():
+            self._unsure = await self._all_waiting()
         intents = await self.store.intents()
         self._unfinished = intents.get(self.member)
         self._suspect = {}
         for intent in intents.values():
             for at, last in intent.last().items():
                 self._suspect[at] = max(last, self._suspect.get(at, 0))
+
+    async def _all_waiting(self) -> int:
+        lags = [await self.log.lag(GROUP, topic) for topic in TARGETS]
+        return sum(lag.waiting for found in lags for lag in found)
 
     async def _gather(self, reader: Reader) -> None:
         """Reads what waits; the busier it is, the longer it lets records pile up, because costs are per insert."""
@@ -199,7 +207,8 @@ class Loader:
         whole = intent_of(meant) == intent
         log.info("finishing what was begun", records=len(meant), whole=whole)
         if meant:
-            await self._insert(reader, meant, Trust.TRIED if whole else Trust.DOUBTFUL)
+            # Whether they went in under this token or as the rest of something, only the tables know.
+            await self._insert(reader, meant, Trust.DOUBTFUL)
         self._waiting = [part for part in self._waiting if not intent.holds(part)]
         self._unfinished = None
         return True
@@ -215,7 +224,9 @@ class Loader:
 
     async def _load(self, reader: Reader, parts: Sequence[Part]) -> None:
         """One insert a table and one commit; what the warehouse refuses for ever is found record by record."""
-        trust = Trust.DOUBTFUL if any(self._doubtful(part) for part in parts) else Trust.NEW
+        doubtful = self._unsure > 0 or any(self._doubtful(part) for part in parts)
+        self._unsure = max(0, self._unsure - len(parts))
+        trust = Trust.DOUBTFUL if doubtful else Trust.NEW
         for attempt in range(1, ATTEMPTS_BEFORE_ISOLATING + 1):
             try:
                 return await self._insert(reader, parts, trust)
@@ -224,7 +235,7 @@ class Loader:
             except Exception as error:
                 log.exception("insert failed", attempt=attempt, records=len(parts))
                 await self._pause("bug", error)
-                trust = Trust.TRIED
+                trust = Trust.TRIED if trust is Trust.NEW else trust
         for part in parts:
             await self._isolated(reader, part)
         return None

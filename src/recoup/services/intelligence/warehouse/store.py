@@ -13,7 +13,7 @@ from recoup.kit.clock import Clock
 from recoup.kit.telemetry import logger
 from recoup.kit.valkey import Pipeline, Valkey, settled
 from recoup.kit.warehouse import Warehouse
-from recoup.messages.keys import LOAD_INTENTS
+from recoup.messages.keys import LOAD_INTENTS, LOADS_BEGUN
 from recoup.services.intelligence.warehouse.domain import Intent, Position, positions, without
 
 log = logger(__name__)
@@ -88,6 +88,10 @@ class Store:
         """What loaders, this one among them, were about to insert when they stopped; by member."""
         found = cast("dict[bytes, bytes]", await settled(self.valkey.hgetall(LOAD_INTENTS.key())))
         return {member.decode(): msgspec.json.decode(body, type=Intent) for member, body in found.items()}
+
+    async def begins(self) -> bool:
+        """Whether nothing was known here before: what loaders were about to insert is then not known either."""
+        return bool(await settled(self.valkey.setnx(LOADS_BEGUN.key(), b"1")))
 
     async def insert(self, table: str, rows: pa.Table, token: str) -> None:
         """Adds rows; again under the same token adds nothing."""
