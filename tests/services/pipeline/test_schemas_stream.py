@@ -150,7 +150,7 @@ async def test_where_the_store_wants_to_be_warned_the_row_stays_and_is_counted(v
 
         assert Counter(str(row["properties"]) for row in rows)['{"shelf":10}'] == 1
         stats = await running.stats.read(SHOP)
-        assert (stats.warned, stats.dead) == ({"range": 2, "required_missing": 1}, {})
+        assert (stats.warned, stats.dead) == ({"schema:range": 2, "schema:required_missing": 1}, {})
 
 
 def raising(registry: Registry) -> None:
@@ -206,7 +206,7 @@ async def test_what_a_rule_keeps(valkey_url: str, rule: OnViolation, kept: set[s
 
 @pytest.mark.parametrize(("wanted", "rows", "warned", "refused"), [
     ("accept", 2, {}, {}),
-    ("warn", 2, {"unplanned_event": 1}, {}),
+    ("warn", 2, {"schema:unplanned_event": 1}, {}),
     ("reject", 1, {}, {"schema_violation": 1}),
 ])  # fmt: skip
 async def test_a_store_says_what_becomes_of_types_that_nobody_registered(
@@ -274,7 +274,7 @@ async def test_a_silent_registry_holds_nothing_up_and_what_is_known_stays_in_for
 
         assert {row["schema_version"] for row in rows} == {1, 2}
         stats = await running.stats.read(SHOP)
-        assert (stats.dead, stats.warned) == ({"schema_violation": 1}, {"schema_unchecked": 1})
+        assert (stats.dead, stats.warned) == ({"schema_violation": 1}, {"schema:unchecked": 1})
 
 
 async def test_before_the_registry_ever_answered_events_go_unchecked_and_unknown_types_come_back_later(
@@ -287,7 +287,7 @@ async def test_before_the_registry_ever_answered_events_go_unchecked_and_unknown
         await running.send(seen(shelf=10))
 
         assert len(await running.enriched(1)) == 1
-        assert (await running.stats.read(SHOP)).warned == {"schema_unchecked": 1}
+        assert (await running.stats.read(SHOP)).warned == {"schema:unchecked": 1}
         with pytest.raises(Unavailable, match="not known yet"):
             await running.send(event(type="shelf_dusted"))
 

@@ -35,6 +35,8 @@ def tallied(work: Work) -> dict[str, Counter[str]]:
     _currencies(work, found)
     for dead in work.dead:
         found[work.store_names[work.store_codes[dead.row]]][f"dead:{dead.kind}"] += 1
+    for (store_id, what), rows in work.warned.items():
+        found[store_id][f"warned:{what}"] += rows
     return {store_id: counts for store_id, counts in found.items() if counts}
 
 

@@ -65,7 +65,8 @@ _RULES: Final = (
                               "refused:bad_format", "refused:out_of_range", "dead:schema_violation", "warned:schema*"),
         "Events that break their schema",
         "Events lack what their type needs, or have it in a form that is not agreed on.",
-        "Look at the dead letters: each says which field is wrong, and a repair may be waiting.",
+        "Look at the dead letters: each says which field is wrong, and a repair may be waiting. What a schema only"
+        " warns of is kept; the figures of events say what is wrong with it.",
     ),
     _Rule(
         "unknown_types", ("refused:unknown_type", "dead:unknown_type"), "Unknown types of event",

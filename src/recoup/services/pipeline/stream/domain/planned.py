@@ -21,8 +21,10 @@ from recoup.services.pipeline.stream.domain.work import Dead, Known, Work
 
 _LARGEST_VERSION: Final = 2**20
 _CLOCK: Final = EventType.CLOCK.value
-UNCHECKED: Final = "schema_unchecked"
+UNCHECKED: Final = "schema:unchecked"
 """The warning of a row that could not be held against anything, as the registry did not answer."""
+_WARNING: Final = "schema:{}"
+"""The warning of a row that is kept although it breaks its schema, by the name of what is wrong first."""
 
 
 @dataclass(slots=True)
@@ -68,7 +70,7 @@ def _unregistered(work: Work, known: Known, store_id: str, name: str, rows: np.n
     if known.catalogs[store_id].revision < 0 or (wanted != "accept" and not known.catalogs[store_id].current):
         work.warned[store_id, UNCHECKED] += len(rows)
     elif wanted == "warn":
-        work.warned[store_id, found.kind.value] += len(rows)
+        work.warned[store_id, _WARNING.format(found.kind)] += len(rows)
     elif wanted == "reject":
         _set_aside(work, name, {row: Verdict([found]) for row in rows.tolist()})
 
@@ -81,7 +83,7 @@ def _registered(work: Work, subject: Subject, catalog: Catalog, rows: np.ndarray
         if not verdict.checked:
             work.warned[store_id, UNCHECKED] += 1
         elif verdict.violations and subject.rules.on_violation is OnViolation.WARN:
-            work.warned[store_id, verdict.violations[0].kind.value] += 1
+            work.warned[store_id, _WARNING.format(verdict.violations[0].kind)] += 1
         elif verdict.violations:
             refused[row] = verdict
         elif verdict.version is not None:
