@@ -137,7 +137,7 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
             Job("forget-routed", "57 3 * * *", routing.upkeep.forget, timedelta(minutes=10)),
         ],
         checks=[Check("log", deps.log.ping)],
-        on_stop=[schemas.close, postgres.close, foreign.postgres.close, routing.postgres.close, collector.housekeep],
+        on_stop=[schemas.close, postgres.close, foreign.postgres.close, routing.postgres.close, routing.sender.stop, collector.housekeep],
     )
 
 

@@ -13,13 +13,15 @@ from recoup.kit.errors import Conflict, Invalid, Missing, Problem
 from recoup.kit.log.port import Log
 from recoup.kit.outgoing import check_url
 from recoup.kit.sealing import Sealer
+from recoup.kit.telemetry import logger
 from recoup.messages.topics import EVENTS_ENRICHED, ROUTED_GROUP, ROUTING_GROUP
-from recoup.services.pipeline.routing.domain.conditions import Limits, parse
+from recoup.services.pipeline.routing.domain.conditions import Condition, Limits, parse
 from recoup.services.pipeline.routing.domain.payload import written_secret
 from recoup.services.pipeline.routing.domain.rules import Destination, DestinationKind, Routes, Rule, ready, topic_name
 from recoup.services.pipeline.routing.store.rules import RuleStore, Version
 from recoup.services.pipeline.settings import Settings
 
+log = logger(__name__)
 _SECRET_BYTES: Final = 32
 
 
@@ -62,9 +64,17 @@ class RuleBook:
         destinations = {one.id: one for one in await self.store.destinations(store_id)}
         # What was refused when it was written is not asked again: a limit lowered since then stops no rule.
         boundless = Limits(depth=1_000, comparisons=1_000_000, values=1_000_000)
-        return Routes(
-            number, tuple(ready(rule, parse(rule.when, boundless)) for rule in rules if rule.enabled), destinations
-        )
+        found = [(rule, _read(store_id, rule, boundless)) for rule in rules if rule.enabled]
+        return Routes(number, tuple(ready(rule, when) for rule, when in found if when is not None), destinations)
+
+
+def _read(store_id: str, rule: Rule, limits: Limits) -> Condition | None:
+    """A rule's condition; None where it names what there is no more, so that it stops itself and no other."""
+    try:
+        return parse(rule.when, limits)
+    except Invalid as invalid:
+        log.error("a rule cannot be used any more", store_id=store_id, rule=rule.name, why=invalid.detail)  # noqa: TRY400
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ log = logger(__name__)
 CALLS: Final = Counter("routed_calls_total", "Calls of stores' webhooks, by what came of them", ["outcome"])
 _LEASE_MARGIN: Final = timedelta(seconds=30)
 """Beyond the longest call: how long what a killed sender held waits for another."""
+_LAST_CALLS_SECONDS: Final = 5.0
 _SHORTEST_KEEP_SECONDS: Final = 0.01
 
 
@@ -70,18 +71,16 @@ class Sender:
     settings: Settings
     news: News
     _lanes: dict[UUID, "asyncio.Task[None]"] = field(default_factory=dict)
+    _stopping: bool = False
 
     async def run(self) -> None:
-        """Until cancelled; an outage of ours only makes it late."""
-        try:
-            while True:
-                try:
-                    await self.start_lanes()
-                except Failure as failure:
-                    log.warning("deliveries wait", why=failure.detail)
-                await self.news.wait(self.settings.routing_look_seconds)
-        finally:
-            await self.stop()
+        """Until cancelled; an outage of ours only makes it late. What is on the wire then, `stop` waits for."""
+        while True:
+            try:
+                await self.start_lanes()
+            except Failure as failure:
+                log.warning("deliveries wait", why=failure.detail)
+            await self.news.wait(self.settings.routing_look_seconds)
 
     async def start_lanes(self) -> None:
         """A lane for each destination that has something due and none yet."""
@@ -99,6 +98,10 @@ class Sender:
         await asyncio.gather(*self._lanes.values())
 
     async def stop(self) -> None:
+        """Claims no more, and gives the calls under way some seconds to end: what is cut off is sent again."""
+        self._stopping = True
+        if self._lanes:
+            await asyncio.wait(self._lanes.values(), timeout=_LAST_CALLS_SECONDS)
         for task in self._lanes.values():
             task.cancel()
         await asyncio.gather(*self._lanes.values(), return_exceptions=True)
@@ -108,7 +111,7 @@ class Sender:
         """Sends until nothing is due or a call fails; after a failure one call alone finds out whether it is over."""
         try:
             width = 1 if lane.failures else lane.concurrency
-            while claimed := await self._claim(lane, width):
+            while not self._stopping and (claimed := await self._claim(lane, width)):
                 results = await asyncio.gather(*(self._send(lane, one) for one in claimed))
                 if not all(results):
                     return
