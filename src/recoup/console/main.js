@@ -14,7 +14,9 @@ import { carts } from "./screens/carts.js";
 import { cart } from "./screens/cart.js";
 import { letters } from "./screens/letters.js";
 import { outbox } from "./screens/outbox.js";
+import { pipeline } from "./screens/pipeline.js";
 import { readiness } from "./screens/readiness.js";
+import { schemas } from "./screens/schemas.js";
 import { system } from "./screens/system.js";
 
 const NAV = [
@@ -34,7 +36,9 @@ const ROUTES = [
   { pattern: /^outbox(?:\/(?<mailId>.+))?$/, screen: outbox, nav: "outbox" },
   { pattern: /^letters(?:\/(?<letterId>.+))?$/, screen: letters, nav: "letters" },
   { pattern: /^live$/, screen: live, nav: "live" },
+  { pattern: /^pipeline$/, screen: pipeline, nav: "pipeline" },
   { pattern: /^readiness$/, screen: readiness, nav: "readiness" },
+  { pattern: /^schemas(?:\/(?<name>.+))?$/, screen: schemas, nav: "schemas" },
   { pattern: /^system$/, screen: system, nav: "system" },
 ];
 

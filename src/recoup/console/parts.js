@@ -37,6 +37,14 @@ export const heading = (title, ...beside) =>
     h("div", { class: "page-tools" }, ...beside),
   );
 
+/** Brings the tab one is on into sight, once. */
+function showCurrent(tabs) {
+  if (tabs.dataset.shown) return;
+  tabs.dataset.shown = "yes";
+  const current = tabs.querySelector("[aria-current]");
+  tabs.scrollLeft = current.offsetLeft - tabs.offsetLeft - 16;
+}
+
 export const EVENT_SCREENS = [
   { path: "readiness", name: "Readiness" },
   { path: "live", name: "Live events" },
@@ -49,7 +57,7 @@ export const EVENT_SCREENS = [
 export const eventTabs = (current) =>
   h(
     "nav",
-    { class: "tabs", key: "tabs", "aria-label": "About events" },
+    { class: "tabs", key: "tabs", "aria-label": "About events", mount: showCurrent },
     EVENT_SCREENS.map(({ path, name }) =>
       h("a", { key: path, href: `#/${path}`, "aria-current": path === current ? "page" : null }, name),
     ),

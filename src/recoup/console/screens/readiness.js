@@ -60,7 +60,7 @@ const checklist = (checks, now) =>
 function when({ last_seen: last, last_day: day }, now) {
   const parts = [
     last && h("span", { title: dateTime(last) }, `Last ${ago(last, Date.parse(now))}`),
-    day !== null && day !== undefined && h("span", {}, `${count(day)} in 24 hours`),
+    day !== null && day !== undefined && (last || day > 0) && h("span", {}, `${count(day)} in 24 hours`),
   ].filter(Boolean);
   return parts.length > 0 && h("p", { class: "check-when fine" }, parts);
 }
