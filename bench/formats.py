@@ -33,7 +33,7 @@ from recoup.services.pipeline.collect.domain.rows import Arrived, rows_of
 RECORD_ROWS = (62, 500, 4_000)
 """What a partition gets of a request of 500; the request; what the processor writes when it is busy."""
 BATCH = 500
-ROUNDS = 5
+ROUNDS = 20
 NEVER, ALWAYS = 1 << 30, 0
 NOW = datetime.now(UTC)
 
