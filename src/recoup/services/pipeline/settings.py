@@ -40,6 +40,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Clients whose last durable frames are remembered for when they come back."""
     future_hours: int = 24
     """How far ahead of our clock an event may be."""
+    clock_leap_minutes: float = 10.0
+    """How long a leap of the machine's clock is taken for a mistake; then it is believed."""
     skew_seconds: int = 5
     """A difference of `sent_at` from our clock beyond this is taken for a wrong clock and corrected."""
     schema_wait_seconds: float = 2.0

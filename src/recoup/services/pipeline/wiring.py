@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import pyarrow as pa
 from litestar import Router
 from litestar.di import Provide
 
+from recoup.kit.clock import SteadyClock
 from recoup.kit.outgoing import Outgoing
 from recoup.kit.postgres import Postgres
 from recoup.kit.sealing import Sealer, derived_secret
@@ -70,6 +72,7 @@ _GATHER_SECONDS = 1.0
 
 def build_collector(deps: Deps, settings: Settings) -> Service:
     """The doors: HTTP and WebSocket in, durable records out."""
+    deps = _steady(deps, settings)
     events = EventLog(deps.log, settings.log_patience_seconds)
     losses = LossBook(deps.valkey)
     stats = Stats(deps.valkey, Arrivals(deps.valkey, deps.clock))
@@ -137,7 +140,14 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
             Job("forget-routed", "57 3 * * *", routing.upkeep.forget, timedelta(minutes=10)),
         ],
         checks=[Check("log", deps.log.ping)],
-        on_stop=[schemas.close, postgres.close, foreign.postgres.close, routing.postgres.close, routing.sender.stop, collector.housekeep],
+        on_stop=[
+            schemas.close,
+            postgres.close,
+            foreign.postgres.close,
+            routing.postgres.close,
+            routing.sender.stop,
+            collector.housekeep,
+        ],
     )
 
 
@@ -197,6 +207,7 @@ def _routing(deps: Deps, settings: Settings) -> _Routing:
 
 def build_processor(deps: Deps, settings: Settings) -> Service:
     """The stream: raw events in, everything they mean out."""
+    deps = _steady(deps, settings)
     pa.set_cpu_count(settings.engine_threads)
     pa.set_io_thread_count(1)
     counting = Counting(Arrivals(deps.valkey, deps.clock))
@@ -237,6 +248,11 @@ def build_processor(deps: Deps, settings: Settings) -> Service:
 
 def _catalogs(deps: Deps, settings: Settings) -> Catalogs:
     return Catalogs(deps.peers, deps.stores, settings.schema_wait_seconds, settings.schema_pause_seconds)
+
+
+def _steady(deps: Deps, settings: Settings) -> Deps:
+    """Time that does not leap: carts would be abandoned by it, and ids forgotten."""
+    return replace(deps, clock=SteadyClock(deps.clock, timedelta(minutes=settings.clock_leap_minutes)))
 
 
 def _constant(value: object) -> Callable[[], object]:
