@@ -1,4 +1,4 @@
-"""What enriching costs an event: batches of 4,000 rows of the load that the path is measured with, step by step.
+"""What enriching costs an event, step by step, carts left out: batches of 4,000 rows of the load of `bench path`.
 
     python -m bench enrich
 
@@ -23,12 +23,14 @@ from bench.lib.load import EVENTS_A_BATCH, Bodies
 from recoup.kit.valkey import connect
 from recoup.messages.events import RAW
 from recoup.messages.stores import StoreSettings
-from recoup.services.pipeline.carts.domain.table import CartTable
+from recoup.services.pipeline.carts.domain.table import CartTable, key_of
 from recoup.services.pipeline.profiles.domain import Profile
 from recoup.services.pipeline.sessions.domain import sessions_of
 from recoup.services.pipeline.sessions.store import SessionStore
 from recoup.services.pipeline.stream.domain.agents import Agents
 from recoup.services.pipeline.stream.domain.enriching import enrich
+from recoup.services.pipeline.stream.domain.risks import mark_risks
+from recoup.services.pipeline.stream.domain.tracking import track_carts
 from recoup.services.pipeline.stream.domain.visits import follow_sessions
 from recoup.services.pipeline.stream.domain.work import Known, Work, work_of
 
@@ -68,6 +70,7 @@ class Bench:
         self.tables = tables()
         self.sessions = SessionStore(connect("unix:///nobody"), 200_000)
         self.agents = Agents()
+        self.carts = CartTable()
         self.spent: dict[str, list[float]] = {}
 
     def work(self, table: pa.Table) -> Work:
@@ -77,7 +80,7 @@ class Bench:
         none = np.zeros(0, dtype=np.int64)
         return Known(
             seen=np.zeros(ROWS, dtype=bool), stores={SHOP: StoreSettings(timezone="Europe/Berlin", country="DE")},
-            carts=CartTable(), slots=none, due=none, reached={}, now=NOW, agents=self.agents,
+            carts=self.carts, slots=self.carts.find(work.carts), due=none, reached={}, now=NOW, agents=self.agents,
             profiles={user: Profile() for user in work.users.names}, sessions=self.sessions.table,
             session_slots=await self.sessions.locate(work.sessions, NOW),
         )  # fmt: skip
@@ -94,6 +97,9 @@ class Bench:
                 missing = [name for name in names if self.sessions.table.find(store_id, [name])[0] < 0]
                 for name in missing:
                     self.sessions.table.put(store_id, name, None)
+            for partition, name in self.work(table).carts:
+                if self.carts.find([(partition, name)])[0] < 0:
+                    self.carts.put(key_of(partition, name), None)
         for table in itertools.chain.from_iterable(itertools.repeat(self.tables, ROUNDS)):
             await self.batch(table)
 
@@ -103,10 +109,13 @@ class Bench:
         stores, names = work.store_codes, work.store_names
         self.timed("name sessions", lambda: sessions_of(table.column("session_id"), stores, names))
         started = time.process_time()
-        known = await self.known(work)
+        await self.sessions.locate(work.sessions, NOW)
         self.spent.setdefault("find sessions", []).append(time.process_time() - started)
+        known = await self.known(work)
         self.timed("enrich", lambda: enrich(work, known))
         self.timed("follow_sessions", lambda: follow_sessions(work, known))
+        track_carts(work, known)
+        self.timed("mark_risks", lambda: mark_risks(work, known))
         pipe = self.sessions.valkey.pipeline()
         self.timed("write", lambda: self.sessions.save(pipe, work.sessions_begun, work.sessions_viewed, NOW))
         packer = self.sessions.valkey.connection_pool.connection_class()

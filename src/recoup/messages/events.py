@@ -212,6 +212,8 @@ ENRICHED = pa.schema(
         pa.field("session_medium", pa.string()),
         pa.field("session_entry_page", pa.string()),
         pa.field("enrichment_missing", pa.string()),
+        pa.field("risk_signals", pa.string()),
+        pa.field("pipeline_version", pa.string()),
         pa.field("enriched_at", _MILLISECONDS),
     ]
 )
@@ -231,6 +233,9 @@ minor units of the shop's currency, when last seen (to the minute or so), on whi
 and how long it lasted. `session_source` and `session_medium` are those of its earliest event that has any, and
 `session_entry_page` is the path of that one's page: later steps keep them. All are null without a `session_id`.
 `enrichment_missing`: what could not be asked in time, with commas; null where nothing was.
+`risk_signals`: what looks wrong, with commas, null where nothing does: crawler, event_rate, cart_rate, order_rate,
+amount_below_cart, time_off.
+`pipeline_version`: the version of the program that made the row.
 Derived rows (`cart_abandoned`, …) carry the cart's items and value, and as `occurred_at` the moment that made them
 true.
 """

@@ -36,6 +36,7 @@ from recoup.services.pipeline.profiles.store import Archive, Profiles
 from recoup.services.pipeline.schemas.actions import Catalogs
 from recoup.services.pipeline.sessions.store import SessionStore
 from recoup.services.pipeline.settings import Settings
+from recoup.services.pipeline.stream.domain.rates import Rates
 from recoup.services.pipeline.stream.handlers import Processor
 from recoup.services.pipeline.stream.store import Identities, SeenEvents, StreamStore
 
@@ -137,6 +138,7 @@ async def pipeline(
         schemas,
         manual,
         used,
+        rates=Rates(used.risk_events_a_minute, used.risk_carts_a_minute, used.risk_orders_a_minute),
     )
     await log.register("test", [EVENTS_ENRICHED.name])
     reader = log.reader("test", "test", [EVENTS_ENRICHED.name])

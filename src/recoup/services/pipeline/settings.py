@@ -68,6 +68,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How often profiles that have changed are copied to PostgreSQL: so much of them can be lost with Valkey."""
     profile_connections: int = 2
     """Connections of a processor to PostgreSQL."""
+    risk_events_a_minute: int = 200
+    """More events of one session within a minute are marked as `event_rate`."""
+    risk_carts_a_minute: int = 10
+    """More carts opened within a minute by one visitor, or from one address, are marked as `cart_rate`."""
+    risk_orders_a_minute: int = 5
+    """More orders within a minute by one visitor, or from one address, are marked as `order_rate`."""
     dead_letter_days: int = 30
     """How long a dead letter is kept."""
     dead_letters_kept: int = 100_000

@@ -53,6 +53,7 @@ from recoup.services.pipeline.segment.store import VisitorCarts
 from recoup.services.pipeline.sessions.store import SessionStore
 from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.stream import api as stream_api
+from recoup.services.pipeline.stream.domain.rates import Rates
 from recoup.services.pipeline.stream.handlers import Processor
 from recoup.services.pipeline.stream.store import Identities, SeenEvents, StreamStore
 from recoup.services.pipeline.tail import api as tail_api
@@ -228,6 +229,7 @@ def build_processor(deps: Deps, settings: Settings) -> Service:
         deps.clock,
         settings,
         [counting, showing],
+        rates=Rates(settings.risk_events_a_minute, settings.risk_carts_a_minute, settings.risk_orders_a_minute),
     )
     return Service(
         name="processor",

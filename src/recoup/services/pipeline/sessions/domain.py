@@ -56,6 +56,9 @@ class SessionTable:
         """What that step said."""
         self.written = np.zeros(_FIRST_SIZE, dtype=np.int64)
         """The hour in which its beginning was last written down."""
+        self.minute = np.zeros(_FIRST_SIZE, dtype=np.int64)
+        self.in_minute = np.zeros(_FIRST_SIZE, dtype=np.int64)
+        """Its events in its newest minute, as far as this process has seen them."""
         self._looked_for = np.zeros(_FIRST_SIZE, dtype=np.int64)
         self._slots: dict[str, dict[str, int]] = {}
         self._free: list[int] = []
@@ -81,7 +84,8 @@ class SessionTable:
         self.landed_at[slot], *words = landing
         for column, word in zip(self.told.values(), words, strict=True):
             column[slot] = word
-        self.written[slot], self._looked_for[slot] = 0, self._round
+        self.written[slot] = self.minute[slot] = self.in_minute[slot] = 0
+        self._looked_for[slot] = self._round
 
     def shrink(self, most: int) -> None:
         """Lets go of the sessions looked for the longest ago until at most `most` are left."""
@@ -100,7 +104,8 @@ class SessionTable:
         self.stores.append("")
         if slot == len(self.started):
             self.started, self.pages, self.landed_at = map(_twice, (self.started, self.pages, self.landed_at))
-            self.written, self._looked_for = _twice(self.written), _twice(self._looked_for)
+            self.minute, self.in_minute, self.written = map(_twice, (self.minute, self.in_minute, self.written))
+            self._looked_for = _twice(self._looked_for)
             self.told = {name: _twice(column) for name, column in self.told.items()}
         return slot
 

@@ -33,6 +33,7 @@ from recoup.services.pipeline.stream.actions import consult
 from recoup.services.pipeline.stream.domain.agents import Agents, rules
 from recoup.services.pipeline.stream.domain.identities import name, unnamed
 from recoup.services.pipeline.stream.domain.people import changes_of
+from recoup.services.pipeline.stream.domain.rates import Rates
 from recoup.services.pipeline.stream.domain.routing import route
 from recoup.services.pipeline.stream.domain.steps import STEPS
 from recoup.services.pipeline.stream.domain.suspects import Suspects
@@ -105,6 +106,7 @@ class Processor:
     pace: Pace = field(default_factory=lambda: Pace(_observe))
     delays: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
     agents: Agents = field(default_factory=Agents)
+    rates: Rates = field(default_factory=Rates)
     suspects: Suspects = field(default_factory=Suspects)
     _clocks: dict[tuple[int, str], int] = field(default_factory=dict)
     _owned: frozenset[int] = frozenset()
@@ -229,6 +231,7 @@ class Processor:
             seen=seen, stores=stores, carts=self.carts.table, slots=slots[: len(work.carts)], due=ringing,
             reached=self._remembered(stores) | reached, now=now, agents=self.agents, catalogs=catalogs,
             profiles=profiles, sessions=self.sessions.table, session_slots=session_slots,
+            rates=self.rates,
         )  # fmt: skip
 
     async def _name(self, work: Work, known: Known) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recoup import __version__
 from recoup.kit.ids import derived_id
 from recoup.messages.events import DEAD, ENRICHED, NOT_KEPT, RAW, Context, Event
 from recoup.services.pipeline.carts.domain.cart import Derived
@@ -35,6 +36,7 @@ def _enriched(work: Work, known: Known) -> tuple[pa.Table, np.ndarray]:
         "raw_partition": pa.array(work.partitions),
         "raw_offset": pa.array(work.offsets),
         "average_item_price": _average(work),
+        "pipeline_version": pa.repeat(pa.scalar(__version__), count),
         "enriched_at": pa.repeat(pa.scalar(known.now, ENRICHED.field("enriched_at").type), count),
     }
     names = set(RAW.names) - _REPLACED
@@ -78,6 +80,7 @@ def _row(key: CartKey, fact: Derived, known: Known) -> dict[str, object]:
         "cart_value": fact.value,
         "item_count": fact.pieces,
         "average_item_price": fact.value // fact.pieces if fact.pieces else None,
+        "pipeline_version": __version__,
         "enriched_at": known.now,
     }
 

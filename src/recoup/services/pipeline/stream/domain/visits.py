@@ -16,6 +16,7 @@ from recoup.services.pipeline.stream.domain.work import Known, Work
 
 _PAGES: Final = frozenset({EventType.PAGE_VIEWED.value})
 _CLOCK: Final = frozenset({EventType.CLOCK.value})
+_MINUTE_MS: Final = 60_000
 _NUMBERS: Final = ("session_pages", "session_seconds")
 _TEXTS: Final = {"session_source": "source", "session_medium": "medium", "session_entry_page": "entry_page"}
 
@@ -45,6 +46,7 @@ def follow_sessions(work: Work, known: Known) -> None:
     landed = _land(work, visits, table)
     pages, viewed = _pages(work, visits, table)
     _show(work, visits, table, (pages, (at - started[visits.which]) // 1_000))
+    work.crowded = _crowded(work, visits, known)
     work.sessions_begun = visits.slots[(started < before) | landed]
     work.sessions_viewed = visits.slots[viewed]
 
@@ -98,6 +100,20 @@ def _pages(work: Work, visits: _Visits, table: SessionTable) -> tuple[np.ndarray
     return running + (before - start)[visits.which], running[ends] > start
 
 
+def _crowded(work: Work, visits: _Visits, known: Known) -> np.ndarray:
+    """Marks the rows of each session's newest minute where that holds too many."""
+    table, slots = known.sessions, visits.slots
+    minutes = work.occurred[visits.rows] // _MINUTE_MS
+    newest = np.maximum(minutes[np.append(visits.starts[1:], len(minutes)) - 1], table.minute[slots])
+    inside = minutes == newest[visits.which]
+    before = np.where(table.minute[slots] == newest, table.in_minute[slots], 0)
+    table.minute[slots] = newest
+    table.in_minute[slots] = before + np.add.reduceat(inside, visits.starts, dtype=np.int64)
+    crowded = np.zeros(len(work.occurred), dtype=bool)
+    crowded[visits.rows] = inside & (table.in_minute[slots] > known.rates.most_events)[visits.which]
+    return crowded
+
+
 def _show(work: Work, visits: _Visits, table: SessionTable, numbers: tuple[np.ndarray, np.ndarray]) -> None:
     count = len(work.occurred)
     place = np.full(count, -1, dtype=np.int64)
@@ -114,5 +130,6 @@ def _show(work: Work, visits: _Visits, table: SessionTable, numbers: tuple[np.nd
 
 def _show_nothing(work: Work) -> None:
     count = len(work.occurred)
+    work.crowded = np.zeros(count, dtype=bool)
     work.columns |= {name: pa.nulls(count, pa.int64()) for name in _NUMBERS}
     work.columns |= {name: pa.nulls(count, pa.string()) for name in _TEXTS}

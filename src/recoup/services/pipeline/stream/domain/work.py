@@ -20,6 +20,7 @@ from recoup.services.pipeline.schemas.domain.catalog import Catalog
 from recoup.services.pipeline.sessions.domain import Sessions, SessionTable, sessions_of
 from recoup.services.pipeline.sessions.domain import Slots as SessionSlots
 from recoup.services.pipeline.stream.domain.agents import Agents
+from recoup.services.pipeline.stream.domain.rates import Rates
 from recoup.services.pipeline.stream.domain.seen import Ids
 
 _DEFAULT: Final = StoreSettings()
@@ -79,6 +80,9 @@ class Known:
     sessions: SessionTable = field(default_factory=SessionTable)
     session_slots: SessionSlots = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     """Where each of the batch's sessions is in that table."""
+
+    rates: Rates = field(default_factory=Rates)
+    """What the latest minutes have seen, and how much would be too much."""
 
     _terms: dict[tuple[int, str], Terms] = field(default_factory=dict)
 
@@ -154,6 +158,8 @@ class Work:
     """Sessions of whose beginning something new is known."""
     sessions_viewed: SessionSlots = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     """Sessions that have seen more pages."""
+    crowded: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    """Rows of sessions with more events in a minute than a person sends."""
     enriched: Parts | None = None
     """Rows of ENRICHED to write."""
     dead_letters: Parts | None = None
