@@ -103,7 +103,7 @@ def house(keep: Path | None = None, **environ: str) -> Generator[House]:
         yield House(folder, port, keys, ready, process)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(15)
+        process.wait(60)
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
 
