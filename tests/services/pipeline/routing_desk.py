@@ -23,7 +23,7 @@ from recoup.kit.outgoing import Outgoing
 from recoup.kit.postgres import Postgres
 from recoup.kit.runner import decoded
 from recoup.kit.sealing import Sealer
-from recoup.kit.service import Service
+from recoup.kit.service import Batch, Service
 from recoup.kit.valkey import connect
 from recoup.messages.access import Permission, Principal
 from recoup.messages.events import ENRICHED
@@ -110,6 +110,12 @@ class Office:
         """Has the rules look at all that is on the topic, as if nothing of it had been looked at."""
         records = await self.log.after(EVENTS_ENRICHED.name, {}, limit=1_000)
         await self.handlers.on_enriched(decoded(records, EVENTS_ENRICHED.only("store_id").schema))
+
+    async def batch(self, partition: int) -> Batch:
+        """All that is on one partition, as the reader gets it."""
+        records = await self.log.after(EVENTS_ENRICHED.name, {}, limit=10)
+        mine = [record for record in records if record.partition == partition]
+        return decoded(mine, EVENTS_ENRICHED.only("store_id").schema)
 
     async def send(self) -> None:
         """Sends what is due, each destination until it is done or fails."""
