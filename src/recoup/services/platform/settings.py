@@ -22,6 +22,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long a service may be silent in the middle of an answer."""
     total_seconds: float = 900.0
     """Longest answer, from the first byte of the request to the last of the answer."""
+    routes: str = ""
+    """A JSON file of segments of the public API and the services they lead to, laid over the built-in table."""
     trusted_proxies: str = ""
     """Addresses, with commas, of proxies before us whose X-Forwarded-For is believed."""
     access_minutes: int = 15

@@ -35,7 +35,7 @@ from recoup.services.platform.first_run import api as first_run_api
 from recoup.services.platform.first_run.api import Told
 from recoup.services.platform.first_run.domain import FirstRun
 from recoup.services.platform.first_run.store import Beginnings
-from recoup.services.platform.gateway.actions import Identities
+from recoup.services.platform.gateway.actions import Identities, Routes
 from recoup.services.platform.gateway.api import Gateway
 from recoup.services.platform.health import api as health_api
 from recoup.services.platform.health.api import EnginesAndPeers
@@ -79,6 +79,7 @@ def build(deps: Deps, settings: Settings) -> Service:
     tokens = AccessTokens(rooms.people, rooms.sessions, deps.clock, timedelta(minutes=settings.access_minutes))
     engines = (Check("postgresql", rooms.db.ping), Check("valkey", deps.valkey.ping))
     parts = EnginesAndPeers(deps.peers, engines)
+    routes = Routes(Path(settings.routes) if settings.routes else None, tuple(deps.peers.addresses))
     health = HealthChecks(Balancer.of(deps.peers.addresses), deps.peers)
 
     async def begin() -> None:
@@ -89,12 +90,13 @@ def build(deps: Deps, settings: Settings) -> Service:
     return Service(
         name="platform",
         routers=_routers(_given(deps, settings, rooms, ring, tokens, parts)),
-        front=_front(deps, settings, Identities(ring, tokens, deps.signer)),
+        front=_front(deps, settings, Identities(ring, tokens, deps.signer), routes),
         emits=(CONFIG_CHANGES,),
         workers=(
             Worker("last uses of keys", ring.note_uses),
             Worker("ended sign-ins", tokens.watch),
             Worker("health of instances", health.watch),
+            Worker("routes", routes.watch),
         ),
         checks=parts.checks,
         on_start=(begin,),
@@ -198,7 +200,7 @@ def _schema_limits(settings: Settings) -> SchemaLimits:
     )  # fmt: skip
 
 
-def _front(deps: Deps, settings: Settings, identities: Identities) -> Callable[[ASGIApp], ASGIApp]:
+def _front(deps: Deps, settings: Settings, identities: Identities, routes: Routes) -> Callable[[ASGIApp], ASGIApp]:
     limits = ProxyLimits(
         body_bytes=settings.body_limit_bytes, frame_bytes=settings.frame_limit_bytes,
         connect_seconds=settings.connect_seconds, call_seconds=settings.call_seconds,
@@ -209,7 +211,7 @@ def _front(deps: Deps, settings: Settings, identities: Identities) -> Callable[[
     trusted = frozenset(part.strip() for part in settings.trusted_proxies.split(",") if part.strip())
 
     def front(own: ASGIApp) -> ASGIApp:
-        return Gateway(own, identities, deps.peers, proxy, trusted)
+        return Gateway(own, identities, deps.peers, proxy, routes, trusted)
 
     return front
 

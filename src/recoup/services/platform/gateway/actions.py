@@ -1,15 +1,23 @@
-"""From what a client shows to what services believe: a short-lived token, signed by us."""
+"""From what a client shows to what services believe: a short-lived token, signed by us. And the routes in force."""
 
+import asyncio
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from recoup.kit.clock import stopwatch
-from recoup.kit.errors import Unauthenticated
+from recoup.kit.discovery import changes
+from recoup.kit.errors import Failure, Unauthenticated
+from recoup.kit.telemetry import logger
 from recoup.kit.tokens import Signer
 from recoup.messages.access import Permission, Principal
 from recoup.services.platform.access.actions import KeyRing
+from recoup.services.platform.gateway import domain
 from recoup.services.platform.identity.actions import AccessTokens
 
+log = logger(__name__)
+LOOK_SECONDS: Final = 1.0
 REMEMBERED: Final = 10_000
 
 
@@ -50,3 +58,30 @@ class Identities:
         if credential.startswith("v4.public."):
             return self.tokens.principal(credential)
         raise Unauthenticated("neither an API key nor an access token", code="token_invalid")
+
+
+@dataclass(slots=True)
+class Routes:
+    """The table in force: the built-in one, and what a file lays over it, read again whenever it changes."""
+
+    file: Path | None
+    services: Collection[str]
+    table: Mapping[str, str] = field(default_factory=lambda: domain.PEERS)
+    fault: str = ""
+    """Why the table is an older one; empty while it is not."""
+
+    async def watch(self) -> None:
+        """For ever; what makes no sense leaves the last good table in force."""
+        if self.file is None:
+            return
+        while True:
+            try:
+                async for changed in changes(self.file, dict[str, str], LOOK_SECONDS):
+                    self.table = domain.laid_over(changed, self.services)
+                    self.fault = ""
+                    log.info("routes are in force", file=str(self.file), changed=changed)
+            except Failure as failure:
+                if failure.detail != self.fault:
+                    log.warning("routes are those of before", why=failure.detail)
+                self.fault = failure.detail
+            await asyncio.sleep(LOOK_SECONDS)

@@ -17,7 +17,7 @@ from recoup.kit.proxy import Onward, Proxy, refuse_socket
 from recoup.kit.telemetry import logger, traced
 from recoup.messages.refusals import RefusedBefore
 from recoup.services.platform.gateway import domain
-from recoup.services.platform.gateway.actions import Identities
+from recoup.services.platform.gateway.actions import Identities, Routes
 from recoup.services.platform.gateway.domain import Way
 
 log = logger(__name__)
@@ -53,10 +53,11 @@ class Gateway:
     identities: Identities
     peers: Peers
     proxy: Proxy
+    routes: Routes
     trusted_proxies: frozenset[str]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        way = domain.way(_raw_path(scope))
+        way = domain.way(_raw_path(scope), self.routes.table)
         if scope["type"] == "websocket":
             return await self._socket(scope, receive, send, way)
         if way is None or way.peer is None:

@@ -2,9 +2,11 @@
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 from urllib.parse import unquote, unquote_plus
+
+from recoup.kit.errors import Invalid
 
 PEERS: Final = {
     segment: peer
@@ -81,18 +83,35 @@ class Way(NamedTuple):
     """As the service sees it, still percent-encoded."""
 
 
-def way(raw_path: str) -> Way | None:
+def laid_over(changed: Mapping[str, str], known: Collection[str]) -> Mapping[str, str]:
+    """The built-in routes with others laid over them; raises Invalid for what leads nowhere.
+
+    An empty service closes a segment.
+    """
+    for segment, service in changed.items():
+        if not segment or segment == "internal" or unquote(segment) != segment or "/" in segment:
+            raise Invalid(f"{segment!r} is no segment that can be led anywhere")
+        if service and service not in known:
+            raise Invalid(f"segment {segment!r} leads to {service!r}, which is none of our services")
+    return {**PEERS, **changed}
+
+
+def way(raw_path: str, peers: Mapping[str, str] = PEERS) -> Way | None:
     """The way of a path as it came over the wire; None where there is none from outside."""
     if any(unquote(part) in {".", ".."} for part in raw_path.split("/")):
         return None
     if not raw_path.startswith("/api/"):
         first = _first(raw_path)
-        return Way(first, PEERS[first] if first in AS_THEY_ARE else None, raw_path)
+        return _open(Way(first, peers[first] if first in AS_THEY_ARE else None, raw_path))
     path = raw_path[len("/api") :]
     segment = _first(path)
     if segment in {"", "internal"}:
         return None
-    return Way(segment, PEERS.get(segment), path)
+    return _open(Way(segment, peers.get(segment), path))
+
+
+def _open(way: Way) -> Way | None:
+    return None if way.peer == "" else way
 
 
 def is_public(path: str) -> bool:
