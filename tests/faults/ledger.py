@@ -12,11 +12,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import aiohttp
+import httpx
 import msgspec
 from bench.lib.house import House
 
@@ -160,11 +162,21 @@ async def wait_until_decided(running: House) -> None:
     calm = 0
     async with asyncio.timeout(PATIENCE_SECONDS):
         while calm < CALM:
-            progress = await asyncio.to_thread(running.get, "/api/interventions/progress")
-            status = await asyncio.to_thread(running.get, "/api/pipeline/status")
-            waiting = sum(lag["waiting"] for lag in msgspec.convert(status["lag"], list[dict[str, Any]]))
-            calm = calm + 1 if progress["outstanding"] == progress["pending"] == waiting == 0 else 0
+            calm = calm + 1 if await asyncio.to_thread(_nothing_left, running) else 0
             await asyncio.sleep(0.5)
+
+
+def _nothing_left(running: House) -> bool:
+    try:
+        progress = running.get("/api/interventions/progress")
+        status = running.get("/api/pipeline/status")
+    except httpx.HTTPStatusError as error:
+        # An engine is still being found again.
+        if error.response.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+            raise
+        return False
+    waiting = sum(lag["waiting"] for lag in msgspec.convert(status["lag"], list[dict[str, Any]]))
+    return progress["outstanding"] == progress["pending"] == waiting == 0
 
 
 class Row(msgspec.Struct):

@@ -145,7 +145,7 @@ def test_a_warehouse_that_stands_still_costs_waiting_and_no_event(lived: Lived) 
 
 
 def test_what_an_emptied_valkey_took_with_it_is_said_and_nothing_after_it_is_missing_or_doubled(lived: Lived) -> None:
-    (loss,) = lived.emptied["losses"]
+    loss = lived.emptied["loss"]
     unread = {(one["group"], one["topic"]): one["records"] for one in loss["unread"]}
 
     assert loss["log_lost"]

@@ -31,7 +31,7 @@ VISITOR_USERS = KeyPattern(
 CART_DUE = KeyPattern("cart_due:{partition}:{store_id}", "pipeline", "zset", None, "when to look at a cart again, ms")
 PIPELINE_STATUS = KeyPattern("pipeline_status:{member}", "pipeline", "string", timedelta(minutes=1), "rates by stage")
 PIPELINE_EPOCH = KeyPattern("pipeline_epoch", "pipeline", "string", None, "mark by which this Valkey is known again")
-PIPELINE_LOSSES = KeyPattern("pipeline_losses", "pipeline", "list", None, "what was lost when Valkey came back empty")
+PIPELINE_LOSS = KeyPattern("pipeline_loss", "pipeline", "string", None, "what was lost when Valkey came back empty")
 COLLECTOR_STATUS = KeyPattern(
     "collector_status:{member}", "pipeline", "string", timedelta(minutes=1), "rates and latencies of a collector"
 )

@@ -1,4 +1,4 @@
 """What was lost when Valkey came back empty: noticed, said in figures, and shown to whoever runs the house.
 
-Consumes and emits nothing. Owns: `pipeline_epoch` and `pipeline_losses` in Valkey, which begin anew with it.
+Consumes and emits nothing. Owns: `pipeline_epoch` and `pipeline_loss` in Valkey, which go with it.
 """

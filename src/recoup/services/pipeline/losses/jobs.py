@@ -59,9 +59,15 @@ class Watch:
             if self._epoch:
                 await self._tell(after)
             self._epoch = epoch
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            self.file.write_text(epoch)
+            self._keep()
         self._before = after
+
+    def _keep(self) -> None:
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            self.file.write_text(self._epoch)
+        except OSError as error:
+            log.warning("a loss while this process stands still will not be noticed", why=str(error))
 
     async def _tell(self, after: Look) -> None:
         loss = loss_of(self._before, after)

@@ -1,19 +1,14 @@
 """The mark by which a Valkey server is known again, and what was noticed of its losses."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import cast
 
 import msgspec
 
 from recoup.kit.ids import new_id
 from recoup.kit.valkey import Valkey, settled
-from recoup.messages.keys import PIPELINE_EPOCH, PIPELINE_LOSSES
+from recoup.messages.keys import PIPELINE_EPOCH, PIPELINE_LOSS
 from recoup.services.pipeline.losses.domain import Loss
-
-_KEPT: Final = 20
-_ENCODE: Final = msgspec.json.Encoder().encode
-_DECODE: Final = msgspec.json.Decoder(Loss).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +24,10 @@ class LossBook:
         return there.decode() if there else mine
 
     async def note(self, loss: Loss) -> None:
-        """Adds a loss; the newest comes first."""
-        await settled(self.valkey.lpush(PIPELINE_LOSSES.key(), _ENCODE(loss)))
-        await settled(self.valkey.ltrim(PIPELINE_LOSSES.key(), 0, _KEPT - 1))
+        """Writes down how this server began; what another process noted before stays."""
+        await settled(self.valkey.set(PIPELINE_LOSS.key(), msgspec.json.encode(loss), nx=True))
 
-    async def losses(self) -> Sequence[Loss]:
-        """What was noticed, the newest first."""
-        return [_DECODE(value) for value in await settled(self.valkey.lrange(PIPELINE_LOSSES.key(), 0, -1))]
+    async def loss(self) -> Loss | None:
+        """What was lost when this server came instead of another; None where it is the first."""
+        value = cast("bytes | None", await settled(self.valkey.get(PIPELINE_LOSS.key())))
+        return None if value is None else msgspec.json.decode(value, type=Loss)

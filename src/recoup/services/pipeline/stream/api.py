@@ -40,8 +40,8 @@ class PipelineStatus(Struct, frozen=True, kw_only=True):
     topics: Sequence[TopicSize]
     parked: int
     """Records that some reader could not work on and has set aside, with their reason, on `consumer-parked`."""
-    losses: Sequence[Loss]
-    """What was lost when Valkey came back empty; the newest first."""
+    loss: Loss | None
+    """What was lost when Valkey came back empty; null where it never did."""
 
 
 @get("/pipeline/status", opt={"permission": Permission.EVENTS_READ})
@@ -54,7 +54,7 @@ async def read_pipeline_status(
     """Rates, lag and latencies of each stage, over all stores of this installation."""
     return PipelineStatus(
         parked=await log.size(parking_topic().name),
-        losses=await losses.losses(),
+        loss=await losses.loss(),
         collectors=await statuses.read(),
         processors=await stream.read_status(),
         lag=[
