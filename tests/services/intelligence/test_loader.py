@@ -84,8 +84,14 @@ async def test_what_enrichment_found_is_there_and_what_it_did_not_find_is_null(e
         "user_orders": 0,
         "user_average_order": 5,
         "user_last_seen": NOON,
+        "session_pages": 2,
+        "session_seconds": 60,
     }
-    told = {"traffic_medium": "paid", "user_last_category": "kitchen", "enrichment_missing": "holidays"}
+    told = {
+        "traffic_medium": "paid", "user_last_category": "kitchen", "session_source": "partner",
+        "session_medium": "other", "session_entry_page": "/sale", "risk_signals": "crawler,time_off",
+        "pipeline_version": "1.2.3", "enrichment_missing": "holidays",
+    }  # fmt: skip
     await engines.log.append(EVENTS_ENRICHED.name, [record(0, [event(1, **found, **told), event(2)])])
 
     await load(loader)
