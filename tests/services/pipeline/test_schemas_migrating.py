@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recoup.kit.errors import Invalid
 from recoup.kit.schemas.source import Format, Source
 from recoup.kit.schemas.validation import compiled
 from recoup.messages.schemas import (
@@ -142,3 +143,18 @@ SPOKEN = {
 @pytest.mark.parametrize(("format_", "schema", "names"), SPOKEN.values(), ids=SPOKEN)
 def test_what_a_schema_speaks_of(format_: Format, schema: Any, names: set[str]) -> None:
     assert compiled(Source(format=format_, text=json.dumps(schema))).names == names
+
+
+def test_a_schema_whose_references_multiply_is_held_against_nothing() -> None:
+    doubling = {f"d{at}": {"anyOf": [{"$ref": f"#/definitions/d{at + 1}"}] * 2} for at in range(30)}
+    schema = {"$ref": "#/definitions/d0", "definitions": {**doubling, "d30": {"type": "string"}}}
+
+    with pytest.raises(Invalid, match="multiply"):
+        compiled(Source(format=Format.JSON, text=json.dumps(schema)))
+
+
+def test_a_schema_that_refers_to_itself_is_as_good_as_any() -> None:
+    tree = {"properties": {"left": {"$ref": "#"}, "right": {"$ref": "#"}, "name": {"type": "string"}}}
+    validator = compiled(Source(format=Format.JSON, text=json.dumps(tree)))
+
+    assert [one.path for one in validator.violations({"left": {"right": {"name": 1}}})] == ["left.right.name"]

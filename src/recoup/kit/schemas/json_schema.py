@@ -33,7 +33,11 @@ _SUBSCHEMA: Final = frozenset({
 _TABLES: Final = frozenset(
     {"$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties"}
 )
+_CONDITION: Final = frozenset({"if", "then", "else"})
 _LISTS: Final = frozenset({"allOf", "anyOf", "items", "oneOf", "prefixItems"})
+MOST_WAYS: Final = 100_000
+"""Ways through a schema beyond which holding a value against it may take very long."""
+_LONGEST_WAY: Final = 300
 
 Schema = dict[str, object]
 AnySchema = Schema | bool
@@ -219,14 +223,42 @@ def _about_the_same(node: Node) -> Iterator[Node]:
     schema = cast("Schema", node.schema)
     if isinstance(schema.get("$ref"), str):
         yield node.follow(cast("str", schema["$ref"]))
-    for key in ("if", "then", "else"):
-        if key in schema:
-            yield node.child(key)
+    for key in _CONDITION & schema.keys():
+        yield node.child(key)
     for key in ("allOf", "anyOf", "oneOf"):
         for place in range(len(cast("list[object]", schema.get(key, [])))):
             yield node.child(key, place)
     for name in cast("Mapping[str, object]", schema.get("dependentSchemas", {})):
         yield node.child("dependentSchemas", name)
+
+
+def ways(node: Node, known: dict[str, int], depth: int = 0) -> int:
+    """How many ways lead a validator from a schema to others; the way back to where it came from counts for nothing.
+
+    References make this grow with the power of a schema's length. Gives up, with a large number, on very long ways.
+    """
+    if node.place not in known:
+        known[node.place] = 0
+        if depth >= _LONGEST_WAY:
+            return MOST_WAYS
+        known[node.place] = min(MOST_WAYS, 1 + sum(ways(one, known, depth + 1) for one in _next(node)))
+    return known[node.place]
+
+
+def _next(node: Node) -> Iterator[Node]:
+    """The schemas that a validator goes on with."""
+    if not isinstance(node.schema, dict):
+        return
+    yield from _about_the_same(node)
+    for key, value in node.schema.items():
+        if key in _SUBSCHEMA - _CONDITION and isinstance(value, bool | dict):
+            yield node.child(key)
+        if key in {"items", "prefixItems"} and isinstance(value, list):
+            for place in range(len(cast("list[object]", value))):
+                yield node.child(key, place)
+        if key in {"patternProperties", "properties"} and isinstance(value, dict):
+            for name in cast("Mapping[str, object]", value):
+                yield node.child(key, name)
 
 
 def _moved(schema: object, resolver: "Resolver") -> "Resolver":

@@ -45,6 +45,8 @@ def compiled(source: Source) -> Validator:
 
 class _Json:
     def __init__(self, document: Document) -> None:
+        if json_schema.ways(document.root, {}) >= json_schema.MOST_WAYS:
+            refuse("#", "its references multiply beyond what can be held against a value", "too_complex")
         self._validator = document.validator
         self.names = frozenset(json_schema.names(document.root))
 
