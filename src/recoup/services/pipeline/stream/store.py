@@ -76,6 +76,9 @@ class SeenEvents:
         self._entries = Counter({at: count for at, count in self._entries.items() if at[1] >= oldest})
         for at in [(partition, slot) for partition in partitions for slot in range(oldest, newest + 1)]:
             key = SEEN_EVENTS.key(partition=at[0], slot=at[1])
+            if self._entries[at] and await settled(self.valkey.llen(key)) < self._entries[at]:
+                # Valkey has come back empty: what stands there now is all news.
+                self._entries[at] = 0
             while entries := await settled(self.valkey.lrange(key, self._entries[at], self._entries[at] + 999)):
                 for entry in cast("list[bytes]", entries):
                     for store_id, ids in _DECODE(entry).items():
