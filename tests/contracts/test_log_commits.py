@@ -1,6 +1,7 @@
 """A commit's progress, outputs and state changes appear together and once; asked of both engines."""
 
 import asyncio
+from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ from typing_extensions import override
 
 from recoup.kit.log.kafka_journal import At, Mark, Step
 from recoup.kit.log.kafka_reader import KafkaReader
-from recoup.kit.log.port import Fenced, Log, Outgoing, Reader
+from recoup.kit.log.port import Fenced, Log, Outgoing, Reader, Record
 from recoup.kit.valkey import Pipeline, connect, settled
 
 
@@ -42,6 +43,27 @@ async def test_progress_outputs_and_state_appear_together(
     assert await count_of(valkey_url, topic) == 1
     [out] = await take(readers.open(f"{group}-out", "a", f"{topic}-out"), 1)
     assert (out.partition, out.value, dict(out.headers)) == (2, b"written on", {"of": "six"})
+
+
+def again(records: Sequence[Record]) -> list[Outgoing]:
+    return [Outgoing(record.partition, record.value) for record in records]
+
+
+async def test_records_that_are_only_moved_are_moved_once_whoever_takes_over(
+    log: Log, readers: Readers, topic: str, group: str
+):
+    await log.append(topic, numbered(6))
+    first = readers.open(group, "a", topic)
+    held = await take(first, 6)
+    await first.commit(reached(held[:4]), {f"{topic}-out": again(held[:4])})
+    await first.close()
+    second = readers.open(group, "b", topic)
+    rest = await take(second, 2)
+
+    await second.commit(reached(rest), {f"{topic}-out": again(rest)})
+
+    moved = await take(readers.open(f"{group}-out", "a", f"{topic}-out"), 6)
+    assert numbers(moved) == list(range(6))
 
 
 async def test_a_reader_of_outputs_catches_up_completely(log: Log, readers: Readers, topic: str, group: str):
