@@ -8,6 +8,7 @@ is said stands in `kit.problems`.
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Protocol, cast
 
@@ -147,6 +148,23 @@ def caller_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
     if caller is None:
         raise Unauthenticated("this needs an identity")
     return cast("Caller", caller)
+
+
+# Looking a series up by its labels costs more than counting in it; routes and statuses are few.
+@cache
+def _duration(service: str, route: str) -> Histogram:
+    return DURATION.labels(service, route)
+
+
+@cache
+def _requests(service: str, route: str, status: int) -> Counter:
+    return REQUESTS.labels(service, route, str(status))
+
+
+def answered(service: str, route: str, status: int, seconds: float) -> None:
+    """Counts one answer and the time it took."""
+    _duration(service, route).observe(seconds)
+    _requests(service, route, status).inc()
 
 
 def _to_response(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemDocument]:
@@ -316,8 +334,7 @@ def _timed(service: str, scope: Scope, status: list[int]) -> Generator[None]:
     finally:
         CONNECTIONS.labels(service).dec()
         route = str(scope.get("path_template") or "unknown")
-        DURATION.labels(service, route).observe(stopwatch() - started)
-        REQUESTS.labels(service, route, str(status[0])).inc()
+        answered(service, route, status[0], stopwatch() - started)
 
 
 async def _within(app: ASGIApp, scope: Scope, receive: Receive, send: Send, timeout_seconds: float) -> None:

@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Failure, Missing, Refused, TooLarge, Unauthenticated
-from recoup.kit.http import CONNECTIONS, DURATION, FAULTS, REQUESTS
+from recoup.kit.http import CONNECTIONS, FAULTS, answered
 from recoup.kit.ids import new_id
 from recoup.kit.peers import IDENTITY_HEADER, Peers
 from recoup.kit.problems import problem, send_problem
@@ -23,6 +23,7 @@ from recoup.services.platform.gateway.domain import Way
 log = logger(__name__)
 SERVICE: Final = "platform"
 DROPPED: Final = domain.FORGEABLE | {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"}
+OPEN: Final = CONNECTIONS.labels(SERVICE)
 IDENTITY: Final = IDENTITY_HEADER.lower().encode()
 
 
@@ -99,7 +100,7 @@ class Gateway:
         answering = Answering(send, headers.request_id, domain.CORS_ANSWER if way.segment in domain.BROWSERS else ())
         started = stopwatch()
         route = f"/api/{way.segment}"
-        CONNECTIONS.labels(SERVICE).inc()
+        OPEN.inc()
         try:
             with traced(route, headers.traceparent) as here:
                 try:
@@ -114,9 +115,8 @@ class Gateway:
                         await self._count(scope, headers, error)
                     await _refuse(answering, error, here.trace_id)
         finally:
-            CONNECTIONS.labels(SERVICE).dec()
-            DURATION.labels(SERVICE, route).observe(stopwatch() - started)
-            REQUESTS.labels(SERVICE, route, str(answering.status)).inc()
+            OPEN.dec()
+            answered(SERVICE, route, answering.status, stopwatch() - started)
 
     async def _count(self, scope: HTTPScope, headers: "_Headers", refusal: Refused) -> None:
         """A shop looks for its refused events in one place, whoever of us refused them."""
@@ -134,7 +134,7 @@ class Gateway:
             return await refuse_socket(send, 404)
         credential, query = domain.parameters(scope["query_string"].decode("latin1"))
         headers = _Headers(scope, credential)
-        CONNECTIONS.labels(SERVICE).inc()
+        OPEN.inc()
         try:
             with traced(f"/api/{way.segment}", headers.traceparent) as here:
                 passing = await self._passing(scope, headers, way, here.header)
@@ -145,7 +145,7 @@ class Gateway:
             FAULTS.labels(SERVICE, error.reason).inc()
             await refuse_socket(send, status)
         finally:
-            CONNECTIONS.labels(SERVICE).dec()
+            OPEN.dec()
 
     async def _passing(
         self, scope: HTTPScope | WebSocketScope, headers: "_Headers", way: Way, traceparent: str
