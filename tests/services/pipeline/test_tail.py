@@ -69,9 +69,11 @@ class Place:
         """Once the processor knows of it."""
         known = len(await self.showing.watches.current(self.running.clock.now()))
         async with self.http.ws_connect(self.url, headers={IDENTITY_HEADER: who}, params=asked) as ws:
-            await ws.receive_json()
-            assert len(await self.showing.watches.current(self.running.clock.now())) == known + 1
-            await self.showing.write()
+            async with asyncio.timeout(20):
+                while len(await self.showing.watches.current(self.running.clock.now())) == known:
+                    await asyncio.sleep(0.01)
+                await self.showing.write()
+                assert (await ws.receive_json())["type"] == "alive"
             yield Window(ws)
 
     async def send(self, *events: dict[str, Any], store: str = SHOP) -> None:

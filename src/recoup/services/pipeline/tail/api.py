@@ -36,7 +36,7 @@ class _Gone(Exception):
 
 
 class Frame(Struct, frozen=True, kw_only=True):
-    """What is said on the socket, twice a second at most; `alive` where there was nothing to show for a while."""
+    """What is said on the socket: `alive` once a processor looks and every few seconds after, events in between."""
 
     type: Literal["events", "alive"]
     matched: int = 0
@@ -85,18 +85,20 @@ def _filter(value: str | None) -> str | None:
 
 
 async def _show(socket: Socket, tail: Tail, watch: Watch) -> None:
-    started, renewed = stopwatch(), float("-inf")
+    started, renewed, is_heard = stopwatch(), float("-inf"), False
     while stopwatch() - started < tail.settings.tail_seconds:
-        if stopwatch() - renewed >= _RENEWED_SECONDS:
+        is_due = stopwatch() - renewed >= _RENEWED_SECONDS
+        if is_due:
             watch = msgspec.structs.replace(watch, until=tail.clock.now() + _HELD)
             await tail.watches.put(watch)
-            await _say(socket, Frame(type="alive"))
             renewed = stopwatch()
-        if glimpses := await tail.watches.take(watch):
+        glimpses = await tail.watches.take(watch)
+        if matched := sum(glimpse.matched for glimpse in glimpses):
             events = [event for glimpse in glimpses for event in glimpse.events]
-            await _say(
-                socket, Frame(type="events", matched=sum(glimpse.matched for glimpse in glimpses), events=events)
-            )
+            await _say(socket, Frame(type="events", matched=matched, events=events))
+        elif glimpses or (is_due and is_heard):
+            await _say(socket, Frame(type="alive"))
+        is_heard |= bool(glimpses)
         await asyncio.sleep(PACE_SECONDS)
 
 

@@ -34,11 +34,13 @@ class Showing:
                 )
 
     async def write(self) -> None:
-        """Hands over what was seen and asks who watches; an outage only makes it late."""
+        """Hands over what was seen and asks who watches, telling new ones so; an outage only makes it late."""
         seen, self._seen = self._seen, {}
+        known = {watch.id for watch in self._current}
         try:
-            if seen:
-                await self.watches.write(seen)
             self._current = await self.watches.current(self.clock.now())
+            new = {watch: Glimpse(matched=0, events=[]) for watch in self._current if watch.id not in known}
+            if new or seen:
+                await self.watches.write(new | seen)
         except Failure as failure:
             log.warning("nothing is shown", why=failure.detail)

@@ -1,0 +1,187 @@
+"""The screens about events before a running Recoup: readiness, live tail, pipeline, dead letters, schemas."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+from tests.browser.test_console import NAMELESS
+
+pytestmark = [pytest.mark.browser, pytest.mark.flow, pytest.mark.timeout(300)]
+
+SCREENS = ("Readiness", "Live events", "Pipeline", "Dead letters", "Schemas")
+PATH_MS = 60_000
+MUG = {"product_id": "mug-1", "quantity": 2, "price": 1950}
+
+
+def event(kind: str, visitor: str = "ada", **more: object) -> dict[str, object]:
+    return {
+        "event_id": str(uuid4()), "type": kind, "occurred_at": datetime.now(UTC).isoformat(), "anonymous_id": visitor,
+        **more,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> Path:
+    """Where screenshots go, for whoever wants to look."""
+    return tmp_path_factory.mktemp("events")
+
+
+@pytest.fixture(scope="module")
+def complaints() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def console(browser: Browser, installation, complaints: list[str]):
+    """One page, logged in; what the browser complains about is collected."""
+    with browser.new_context(
+        viewport={"width": 1440, "height": 900}, reduced_motion="reduce", locale="en-US"
+    ) as context:
+        context.set_default_timeout(15_000)
+        page = context.new_page()
+        page.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(installation.url)
+        page.get_by_label("E-mail").fill(installation.admin_email)
+        page.get_by_label("Password").fill(installation.admin_password)
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+        yield page
+
+
+def open_screen(page: Page, name: str) -> None:
+    page.get_by_role("navigation", name="Screens").get_by_role("link", name=name).click()
+    expect(page.get_by_role("heading", level=1, name=name)).to_be_visible()
+
+
+def check(page: Page, title: str) -> Locator:
+    return page.get_by_role("region", name="What the shop sends").get_by_role("listitem").filter(has_text=title)
+
+
+def test_readiness_says_what_is_missing_until_it_arrives(console: Page, installation, pictures: Path):
+    open_screen(console, "Readiness")
+    expect(check(console, "Cart changes")).to_contain_text("Missing")
+    expect(check(console, "Cart changes")).to_contain_text("Next:")
+    installation.send("POST", "/api/events/batch", [event("product_added", cart_id="c1", items=[MUG])])
+    expect(check(console, "Cart changes")).to_contain_text("Ready", timeout=PATH_MS)
+    expect(check(console, "Orders")).to_contain_text("Missing")
+    console.screenshot(path=pictures / "readiness.png", full_page=True)
+
+
+def test_what_is_wrong_is_shown_with_what_to_do(console: Page, installation):
+    open_screen(console, "Readiness")
+    broken = event("product_added", cart_id="c2")
+    installation.send("POST", "/api/events/batch", [broken, event("page_viewed", currency="usd")])
+    wrong = console.get_by_role("region", name="What is wrong with it")
+    for title in ("Events that break their schema", "Unknown currency"):
+        expect(wrong.get_by_role("listitem").filter(has_text=title)).to_contain_text("Next:", timeout=PATH_MS)
+
+
+def test_events_show_as_they_arrive_and_only_those_asked_for(console: Page, installation, pictures: Path):
+    open_screen(console, "Live events")
+    expect(console.locator(".page-head")).to_contain_text("Live", timeout=PATH_MS)
+    rows = console.get_by_role("list", name="Events").get_by_role("listitem")
+    expect(console.get_by_text("Listening")).to_be_visible(timeout=PATH_MS)
+    once = event("page_viewed", "grace")
+    installation.send("POST", "/api/events/batch", [once, event("exit_intent", "grace")])
+    expect(rows).to_have_count(2, timeout=PATH_MS)
+    installation.send("POST", "/api/events/batch", [once])
+    expect(rows.first).to_contain_text("Sent again", timeout=PATH_MS)
+    console.screenshot(path=pictures / "live.png")
+
+    console.get_by_label("Type").select_option("exit_intent")
+    expect(console.get_by_text("Nothing that fits yet")).to_be_visible()
+    expect(console.locator(".page-head")).to_contain_text("Live", timeout=PATH_MS)
+    installation.send("POST", "/api/events/batch", [event("page_viewed", "joan"), event("exit_intent", "joan")])
+    expect(rows).to_have_count(1, timeout=PATH_MS)
+    expect(rows.first).to_contain_text("Exit intent")
+
+
+def test_the_pipelines_stages_say_how_long_they_take(console: Page, pictures: Path):
+    open_screen(console, "Pipeline")
+    stages = console.get_by_role("region", name="Stages").get_by_role("row")
+    for stage in ("Read", "Deduplicate", "Enrich", "Track carts", "Commit"):
+        expect(stages.filter(has_text=re.compile(stage)).first).to_contain_text("ms", timeout=PATH_MS)
+    expect(console.get_by_role("region", name="What waits")).to_contain_text("cart-events-raw")
+    for process in ("Pipeline 0", "Processor 0"):
+        expect(
+            console.get_by_role("region", name="Processes").get_by_role("row").filter(has_text=process)
+        ).to_be_visible()
+    console.screenshot(path=pictures / "pipeline.png", full_page=True)
+
+
+def test_a_dead_letter_is_read_mended_tried_and_sent(console: Page, pictures: Path):
+    open_screen(console, "Dead letters")
+    letters = console.get_by_role("navigation", name="Letters").get_by_role("link")
+    letters.filter(has_text="product_added").first.click(timeout=PATH_MS)
+    text = console.get_by_label("Text to be sent")
+    expect(text).to_have_value(re.compile('"cart_id": "c2"'))
+    console.get_by_role("button", name="Try", exact=True).click()
+    expect(console.get_by_role("region", name="Before and after")).to_contain_text("It would be refused")
+
+    mended = text.input_value().replace('"cart_id"', '"items": [{"product_id": "mug-1", "quantity": 1}], "cart_id"', 1)
+    text.fill(mended)
+    console.get_by_role("button", name="Try", exact=True).click()
+    expect(console.get_by_role("region", name="Before and after")).to_contain_text("It would be taken")
+    console.screenshot(path=pictures / "letters.png", full_page=True)
+    console.get_by_role("button", name="Send", exact=True).click()
+    expect(console.get_by_role("region", name="product_added")).to_contain_text("Replayed", timeout=PATH_MS)
+
+
+def test_a_schema_is_checked_before_it_is_saved_and_says_why_it_does_not_fit(console: Page, pictures: Path):
+    open_screen(console, "Schemas")
+    console.get_by_label("Name: the event's type").fill("wishlist_added")
+    text = console.get_by_label("Text of the schema")
+    text.fill('{"type": "object", "properties": {"rank": {"type": "integer"}}, "additionalProperties": false}')
+    save = console.get_by_role("button", name="Save as a new version")
+    expect(save).to_be_disabled()
+    console.get_by_role("button", name="Check").click()
+    expect(console.get_by_role("region", name="Result of the check")).to_contain_text("It can be saved")
+    save.click()
+    expect(console.get_by_role("heading", name="wishlist_added")).to_be_visible(timeout=PATH_MS)
+
+    expect(text).to_have_value(re.compile("integer"))
+    text.fill('{"type": "object", "properties": {"rank": {"type": "string"}}, "additionalProperties": false}')
+    console.get_by_role("button", name="Check").click()
+    result = console.get_by_role("region", name="Result of the check")
+    expect(result).to_contain_text("against it")
+    expect(result).to_contain_text("rank")
+    expect(save).to_be_disabled()
+    console.screenshot(path=pictures / "schemas.png", full_page=True)
+
+
+def test_a_schema_is_taken_out_of_use_after_being_asked_twice(console: Page):
+    button = console.get_by_role("button", name="Take version 1 out of use")
+    button.click()
+    expect(button).to_contain_text("Really?")
+    button.click()
+    expect(console.get_by_role("list", name="Versions")).to_contain_text("Out of use", timeout=PATH_MS)
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1024])
+def test_no_screen_scrolls_sideways_and_every_control_has_a_name(console: Page, pictures: Path, width: int, colours):
+    console.set_viewport_size({"width": width, "height": 780})
+    console.emulate_media(color_scheme=colours)
+    tabs = width < 960
+    for screen in SCREENS:
+        if tabs:
+            console.get_by_role("navigation", name="Screens").get_by_role("link", name="Events").click()
+            console.get_by_role("navigation", name="About events").get_by_role("link", name=screen).click()
+            expect(console.get_by_role("heading", level=1, name=screen)).to_be_visible()
+        else:
+            open_screen(console, screen)
+        console.wait_for_timeout(500)
+        room = console.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        console.screenshot(path=pictures / f"{screen}-{width}-{colours}.png")
+        assert room <= 0, f"{screen} is {room} pixels too wide"
+        assert console.evaluate(NAMELESS) == []
+        assert console.locator("h1").count() == 1
+    console.set_viewport_size({"width": 1440, "height": 900})
+
+
+def test_the_browser_has_nothing_to_complain_about(complaints: list[str]):
+    assert complaints == []
