@@ -227,7 +227,9 @@ async def test_a_migration_is_set_for_a_version_that_is_there_and_can_be_taken_b
     assert [one["from_version"] for one in listed["items"]] == [1]
     assert (await ask(platform, "DELETE", f"{path}/1"))[0] == 204
     assert (await ask(platform, "GET", path))[2] == {"items": []}
-    assert (await ask(platform, "DELETE", f"{path}/1"))[0] == 404
+    for nothing in (1, 2, 2**60):
+        assert (await ask(platform, "DELETE", f"{path}/{nothing}"))[0] == 404
+        assert (await ask(platform, "DELETE", f"/api/schemas/{fresh()}/migrations/{nothing}"))[0] == 404
 
 
 BAD = {

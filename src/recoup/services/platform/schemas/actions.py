@@ -171,6 +171,7 @@ class Registry:
 
     async def unmigrate(self, store_id: str, subject: str, from_version: int, actor: Actor) -> None:
         """Takes a migration back; raises Missing for none."""
+        _one(subject, await self.versions(store_id, subject, deleted=True), from_version)
         if not await self.schemas.remove_migration(store_id, subject, from_version, actor, self.clock.now()):
             raise Missing(f"subject {subject!r} has no migration from version {from_version}", code="migration_missing")
         await self.told(store_id)
