@@ -182,3 +182,22 @@ async def test_the_clocks_own_rows_and_rows_without_a_session_are_in_none(valkey
         rows = await running.enriched(2)
 
     assert {row["session_id"]: row["session_pages"] for row in rows} == {None: None, "s": 1}
+
+
+def test_more_sessions_than_small_numbers_can_count() -> None:
+    many = [
+        Row(
+            type="page_viewed",
+            store_id=SHOP,
+            session_id=str(number % 70_000),
+            at=number,
+            utm_source=None,
+            page_url=PAGE,
+        )
+        for number in range(70_010)
+    ]
+
+    found = followed([many])
+
+    assert {row[0] for row in found[:70_000]} == {1}
+    assert {row[0] for row in found[70_000:]} == {2}

@@ -189,7 +189,11 @@ class Profiles:
             await settled(self.valkey.eval(_RESTORE, len(users), *map(_key, users), *words, _lifetime()))
             await self._read(users, at)
             # What was counted while the copy could not be asked is not in it yet.
-            newer = [user for user in users if self._known[user][1].orders > copies.get(user, Profile()).orders]
+            newer = [
+                user
+                for user in users
+                if (known := self._known.get(user)) and known[1].orders > copies.get(user, Profile()).orders
+            ]
             if newer:
                 await settled(self.valkey.sadd(PROFILES_CHANGED.key(), *map(_SEPARATOR.join, newer)))
         except Unavailable as failure:

@@ -64,7 +64,7 @@ def _visits(work: Work, known: Known) -> _Visits:
 
 def _by_session(occurred: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """The order by session and time. Small numbers are sorted by their digits, ten times as fast as large ones."""
-    if len(codes) > np.iinfo(np.uint16).max:
+    if len(codes) and codes.max() > np.iinfo(np.uint16).max:
         return np.lexsort((occurred, codes))
     in_time = np.argsort(occurred, kind="stable")
     return in_time[np.argsort(codes[in_time].astype(np.uint16), kind="stable")]
