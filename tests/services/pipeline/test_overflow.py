@@ -98,6 +98,15 @@ def test_who_floods_leaves_the_lane_after_a_calm_minute_once_it_holds_nothing() 
     assert laned(floods, later + QUIET, "bot") == []
 
 
+def test_a_clock_that_leaps_a_day_ahead_and_back_makes_nobody_a_flood() -> None:
+    floods = Floods()
+    laned(floods, NOON + timedelta(days=1), "visitor")
+    laned(floods, NOON, "visitor")
+
+    for minute in range(10):
+        assert laned(floods, NOON + minute * (MINUTE + timedelta(seconds=PART_SECONDS)), *["visitor"] * 90) == []
+
+
 def test_what_is_remembered_is_forgotten_again() -> None:
     floods = Floods(cells=4)
     laned(floods, NOON, *(f"v{n}" for n in range(2_000)))

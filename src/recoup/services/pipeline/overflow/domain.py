@@ -62,7 +62,7 @@ class Window:
         return self.total
 
     def turn(self, part: int) -> int:
-        """Lets go of what is a minute old; a clock that was set back stands still."""
+        """Lets go of what is a minute old."""
         for passed in range(max(self._part + 1, part - PARTS + 1), part + 1):
             self.total -= self._counts[passed % PARTS]
             self._counts[passed % PARTS] = 0
@@ -99,6 +99,7 @@ class Floods:
     _stores: dict[str, _Store] = field(default_factory=dict)
     _suspects: int = 0
     _part: int = 0
+    _shift: int = 0
     _table: np.ndarray = field(init=False)
     _parts: np.ndarray = field(init=False)
 
@@ -146,7 +147,10 @@ class Floods:
                 store.flooding[visitor] = suspect
 
     def _turn(self, now: datetime) -> None:
-        part = int(now.timestamp()) // PART_SECONDS
+        part = int(now.timestamp()) // PART_SECONDS + self._shift
+        if part < self._part - PARTS:
+            # The clock was set back. Standing still until it comes here again would count for ever into one part.
+            self._shift += self._part - part
         if part <= self._part:
             return
         for store in self._stores.values():
@@ -182,7 +186,7 @@ class Floods:
         self._turn(emptied)
         for store in self._stores.values():
             for visitor, suspect in list(store.flooding.items()):
-                quiet = suspect.last is None or suspect.last + QUIET <= emptied
+                quiet = suspect.last is None or abs(emptied - suspect.last) >= QUIET
                 if quiet and not suspect.unsaid and suspect.window.total <= store.limit // 2:
                     suspect.since = suspect.last = None
                     del store.flooding[visitor]
