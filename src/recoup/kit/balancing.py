@@ -13,7 +13,7 @@ from msgspec import Struct
 from prometheus_client import Counter, Gauge
 from typing_extensions import override
 
-from recoup.kit.breaker import Breaker, BreakerSettings, Budget, RetrySettings, State
+from recoup.kit.breaker import Breaker, BreakerSettings, Budget, RetrySettings
 from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Missing, Unavailable
 from recoup.kit.telemetry import logger
@@ -117,9 +117,7 @@ class Call:
         now = stopwatch()
         self.instance.outstanding -= 1
         for breaker, scope in ((self.instance.breaker, "instance"), (self._pool.breaker, "service")):
-            before = breaker.state(now)
-            breaker.leave(now, failed=failed)
-            if failed and before is not State.OPEN and breaker.state(now) is State.OPEN:
+            if breaker.leave(now, failed=failed):
                 OPENED.labels(self._pool.name, scope).inc()
                 log.warning("breaker opened", to=self._pool.name, scope=scope, instance=self.instance.url)
         return True
@@ -225,6 +223,8 @@ class Balancer(MutableMapping[str, str]):
             raise Unavailable(f"{pool.name} has no instances", code="service_unavailable")
         if not pool.breaker.allows(now):
             raise _open(pool, pool.breaker.wait(now))
+        if len(pool.instances) == 1 and pool.instances[0].breaker.allows(now):
+            return pool.instances[0]
         willing = [instance for instance in pool.instances if instance.breaker.allows(now)]
         if not willing:
             raise _open(pool, min(instance.breaker.wait(now) for instance in pool.instances))

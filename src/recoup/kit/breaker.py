@@ -78,23 +78,24 @@ class Breaker:
             self._state, self._trials, self._succeeded = State.HALF_OPEN, 0, 0
         self._trials += 1
 
-    def leave(self, now: float, *, failed: bool | None) -> None:
-        """A call has ended; `failed` is None where it says nothing about the other side."""
+    def leave(self, now: float, *, failed: bool | None) -> bool:
+        """A call has ended; whether that opens it. `failed` is None where it says nothing about the other side."""
         if self._state is State.HALF_OPEN:
             return self._tried(now, failed=failed)
         if self._state is State.OPEN or failed is None:
-            return None
+            return False
         self._turn(now)
         place = self._at % _BUCKETS
         self._calls[place] += 1
-        if failed:
-            self._failures[place] += 1
-            calls = sum(self._calls)
-            if calls >= self._settings.minimum_calls and sum(self._failures) >= self._settings.failure_share * calls:
-                self._open(now)
-        return None
+        if not failed:
+            return False
+        self._failures[place] += 1
+        calls = sum(self._calls)
+        if calls < self._settings.minimum_calls or sum(self._failures) < self._settings.failure_share * calls:
+            return False
+        return self._open(now)
 
-    def _tried(self, now: float, *, failed: bool | None) -> None:
+    def _tried(self, now: float, *, failed: bool | None) -> bool:
         self._trials = max(0, self._trials - 1)
         if failed:
             return self._open(now)
@@ -103,14 +104,17 @@ class Breaker:
         if self._succeeded >= self._settings.trial_calls:
             self._state = State.CLOSED
             self._calls, self._failures = [0] * _BUCKETS, [0] * _BUCKETS
-        return None
+        return False
 
-    def _open(self, now: float) -> None:
+    def _open(self, now: float) -> bool:
         self._state, self._opened_at = State.OPEN, now
+        return True
 
     def _turn(self, now: float) -> None:
         """Forgets what has left the window."""
         at = int(now * _BUCKETS / self._settings.window_seconds)
+        if at == self._at:
+            return
         for left in range(max(self._at, at - _BUCKETS) + 1, at + 1):
             self._calls[left % _BUCKETS] = self._failures[left % _BUCKETS] = 0
         self._at = at
