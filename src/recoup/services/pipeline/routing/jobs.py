@@ -5,7 +5,7 @@ holds up nobody's deliveries but its own. Nothing is held in memory but what is 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -15,6 +15,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from recoup.kit.clock import Clock
+from recoup.kit.config import Secret
 from recoup.kit.errors import Failure, Invalid, Unavailable
 from recoup.kit.log.port import Log
 from recoup.kit.metrics import Counter
@@ -111,9 +112,12 @@ class Sender:
         """Sends until nothing is due or a call fails; after a failure one call alone finds out whether it is over."""
         try:
             width = 1 if lane.failures else lane.concurrency
-            while not self._stopping and (claimed := await self._claim(lane, width)):
-                results = await asyncio.gather(*(self._send(lane, one) for one in claimed))
-                if not all(results):
+            while not self._stopping:
+                # Before anything is claimed: a secret that cannot be had is no call that failed.
+                secrets = await self.desk.secrets(lane.store_id, lane.id)
+                claimed = await self._claim(lane, width)
+                results = await asyncio.gather(*(self._send(lane, one, secrets) for one in claimed))
+                if not claimed or not all(results):
                     return
                 width = lane.concurrency
         except Failure as failure:
@@ -123,14 +127,14 @@ class Sender:
         lease = timedelta(seconds=self.settings.routing_timeout_seconds) + _LEASE_MARGIN
         return await self.deliveries.claim(lane.id, self.clock.now(), lease, width)
 
-    async def _send(self, lane: Lane, one: Claimed) -> bool:
+    async def _send(self, lane: Lane, one: Claimed, secrets: Sequence[Secret]) -> bool:
         """One call and what follows from it; whether it was received."""
         if one.attempts > self.settings.routing_attempts:
             # It was claimed again and again and never came to a verdict: whoever sends it does not survive it.
             note = f"sent {self.settings.routing_attempts} times without an end"
             await self.deliveries.failed(one, note, again_at=None, now=self.clock.now())
             return True
-        verdict = await self._call(lane, one)
+        verdict = await self._call(lane, one, secrets)
         now = self.clock.now()
         CALLS.labels("delivered" if verdict.delivered else "failed").inc()
         if verdict.delivered:
@@ -140,8 +144,7 @@ class Sender:
         await self._struggle(lane, verdict, now)
         return False
 
-    async def _call(self, lane: Lane, one: Claimed) -> Verdict:
-        secrets = await self.desk.secrets(one.store_id, one.destination_id)
+    async def _call(self, lane: Lane, one: Claimed, secrets: Sequence[Secret]) -> Verdict:
         signed = headers(secrets, str(one.id), int(self.clock.now().timestamp()), one.body)
         try:
             answer = await self.outgoing.post(lane.url, one.body, signed)
