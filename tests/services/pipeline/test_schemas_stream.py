@@ -204,6 +204,26 @@ async def test_what_a_rule_keeps(valkey_url: str, rule: OnViolation, kept: set[s
         assert {one["kind"] for one in await dead(running, len(refused))} == refused
 
 
+@pytest.mark.parametrize("rule", [OnViolation.REJECT, OnViolation.MIGRATE])
+async def test_what_is_nested_too_deeply_to_be_looked_at_is_set_aside_whole(valkey_url: str, rule: OnViolation) -> None:
+    registry = Registry()
+    registry.register(VIEW, {})
+    registry.register(VIEW, {})
+    registry.migrate(VIEW, 1, Rename("shelf", "row"))
+    registry.rule(VIEW, rule)
+    deep: Any = 1
+    for _ in range(400):
+        deep = [deep]
+    async with pipeline(valkey_url, registry=registry) as running:
+        await registry.announce(running.collector.stores, SHOP)
+        await running.send(seen(shelf=deep), seen(shelf=1))
+
+        assert [row["properties"] for row in await running.enriched(1)] == ['{"row":1}']
+        (letter,) = await dead(running, 1)
+        assert (letter["kind"], letter["field"]) == ("range", "properties")
+        assert msgspec.json.decode(letter["body"])["properties"] == {"shelf": deep}
+
+
 @pytest.mark.parametrize(("wanted", "rows", "warned", "refused"), [
     ("accept", 2, {}, {}),
     ("warn", 2, {"schema:unplanned_event": 1}, {}),

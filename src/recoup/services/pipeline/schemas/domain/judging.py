@@ -33,7 +33,7 @@ def judge(subject: Subject, event: Table, catalog: Catalog) -> Verdict:
     landing = subject.landing(version)
     if version not in subject.versions and not catalog.current:
         return Verdict(checked=False)
-    if landing == version or subject.rules.on_violation is not OnViolation.MIGRATE:
+    if landing == version or subject.rules.on_violation is not OnViolation.MIGRATE or _is_too_deep(event):
         found = _held(subject, version, event)
         if found.violations or landing == version or not found.checked:
             return found
@@ -47,7 +47,7 @@ def _held(subject: Subject, version: int, event: Table) -> Verdict:
         return Verdict(
             [unplanned(f"no version {version} of {subject.name!r} is registered", "schema_version")], version
         )
-    if event.get("properties", own(event)) is None:
+    if _is_too_deep(event):
         detail = f"nested deeper than {DEEPEST}"
         return Verdict([Violation(kind=Kind.RANGE, path="properties", detail=detail)], version)
     validator = subject.validator(version)
@@ -57,6 +57,10 @@ def _held(subject: Subject, version: int, event: Table) -> Verdict:
     return Verdict([
         Violation(kind=one.kind, path=place(one.path, event, validator), detail=one.detail) for one in found
     ], version)  # fmt: skip
+
+
+def _is_too_deep(event: Table) -> bool:
+    return "properties" in event and event["properties"] is None
 
 
 def unplanned(detail: str, path: str = "type") -> Violation:
