@@ -7,7 +7,7 @@ A comparison with something that is not there is false, whatever the operator; `
 knows no third value.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -296,18 +296,3 @@ def field_named(name: object) -> Field | None:
     if root == "properties" and 0 < len(path) <= _LONGEST_PATH and all(path):
         return Field(Source.PROPERTY, tuple(path), Kind.JSON)
     return FIELDS.get(name)
-
-
-def uses(condition: Condition, source: Source) -> bool:
-    """Whether a condition looks at such fields."""
-    match condition:
-        case Compare(field=field):
-            return field.source is source
-        case All(parts=parts) | AnyOf(parts=parts):
-            return _one_uses(parts, source)
-        case Not(part=part):
-            return uses(part, source)
-
-
-def _one_uses(parts: Sequence[Condition], source: Source) -> bool:
-    return any(uses(part, source) for part in parts)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from recoup.kit.errors import Invalid
 from recoup.services.pipeline.routing.domain.payload import documents
 
-_LONGEST_CURSOR: Final = 40_000
+_MOST_PARTITIONS: Final = 10_000
 _NUMBERS: Final = 3
 _DIGITS: Final = 19
 _LARGEST: Final = 2**63
@@ -71,7 +71,7 @@ def read(text: str) -> Cursor:
     """What `written` was given; raises Invalid for anything it did not make."""
     if not text:
         return {}
-    parts = [part.split(".") for part in text[:_LONGEST_CURSOR].split("-")]
+    parts = [part.split(".") for part in text.split("-", _MOST_PARTITIONS)]
     if any(len(part) != _NUMBERS or not all(map(_is_whole, part)) for part in parts):
         raise Invalid("the cursor is not one of ours", code="cursor_invalid")
     return {int(partition): Place(int(offset), int(rows)) for partition, offset, rows in parts}

@@ -1,6 +1,6 @@
 """Rules by version, destinations and their sealed secrets. Every change counts up, so that readers notice."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -261,7 +261,3 @@ def _version(row: _Kept) -> Version:
     return Version(
         version=row.version, rules=decoded_rules(row.rules), changed_by=row.changed_by, changed_at=row.changed_at
     )
-
-
-def by_id(destinations: Sequence[Destination]) -> Mapping[UUID, Destination]:
-    return {one.id: one for one in destinations}
