@@ -107,7 +107,7 @@ class Processor:
     delays: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
     agents: Agents = field(default_factory=Agents)
     rates: Rates = field(default_factory=Rates)
-    suspects: Suspects = field(default_factory=Suspects)
+    suspects: Suspects[Record] = field(default_factory=Suspects[Record])
     _clocks: dict[tuple[int, str], int] = field(default_factory=dict)
     _owned: frozenset[int] = frozenset()
     _rang_at: float = 0.0
