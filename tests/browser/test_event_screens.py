@@ -82,7 +82,7 @@ def test_what_is_wrong_is_shown_with_what_to_do(console: Page, installation):
 
 def test_events_show_as_they_arrive_and_only_those_asked_for(console: Page, installation, pictures: Path):
     open_screen(console, "Live events")
-    expect(console.locator(".page-head")).to_contain_text("Live", timeout=PATH_MS)
+    expect(console.locator(".page-head .badge")).to_have_text("Live", timeout=PATH_MS)
     rows = console.get_by_role("list", name="Events").get_by_role("listitem")
     expect(console.get_by_text("Listening")).to_be_visible(timeout=PATH_MS)
     once = event("page_viewed", "grace")
@@ -94,7 +94,7 @@ def test_events_show_as_they_arrive_and_only_those_asked_for(console: Page, inst
 
     console.get_by_label("Type").select_option("exit_intent")
     expect(console.get_by_text("Nothing that fits yet")).to_be_visible()
-    expect(console.locator(".page-head")).to_contain_text("Live", timeout=PATH_MS)
+    expect(console.locator(".page-head .badge")).to_have_text("Live", timeout=PATH_MS)
     installation.send("POST", "/api/events/batch", [event("page_viewed", "joan"), event("exit_intent", "joan")])
     expect(rows).to_have_count(1, timeout=PATH_MS)
     expect(rows.first).to_contain_text("Exit intent")

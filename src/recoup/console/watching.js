@@ -25,6 +25,8 @@ export function watch(filter, told) {
     for (const [name, value] of Object.entries(filter)) if (value) query.set(name, value);
     socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/api/events/tail?${query}`);
     socket.onmessage = ({ data }) => {
+      // What was on its way when it was told to stop belongs to another filter.
+      if (isOver) return;
       tries = 0;
       told({ state: "open", frame: JSON.parse(data) });
     };

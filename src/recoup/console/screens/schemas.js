@@ -150,7 +150,7 @@ const versionList = (versions, shown, screen) =>
     ),
   );
 
-const author = (name) => (name.startsWith("key:") ? "a key" : name || "somebody");
+const author = (name) => (name.startsWith("key:") ? "a key" : "a person");
 
 /** Takes something out of use once it has been said twice. */
 function taking(name, version, words_, screen) {
