@@ -4,7 +4,6 @@ Which processes there are: `processes`.
 """
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -26,6 +25,7 @@ from recoup.kit.http import HttpSettings, create_app
 from recoup.kit.idempotency import Answers
 from recoup.kit.lean import without
 from recoup.kit.log.open import open_log
+from recoup.kit.niceness import step_back
 from recoup.kit.peers import Peers, TokenSource
 from recoup.kit.process import run
 from recoup.kit.runner import Publisher
@@ -154,9 +154,8 @@ async def serve(name: str, settings: Settings) -> None:
     process = _process(name)
     if not process.needs_pandas:
         without("pandas")
-    # Before any engine makes its threads, which inherit it.
-    os.nice(process.niceness if settings.niceness is None else settings.niceness)
     configure_logs(name, settings.log_level)
+    await step_back(process.niceness if settings.niceness is None else settings.niceness)
     if settings.otlp_endpoint is not None:
         from recoup.kit.spans import OtlpExporter
 

@@ -28,16 +28,16 @@ class Process:
 PROCESSES = {
     "platform": Process("platform", "recoup.services.platform.wiring:build", "platform", "platform"),
     "pipeline": Process("pipeline", "recoup.services.pipeline.wiring:build_collector", "pipeline", "pipeline"),
-    "processor": Process("pipeline", "recoup.services.pipeline.wiring:build_processor", "pipeline", niceness=4),
-    "ai": Process("ai", "recoup.services.ai.wiring:build", "ai", "ai", niceness=12),
+    "processor": Process("pipeline", "recoup.services.pipeline.wiring:build_processor", "pipeline", niceness=1),
+    "ai": Process("ai", "recoup.services.ai.wiring:build", "ai", "ai", niceness=4),
     "interventions": Process(
-        "interventions", "recoup.services.interventions.wiring:build", "interventions", "interventions", niceness=12
+        "interventions", "recoup.services.interventions.wiring:build", "interventions", "interventions", niceness=4
     ),
     "intelligence": Process(
-        "intelligence", "recoup.services.intelligence.wiring:build", "intelligence", needs_pandas=True, niceness=15
+        "intelligence", "recoup.services.intelligence.wiring:build", "intelligence", needs_pandas=True, niceness=5
     ),
     "monitoring": Process(
-        "monitoring", "recoup.services.monitoring.wiring:build", "monitoring", "monitoring", niceness=15
+        "monitoring", "recoup.services.monitoring.wiring:build", "monitoring", "monitoring", niceness=5
     ),
-    "scheduler": Process("scheduler", "recoup.services.scheduler.wiring:build", "scheduler", "scheduler", niceness=15),
+    "scheduler": Process("scheduler", "recoup.services.scheduler.wiring:build", "scheduler", "scheduler", niceness=5),
 }

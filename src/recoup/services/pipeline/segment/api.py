@@ -58,7 +58,9 @@ async def take_message(
     message = await _object(request, LONGEST_MESSAGE)
     caller = await _caller(request, message, write_keys)
     store_id = _store_of(request, caller)
-    batch = Batch([{**message, "type": _CALLS.get(kind, kind)}], client_ip=_client(request), origin=origin_of(caller))
+    batch = Batch(
+        [{**message, "type": _CALLS.get(kind, kind)}], client_ip=_client(request), origin=origin_of(caller.kind)
+    )
     return Taken(success=True, refused=await intake.take(store_id, batch))
 
 
@@ -75,7 +77,7 @@ async def take_batch(
     store_id = _store_of(request, caller)
     batch = Batch(
         cast("list[object]", messages), loose.moment(body.get("sentAt")), loose.table(body.get("context")),
-        _client(request), origin_of(caller),
+        _client(request), origin_of(caller.kind),
     )  # fmt: skip
     return Taken(success=True, refused=await intake.take(store_id, batch))
 

@@ -76,7 +76,7 @@ async def post_event(
 ) -> Receipt:
     """Takes one event; it is durable when this answers 202."""
     content, form = await _content(request, collector, store_id, _SINGLE)
-    return _receipt(await collector.accept(store_id, content, form, origin_of(caller_of(request))))
+    return _receipt(await collector.accept(store_id, content, form, origin_of(caller_of(request).kind)))
 
 
 @post(
@@ -93,7 +93,7 @@ async def post_batch(
     Good events are kept whatever their neighbours are.
     """
     content, form = await _content(request, collector, store_id, _BATCH)
-    return _receipt(await collector.accept(store_id, content, form, origin_of(caller_of(request))))
+    return _receipt(await collector.accept(store_id, content, form, origin_of(caller_of(request).kind)))
 
 
 @get("/events.proto", opt={"permission": PUBLIC}, media_type=MediaType.TEXT, sync_to_thread=False)
@@ -143,7 +143,7 @@ async def _content(
         coding = request.headers.get("content-encoding", "")
         return unpacked(body, coding, collector.settings.batch_bytes), form
     except Refused as refusal:
-        await collector.set_aside(store_id, body, refusal, origin_of(caller_of(request)))
+        await collector.set_aside(store_id, body, refusal, origin_of(caller_of(request).kind))
         raise
 
 

@@ -57,7 +57,7 @@ async def stream_events(socket: Socket, collector: NamedDependency[Collector]) -
     caller = caller_of(socket)
     store_id = caller.tenant(socket.query_params.get("store_id"), Permission.EVENTS_WRITE)
     await socket.accept()
-    await Conversation(socket, collector, store_id, origin_of(caller)).run()
+    await Conversation(socket, collector, store_id, origin_of(caller.kind)).run()
 
 
 class _Waiting(NamedTuple):
