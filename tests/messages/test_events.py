@@ -11,7 +11,11 @@ from recoup.messages.events import DEAD, ENRICHED, NO_CONTEXT, RAW, Context, Eve
 def test_every_field_of_an_event_has_its_column_and_every_column_its_field() -> None:
     flat = [name for name in Event.__struct_fields__ if name != "context"]
 
-    assert set(RAW.names) == {*flat, *Context.__struct_fields__, "received_at"}
+    assert set(RAW.names) == {*flat, *Context.__struct_fields__, "proven", "received_at"} - {"user_hash"}
+
+
+def test_what_proves_who_somebody_is_has_no_column() -> None:
+    assert set(Event.__struct_fields__) - set(RAW.names) == {"context", "user_hash"}
 
 
 def test_the_items_column_holds_every_field_of_an_item_in_its_order() -> None:
