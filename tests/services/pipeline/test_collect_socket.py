@@ -30,7 +30,7 @@ from recoup.kit.log.valkey_streams import ValkeyLog
 from recoup.kit.peers import IDENTITY_HEADER, Peers, TokenSource
 from recoup.kit.process import finish
 from recoup.kit.service import Service
-from recoup.kit.valkey import connect
+from recoup.kit.valkey import Valkey, connect
 from recoup.messages.access import PUBLISHABLE_KEY, Principal
 from recoup.messages.proofs import Proofs
 from recoup.messages.stores import StoreConfigured, StoreDirectory, StoreSettings
@@ -85,17 +85,7 @@ async def serving(valkey_url: str, **changes: Any) -> AsyncGenerator[Door]:
     await valkey.flushdb()
     log = Sluggish(valkey_url, 4)
     log.open.set()
-    nobody = Peers({}, TokenSource(str, 60))
-    stores = StoreDirectory(nobody, lifetime=timedelta(days=1))
-    await stores.on_configured([StoreConfigured(store_id=SHOP, version=1, settings=StoreSettings())])
-    events = EventLog(log, 0.0)
-    clock = ManualClock(NOON)
-    stats = Stats(valkey, Arrivals(valkey, clock))
-    settings = Settings(**changes)
-    lane = Lane(log, FloodBook(valkey), clock, settings)
-    collector = Collector(
-        events, stats, stores, Catalogs(nobody, stores, 1, 1), Proofs(nobody), lane, log, clock, settings
-    )
+    collector = await collecting(valkey, log, Settings(**changes))
     given = {
         "collector": Provide(lambda: collector, sync_to_thread=False),
         "stats": Provide(lambda: collector.stats, sync_to_thread=False),
@@ -109,7 +99,7 @@ async def serving(valkey_url: str, **changes: Any) -> AsyncGenerator[Door]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = Server(app, address="127.0.0.1", port=port, interface=Interfaces.ASGINL, log_enabled=False)
-    tasks = [asyncio.create_task(server.serve()), asyncio.create_task(events.run())]
+    tasks = [asyncio.create_task(server.serve()), asyncio.create_task(collector.events.run())]
     try:
         await listening(port)
         async with aiohttp.ClientSession() as http:
@@ -121,6 +111,25 @@ async def serving(valkey_url: str, **changes: Any) -> AsyncGenerator[Door]:
         await finish(tasks[1:])
         await log.close()
         await valkey.aclose()
+
+
+async def collecting(valkey: Valkey, log: Sluggish, settings: Settings) -> Collector:
+    """A collector at noon that knows one store and has no sister services."""
+    nobody = Peers({}, TokenSource(str, 60))
+    stores = StoreDirectory(nobody, lifetime=timedelta(days=1))
+    await stores.on_configured([StoreConfigured(store_id=SHOP, version=1, settings=StoreSettings())])
+    clock = ManualClock(NOON)
+    return Collector(
+        EventLog(log, 0.0),
+        Stats(valkey, Arrivals(valkey, clock)),
+        stores,
+        Catalogs(nobody, stores, 1, 1),
+        Proofs(nobody),
+        Lane(log, FloodBook(valkey), clock, settings),
+        log,
+        clock,
+        settings,
+    )
 
 
 async def listening(port: int) -> None:

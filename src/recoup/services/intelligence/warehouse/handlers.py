@@ -2,8 +2,8 @@
 
 Exactly once in effect. Before a turn inserts, it writes down the ranges of its records (`Intent`); the commit crosses
 them out in the same transaction. A loader that finds its intent reads exactly those ranges again, asks the tables which
-of their rows are there, inserts the others, commits, and only then goes on. So does one to which Valkey came back empty.
-Rows of another member's unfinished intent are checked against the tables too, before they are added.
+of their rows are there, inserts the others, commits, and only then goes on. So does one to which Valkey came back
+empty. Rows of another member's unfinished intent are checked against the tables too, before they are added.
 
 A warehouse that takes nothing holds the loader up: it tries again with growing pauses, commits nothing, the lag shows.
 """
