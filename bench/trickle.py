@@ -22,7 +22,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from bench.lib.house import House, free_port
+from bench.lib.house import House
 from bench.lib.load import Sample, read_answer
 from bench.lib.logs import LOGS, house_on
 from recoup.kit.clock import milliseconds
@@ -30,6 +30,7 @@ from recoup.kit.embedded import Valkey
 from recoup.kit.log import arrow
 from recoup.kit.log.open import open_log
 from recoup.kit.log.port import Reader
+from recoup.kit.ports import free_port
 
 TOPIC = "cart-events-enriched"
 A_SECOND = 10

@@ -8,7 +8,6 @@ import hashlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -18,17 +17,13 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from recoup.kit.ports import free_port
+
 POM = Path(__file__).with_name("kafka.xml")
 READY_WITHIN_SECONDS = 90
 QUICK = "session.timeout.ms=1500&message.timeout.ms=3000&fetch.wait.max.ms=50"
 # A test broker starts quickly on shared cores and stays small: no second-tier compiler, one collector thread.
 JAVA = ("java", "-Xms64m", "-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(slots=True)

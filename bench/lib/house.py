@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import httpx
 import msgspec
 import psutil
 
+from recoup.kit.ports import free_port
 from recoup.kit.supervisor import read_statuses
 
 
@@ -124,12 +124,6 @@ def another(running: House, service: str, member: str) -> Generator[None]:
         del running.beside[name]
         process.send_signal(signal.SIGTERM)
         process.wait(15)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_until_ready(port: int, process: "subprocess.Popen[bytes]", patience: float = 120) -> None:

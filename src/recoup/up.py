@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from recoup.kit.clock import SystemClock, stopwatch
 from recoup.kit.config import PREFIX, new_secret
 from recoup.kit.embedded import Postgres, Valkey, child
 from recoup.kit.errors import Unavailable
+from recoup.kit.ports import free_port
 from recoup.kit.supervisor import Supervisor
 from recoup.processes import PROCESSES
 
@@ -81,9 +81,9 @@ def plan(options: Options, environ: Mapping[str, str]) -> House:
         for name, engine in (("postgres", postgres), ("valkey", valkey))
         if f"{PREFIX}{name.upper()}_URL" not in environ
     ]
-    ports = {name: options.port if name == DOOR else _free_port() for name in PROCESSES}
+    ports = {name: options.port if name == DOOR else free_port() for name in PROCESSES}
     tls = f"{PREFIX}TLS__CERTIFICATE" in environ
-    inner = _free_port() if tls else options.port
+    inner = free_port() if tls else options.port
     inner_ports = {**ports, DOOR: inner}
     ours = {
         f"{PREFIX}POSTGRES_URL": postgres.url,
@@ -201,12 +201,6 @@ async def _answers(port: int, path: str) -> bool:
             finally:
                 writer.close()
     return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _internal_key(data: Path) -> str:
