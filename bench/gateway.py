@@ -13,8 +13,9 @@ import time
 import httpx
 import msgspec
 
-from bench.lib.door import Door, door, free_port, start_upstream
+from bench.lib.door import Door, door, start_upstream
 from bench.lib.knock import Knocks
+from recoup.kit.ports import free_port
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "5"))
 CHURN_SECONDS = float(os.environ.get("BENCH_CHURN_SECONDS", "60"))

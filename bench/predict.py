@@ -5,7 +5,6 @@ no engines; features come with the request. The load generator shares the machin
 """
 
 import asyncio
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import numpy as np
 from recoup.kit.clock import SystemClock
 from recoup.kit.config import new_secret
 from recoup.kit.peers import IDENTITY_HEADER
+from recoup.kit.ports import free_port
 from recoup.kit.tokens import Signer
 from recoup.messages.access import GRANTS, Principal, Role
 from recoup.services.ai.features.domain.definitions import NAMES
@@ -94,9 +94,7 @@ async def over_http(model: bytes, data: Dataset) -> None:
     owner = Principal(subject="bench", kind="person", stores={"s1": sorted(GRANTS[Role.OWNER])})
     headers = {IDENTITY_HEADER: Signer(seed, SystemClock(), timedelta(minutes=5)).sign(owner)}
     headers["Content-Type"] = "application/json"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     with tempfile.NamedTemporaryFile() as file:
         file.write(model)
         file.flush()

@@ -15,6 +15,7 @@ import msgspec
 from bench.lib.load import EVENTS_A_BATCH, Bodies, Report
 from recoup.kit.embedded import Valkey
 from recoup.kit.launch import wrap
+from recoup.kit.ports import free_port
 from recoup.messages.events import Event
 
 
@@ -38,9 +39,7 @@ def naive_collector_rate(seconds: float, connections: int) -> float:
     valkey = subprocess.Popen(
         wrap(engine.command, orphan_signal=signal.SIGKILL, account=None), stdout=subprocess.DEVNULL
     )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     server = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", "bench.lib.naive:app", "--port", str(port), "--log-level", "error"],
         env={**os.environ, "NAIVE_VALKEY": engine.url},

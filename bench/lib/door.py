@@ -22,13 +22,7 @@ from bench.lib.house import Keys
 from recoup.kit.config import new_secret
 from recoup.kit.embedded import Postgres, Valkey
 from recoup.kit.launch import wrap
-
-
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from recoup.kit.ports import free_port
 
 
 def start_upstream(port: int) -> "subprocess.Popen[bytes]":

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from recoup.kit.ports import free_port
 
 CHROMIUM = Path(os.environ.get("RECOUP_TEST_CHROMIUM", "/usr/bin/chromium"))
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -87,12 +88,6 @@ def installation() -> Iterator[Installation]:
         finally:
             process.kill()
             shutil.rmtree(data, ignore_errors=True)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes], data: Path) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench.lib.broker import QUICK, READY_WITHIN_SECONDS, Broker, ToolsMissing, free_port
+from bench.lib.broker import QUICK, READY_WITHIN_SECONDS, Broker, ToolsMissing
 from bench.lib.broker import kafka_classpath as found_classpath
 
-__all__ = ["QUICK", "READY_WITHIN_SECONDS", "Broker", "broker", "free_port", "kafka_classpath", "kafka_url"]
+__all__ = ["QUICK", "READY_WITHIN_SECONDS", "Broker", "broker", "kafka_classpath", "kafka_url"]
 
 
 def kafka_classpath() -> str:

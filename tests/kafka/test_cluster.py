@@ -10,12 +10,13 @@ from uuid import uuid4
 import pytest
 from confluent_kafka.admin import AdminClient
 from tests.contracts.reading import PATIENCE_SECONDS, reached, take, until
-from tests.kafka.broker import QUICK, Broker, free_port, kafka_classpath
+from tests.kafka.broker import QUICK, Broker, kafka_classpath
 
 from recoup.kit.errors import Unavailable
 from recoup.kit.log.kafka import THROTTLED
 from recoup.kit.log.open import open_log
 from recoup.kit.log.port import Fenced, Log, Outgoing, Reader
+from recoup.kit.ports import free_port
 from recoup.kit.valkey import Pipeline, connect, settled
 
 NODES = 3

@@ -16,11 +16,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from structlog.testing import capture_logs
 from tests.contracts.reading import take
-from tests.kafka.broker import QUICK, Broker, free_port, kafka_classpath
+from tests.kafka.broker import QUICK, Broker, kafka_classpath
 
 from recoup.kit.errors import Invalid, Unavailable
 from recoup.kit.log.open import open_log
 from recoup.kit.log.port import Log, Outgoing
+from recoup.kit.ports import free_port
 
 PASSWORD = "correct horse"
 WRONG = "battery staple"

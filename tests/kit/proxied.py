@@ -1,7 +1,6 @@
 """A proxy behind a real socket, and services behind it that do what a test says, byte by byte."""
 
 import asyncio
-import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,17 +13,12 @@ from granian.server.embed import Server
 from recoup.kit.balancing import Balancer
 from recoup.kit.errors import Failure
 from recoup.kit.peers import Peers, TokenSource
+from recoup.kit.ports import free_port
 from recoup.kit.problems import problem, send_problem
 from recoup.kit.proxy import Onward, Proxy
 from recoup.kit.upload import ProxyLimits
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @asynccontextmanager

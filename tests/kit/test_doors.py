@@ -11,13 +11,14 @@ import aiohttp
 import msgspec
 import pytest
 from tests.kit.authority import Authority
-from tests.kit.proxied import free_port, fronted, until_open
+from tests.kit.proxied import fronted, until_open
 
 from recoup.kit.balancing import Balancer
 from recoup.kit.doors import Doors, Tls, opened
 from recoup.kit.errors import Invalid, Unavailable
 from recoup.kit.health import HealthChecks
 from recoup.kit.peers import Peers, TokenSource
+from recoup.kit.ports import free_port
 from recoup.kit.spiffe import Identity, MutualTls
 
 CALLERS = ("platform", "ai", "pipeline")

@@ -5,10 +5,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 import pytest
-from tests.kit.proxied import Front, Instance, free_port, fronted, listening, said, until_open
+from tests.kit.proxied import Front, Instance, fronted, listening, said, until_open
 
 from recoup.kit.balancing import Balancer
 from recoup.kit.doors import Doors, opened
+from recoup.kit.ports import free_port
 from recoup.kit.upload import ProxyLimits, Upload
 
 EXPORT = 1_000_000_000

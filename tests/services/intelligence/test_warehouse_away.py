@@ -1,7 +1,6 @@
 """The warehouse is away: the service says so in its own words, waits, and loads everything once it is back."""
 
 import asyncio
-import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -20,6 +19,7 @@ from recoup.kit.config import new_secret
 from recoup.kit.errors import Unavailable
 from recoup.kit.http import HttpSettings, create_app
 from recoup.kit.peers import IDENTITY_HEADER, Peers
+from recoup.kit.ports import free_port
 from recoup.kit.runner import Publisher
 from recoup.kit.service import Service
 from recoup.kit.tokens import Signer, Verifier
@@ -39,9 +39,7 @@ OWNER = Principal(subject="o", kind="person", stores={SHOP: sorted(GRANTS[Role.O
 
 def nowhere() -> str:
     """An address that refuses connections."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 @asynccontextmanager

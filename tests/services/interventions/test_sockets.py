@@ -3,7 +3,6 @@
 import asyncio
 import hmac
 import json
-import socket
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -18,6 +17,7 @@ from tests.services.interventions.world import SEED, SHOP, World, identified, op
 
 from recoup.kit.http import HttpSettings, create_app
 from recoup.kit.peers import Peers
+from recoup.kit.ports import free_port
 from recoup.kit.tokens import Signer, Verifier
 from recoup.messages.access import PUBLISHABLE_KEY, Principal
 from recoup.messages.proofs import ProofAnswer, ProofAsked
@@ -42,9 +42,7 @@ async def serving(world: World) -> AsyncGenerator[str]:
     """The service on a port, with the loop that relays frames; its WebSocket address."""
     service = build(replace(world.deps, peers=cast("Peers", Sisters())), Settings())
     app = create_app(service, HttpSettings(), Verifier(SEED, Principal, world.clock).verify)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = Server(app, address="127.0.0.1", port=port, interface=Interfaces.ASGINL, log_enabled=False)
     tasks = [asyncio.ensure_future(server.serve())]
     tasks += [asyncio.ensure_future(worker.run()) for worker in service.workers if worker.name == "relay frames"]

@@ -1,7 +1,6 @@
 """Monitoring over HTTP: how services are, and one store's anomalies and nobody else's."""
 
 import asyncio
-import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -15,18 +14,13 @@ from granian.server.embed import Server
 from recoup.kit.children import State, Status
 from recoup.kit.errors import Unavailable
 from recoup.kit.http import HttpSettings, create_app
+from recoup.kit.ports import free_port
 from recoup.kit.service import Check, Service
 from recoup.messages.access import Permission, Principal
 
 OTHER = Principal(
     subject="eve", kind="person", stores={"rival": [Permission.MONITORING_READ, Permission.MONITORING_WRITE]}
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 async def fine() -> None: ...

@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import socket
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from recoup.kit.http import HttpSettings, create_app
 from recoup.kit.log.port import Outgoing
 from recoup.kit.log.valkey_streams import ValkeyLog
 from recoup.kit.peers import IDENTITY_HEADER, Peers, TokenSource
+from recoup.kit.ports import free_port
 from recoup.kit.process import finish
 from recoup.kit.service import Service
 from recoup.kit.valkey import Valkey, connect
@@ -95,9 +95,7 @@ async def serving(valkey_url: str, **changes: Any) -> AsyncGenerator[Door]:
         HttpSettings(),
         lambda _: KEY,
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = Server(app, address="127.0.0.1", port=port, interface=Interfaces.ASGINL, log_enabled=False)
     tasks = [asyncio.create_task(server.serve()), asyncio.create_task(collector.events.run())]
     try:

@@ -1,7 +1,6 @@
 """Watching events arrive, over a real socket: one's own store's and no other's, some of many, and not for ever."""
 
 import asyncio
-import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from tests.services.pipeline.test_collect_socket import listening
 
 from recoup.kit.http import HttpSettings, create_app
 from recoup.kit.peers import IDENTITY_HEADER
+from recoup.kit.ports import free_port
 from recoup.kit.service import Service
 from recoup.kit.valkey import Valkey, connect
 from recoup.messages.access import PUBLISHABLE_KEY, Permission, Principal
@@ -98,9 +98,7 @@ async def place(valkey_url: str, room: int = 100, **settings: Any) -> AsyncGener
         running.processor.watchers = [showing]
         tail = router(Tail(watches, running.clock, Settings(**settings)))
         app = create_app(Service(name="pipeline", routers=[tail]), HttpSettings(), PEOPLE.__getitem__)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         server = Server(app, address="127.0.0.1", port=port, interface=Interfaces.ASGINL, log_enabled=False)
         serving = asyncio.create_task(server.serve())
         try:

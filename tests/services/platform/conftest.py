@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from recoup.kit.http import HttpSettings, create_app
 from recoup.kit.log.open import open_log
 from recoup.kit.migrate import migrate
 from recoup.kit.peers import Peers, TokenSource
+from recoup.kit.ports import free_port
 from recoup.kit.runner import Publisher
 from recoup.kit.service import Service
 from recoup.kit.tokens import Signer, Verifier
@@ -41,12 +41,6 @@ from recoup.services.platform.wiring import build
 BODY_LIMIT = 300_000
 NAMES = ("pipeline", "ai", "interventions", "intelligence", "monitoring", "scheduler")
 App = Callable[..., Awaitable[None]]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @asynccontextmanager

@@ -6,7 +6,6 @@ The schedulers are processes; the service whose jobs they run is a real door in 
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
@@ -24,6 +23,7 @@ from recoup.kit.clock import SystemClock
 from recoup.kit.config import new_secret
 from recoup.kit.http import HttpSettings, create_app
 from recoup.kit.migrate import migrate
+from recoup.kit.ports import free_port
 from recoup.kit.service import Job, Service
 from recoup.kit.tokens import Verifier
 from recoup.messages.access import Principal
@@ -31,12 +31,6 @@ from recoup.messages.access import Principal
 pytestmark = pytest.mark.fault
 NAMES = tuple(f"job-{number}" for number in range(6))
 SEED = new_secret()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @dataclass

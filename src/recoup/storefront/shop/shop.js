@@ -252,5 +252,7 @@ document.querySelector("#stranger").addEventListener("click", () => {
 addEventListener("hashchange", () => (show(), main.focus(), scrollTo(0, 0)));
 // A message's link names the cart it is about.
 if (new URLSearchParams(location.search).has("cart") && !location.hash) history.replaceState(null, "", "#/cart");
+// The page's own buttons were waiting for somebody who hears them.
+for (const button of document.querySelectorAll("button:disabled")) button.disabled = false;
 count();
 show();
