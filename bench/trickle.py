@@ -54,7 +54,7 @@ class Seen:
             records = await reader.read(wait_seconds=1.0, limit=100)
             now, wall = time.perf_counter(), milliseconds(datetime.now(UTC))
             for record in records:
-                rows = arrow.decode_slim(record.value).select(["event_id", "received_at"]).to_pylist()
+                rows = arrow.decode([record.value], ["event_id", "received_at"])[0].to_pylist()
                 for row in rows:
                     begun = self.sent.pop(UUID(bytes=row["event_id"]), None)
                     if begun is not None:

@@ -83,7 +83,11 @@ def records(table: pa.Table, topic: str, turn: int) -> list[tuple[str, int, int,
 
 async def load(warehouse: Warehouse, turn: list[tuple[str, int, int, bytes]]) -> None:
     """A turn of the loader without the log: decode, join, insert."""
-    parts = [Part(topic, partition, offset, arrow.decode_slim(value)) for topic, partition, offset, value in turn]
+    contents = arrow.decode([value for *_, value in turn])
+    parts = [
+        Part(topic, partition, offset, pa.Table.from_batches([content]))
+        for (topic, partition, offset, _), content in zip(turn, contents, strict=True)
+    ]
     intent = intent_of(parts)
     for topic, table, build in (("enriched", "events_processed", domain.processed), ("raw", "events_raw", domain.raw)):
         rows = build([part for part in parts if part.topic == topic])

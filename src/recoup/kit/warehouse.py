@@ -5,10 +5,10 @@ free. A chDB path can be open in one process only.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import BinaryIO, TypeVar, cast
 from urllib.parse import urlsplit
 
 import clickhouse_connect
@@ -67,8 +67,9 @@ class Warehouse:
 
     async def insert(self, table: str, rows: pa.Table, *, token: str) -> None:
         """Adds rows; the same token again adds nothing, even after a crash between insert and answer."""
+        settings = {**_INSERT, "insert_deduplication_token": token}
         await self._run(
-            lambda client: client.insert_arrow(table, rows, settings={**_INSERT, "insert_deduplication_token": token})
+            lambda client: client.raw_insert(table, rows.column_names, _pieces(rows), settings, fmt="ArrowStream")
         )
 
     async def rows(self, kind: type[T], sql: str, parameters: Mapping[str, Value] | None = None) -> list[T]:
@@ -107,6 +108,36 @@ class Warehouse:
             if any(words in str(error) for words in _PASSING):
                 raise Unavailable("the warehouse cannot take this now", cause=error) from error
             raise
+
+
+def _pieces(rows: pa.Table) -> Generator[bytes]:
+    """An Arrow stream as the buffers it consists of.
+
+    As one run of bytes it would be put together and copied in memory that is mapped anew for every insert: a fifth of
+    an insert's processor time, measured with 100,000 events.
+    """
+    sink = _Sink()
+    with pa.ipc.new_stream(cast("BinaryIO", sink), rows.schema) as writer:
+        writer.write_table(rows)
+    yield from sink.pieces
+
+
+@dataclass(slots=True)
+class _Sink:
+    """As much of a file as Arrow's writer wants; keeps the pieces, none of them larger than a column."""
+
+    pieces: list[bytes] = field(default_factory=list)
+    closed: bool = False
+
+    def write(self, piece: pa.Buffer | bytes) -> int:
+        kept = memoryview(piece).tobytes()
+        self.pieces.append(kept)
+        return len(kept)
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def _open(url: str, threads: int, patience_seconds: int) -> Client:

@@ -53,7 +53,8 @@ def test_records_joined_are_their_rows_one_after_the_other(parts: list[list[dict
 def test_columns_without_a_value_take_no_room():
     table = table_of([{"name": "x"}] * 100)
 
-    assert arrow.decode_slim(arrow.encode(table)).column_names == ["name"]
+    (rows,) = arrow.decode([arrow.encode(table)])
+    assert rows.schema.names == ["name"]
 
 
 def test_a_record_from_before_a_column_existed_reads_as_if_it_had_been_empty():
@@ -62,6 +63,37 @@ def test_a_record_from_before_a_column_existed_reads_as_if_it_had_been_empty():
     rows = arrow.joined([arrow.encode(before)], SCHEMA)[0].to_pylist()
 
     assert rows == [{"name": name, "amount": None, "at": None, "items": None} for name in "xy"]
+
+
+def test_records_come_back_apart_with_the_columns_asked_for():
+    one: dict[str, object] = {"name": "x", "amount": 1}
+    other: dict[str, object] = {"name": "y", "amount": None}
+    values = [arrow.encode(table_of(rows)) for rows in ([one, other], [other], [one] * 200, [])]
+
+    batches = arrow.decode(values, ["amount"])
+
+    assert [batch.num_rows for batch in batches] == [2, 1, 200, 0]
+    assert [batch.schema.names for batch in batches] == [["amount"], ["name"], ["amount"], ["name"]]
+
+
+def test_a_stream_of_several_batches_is_one_record_still():
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, SCHEMA) as writer:
+        for name in "abc":
+            writer.write_table(table_of([{"name": name}]))
+    foreign, ours = sink.getvalue().to_pybytes(), arrow.encode(table_of([{"name": "d"}]))
+
+    whole, counts = arrow.joined([foreign, foreign, ours], SCHEMA)
+
+    assert counts == [3, 3, 1]
+    assert "".join(whole.column("name").to_pylist()) == "abcabcd"
+
+
+def test_one_broken_record_among_good_ones_is_not_passed_over():
+    values = [arrow.encode(table_of([{"name": name}] * 200)) for name in "abc"]
+    values[1] = values[1][: len(values[1]) // 2] + values[1][-8:]
+    with pytest.raises(pa.ArrowInvalid):
+        arrow.joined(values, SCHEMA)
 
 
 @pytest.mark.parametrize("broken", [b"", b"{}", b"\xff" * 64, arrow.encode(table_of([{"name": "x"}]))[:40]])

@@ -42,4 +42,4 @@ def raw_record(partition: int, rows: Iterable[dict[str, object]]) -> Outgoing:
 
 def rows_of(events: Iterable[dict[str, object]]) -> pa.Table:
     """What a loader reads of a record of these."""
-    return arrow.decode_slim(record(0, events).value)
+    return pa.Table.from_batches(arrow.decode([record(0, events).value]))

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from msgspec import Struct
 from tests.services.intelligence.builders import NOON, event, raw_record, record, rows_of
@@ -194,7 +195,10 @@ async def test_what_was_inserted_before_valkey_forgot_it_is_not_inserted_again(e
     found = await reader.read(wait_seconds=1.0, limit=10)
     await reader.close()
     # Two of them went in under a token of their own, and the server that knew is gone.
-    parts = [Part(one.topic, one.partition, one.offset, arrow.decode_slim(one.value)) for one in found[:2]]
+    parts = [
+        Part(one.topic, one.partition, one.offset, pa.Table.from_batches(arrow.decode([one.value])))
+        for one in found[:2]
+    ]
     await loader.store.insert("events_processed", processed(parts), "another")
 
     await load(loader)

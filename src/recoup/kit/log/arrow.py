@@ -4,14 +4,14 @@ Columns without a value are left out and come back as nulls: a record of 60 even
 is 15 kB instead of 21. It also lets a schema grow: a record from before a column existed reads as if it had been empty.
 
 Most records are small, so what counts is the work a record, not a row: a stream begins with its schema, and writing or
-parsing thirty columns of it cost more than sixty rows did. Parts of one table share the schema's bytes, and a schema
-whose bytes have been read before is not parsed again (measured: 81 to 32 µs to read a record of 62 rows).
+parsing thirty columns of it costs more than sixty rows do. Parts of one table share the schema's bytes, and records
+with the same schema are read as one stream, by the thread that asks: a buffer of theirs is decompressed in less time
+than it takes to hand it to another (measured: 364 to 184 µs for a record of 1,000 rows, 49 to 39 for one of 62).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
-from operator import itemgetter
 
 import pyarrow as pa
 
@@ -20,8 +20,6 @@ import pyarrow as pa
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 # Below this many rows the frame of each buffer outweighs what compressing saves.
 _COMPRESS_FROM = 128
-# From this size on, columns nobody asks for are worth opening a reader that skips them; smaller ones cost nothing.
-_SKIP_FROM_BYTES = 32_768
 _CONTINUES = b"\xff\xff\xff\xff"
 _END = b"\xff\xff\xff\xff\0\0\0\0"
 
@@ -48,23 +46,23 @@ def _stream(batch: pa.RecordBatch, schema: bytes) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def decode_slim(value: bytes) -> pa.Table:
-    """The rows of one record with the columns it carries and no others; raises pa.ArrowInvalid as `joined` does."""
-    return pa.Table.from_batches([_read(value)[1]])
+def decode(values: Sequence[bytes], columns: Sequence[str] | None = None) -> list[pa.RecordBatch]:
+    """The rows of each record with the columns it carries, or those of `columns` among them; one at least.
+
+    Raises pa.ArrowInvalid where one of them is no such stream, without saying which.
+    """
+    return [batch for alike in _decoded(values, columns) for batch in alike]
 
 
 def joined(values: Sequence[bytes], schema: pa.Schema) -> tuple[pa.Table, list[int]]:
     """The rows of many records as one table of `schema`, each column in one piece; and how many each record had.
 
-    Raises pa.ArrowInvalid for bytes that are not such a stream.
+    Raises pa.ArrowInvalid as `decode` does.
     """
-    read = [_read(value, schema) for value in values]
-    tables = [
-        _conformed(pa.Table.from_batches([batch for _, batch in alike]), schema)
-        for _, alike in groupby(read, key=itemgetter(0))
-    ]
+    groups = list(_decoded(values, schema.names))
+    tables = [_conformed(pa.Table.from_batches(alike), schema) for alike in groups]
     whole = pa.concat_tables(tables) if tables else schema.empty_table()
-    return whole.combine_chunks(), [batch.num_rows for _, batch in read]
+    return whole.combine_chunks(), [batch.num_rows for alike in groups for batch in alike]
 
 
 def flaw(value: bytes, schema: pa.Schema) -> str | None:
@@ -85,48 +83,52 @@ def _one_batch(table: pa.Table) -> pa.RecordBatch:
     return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
 
 
-def _read(value: bytes, wanted: pa.Schema | None = None) -> tuple[object, pa.RecordBatch]:
-    """A record's rows, with something that is equal for records whose batches have the same schema."""
+def _decoded(values: Sequence[bytes], columns: Sequence[str] | None) -> Iterator[list[pa.RecordBatch]]:
+    """A batch a record; those that follow each other and have the same schema together."""
+    wanted = None if columns is None else tuple(columns)
     try:
-        length = 8 + int.from_bytes(value[4:8], "little")
-        head = value[:length]
-        if head[:4] != _CONTINUES or len(head) < length:
-            raise pa.ArrowInvalid("not an Arrow stream")
-        schema, fields = _plan(head, None if wanted is None else tuple(wanted.names))
-        if fields is not None and len(value) >= _SKIP_FROM_BYTES:
-            return (head, True), _opened(value, fields)
-        batch = _only(value, length, schema)
+        for head, alike in groupby(values, key=_head):
+            fields = _fields(head, wanted)
+            yield _alike(head, list(alike), pa.ipc.IpcReadOptions(use_threads=False, included_fields=fields))
     except OSError as error:
         # Some broken streams are reported as if a file had failed.
         raise pa.ArrowInvalid(str(error)) from error
-    return (head, False), batch if fields is None else batch.select(fields)
 
 
-def _only(value: bytes, start: int, schema: pa.Schema) -> pa.RecordBatch:
-    """The batch after a stream's schema, where it is the only one."""
-    message = pa.ipc.read_message(pa.py_buffer(value)[start:])
-    end = start + 8 + int.from_bytes(value[start + 4 : start + 8], "little") + message.body.size
-    if value[end:] != _END:
-        return _opened(value, list(range(len(schema))))
-    return pa.ipc.read_record_batch(message, schema)
+def _head(value: bytes) -> bytes:
+    """The first message of a stream, which is its schema."""
+    length = 8 + int.from_bytes(value[4:8], "little")
+    if value[:4] != _CONTINUES or len(value) < length:
+        raise pa.ArrowInvalid("not an Arrow stream")
+    return value[:length]
 
 
-def _opened(value: bytes, fields: Sequence[int]) -> pa.RecordBatch:
-    """Some columns of a stream of any number of batches."""
-    options = pa.ipc.IpcReadOptions(use_threads=False, included_fields=list(fields))
+def _alike(head: bytes, values: Sequence[bytes], options: pa.ipc.IpcReadOptions) -> list[pa.RecordBatch]:
+    """Streams that begin with the same schema, read as one stream: reading each by itself costs twice the time."""
+    if all(value.endswith(_END) for value in values):
+        bodies = [value[len(head) : -len(_END)] for value in values]
+        with pa.ipc.open_stream(b"".join((head, *bodies, _END)), options=options) as reader:
+            batches = list(reader)
+        if len(batches) == len(values):
+            return batches
+    return [_opened(value, options) for value in values]
+
+
+def _opened(value: bytes, options: pa.ipc.IpcReadOptions) -> pa.RecordBatch:
+    """A stream of any number of batches, as other software may write it."""
     with pa.ipc.open_stream(value, options=options) as reader:
         return _one_batch(reader.read_all())
 
 
 @lru_cache(maxsize=512)
-def _plan(head: bytes, wanted: tuple[str, ...] | None) -> tuple[pa.Schema, list[int] | None]:
-    """A stream's schema from its first message, and which of its columns to read; None for all of them."""
-    schema = pa.ipc.read_schema(pa.py_buffer(head))
+def _fields(head: bytes, wanted: tuple[str, ...] | None) -> list[int] | None:
+    """The places of the wanted columns in a stream's schema; None for all of them."""
     if wanted is None:
-        return schema, None
-    fields = [place for place, name in enumerate(schema.names) if name in wanted]
+        return None
+    names = pa.ipc.read_schema(pa.py_buffer(head)).names
+    fields = [place for place, name in enumerate(names) if name in wanted]
     # One column at least tells how many rows there are.
-    return schema, None if len(fields) == len(schema) else fields or [0]
+    return None if len(fields) == len(names) else fields or [0]
 
 
 def _conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:

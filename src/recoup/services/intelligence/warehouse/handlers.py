@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 import pyarrow as pa
+from msgspec import Struct
 
 from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Unavailable
@@ -46,6 +47,7 @@ ATTEMPTS_BEFORE_ISOLATING: Final = 3
 LONGEST_PAUSE_SECONDS: Final = 10.0
 FEWEST_RECORDS: Final = 2
 MOST_RECORDS: Final = 400
+_UNREADABLE: Final = (pa.ArrowInvalid, OSError, msgspec.MsgspecError)
 
 ROWS = Counter("warehouse_rows_loaded_total", "Rows added to the warehouse", ["table"])
 TURNS = Histogram(
@@ -63,12 +65,14 @@ class Target(NamedTuple):
     topic: ArrowTopic | Topic[CartScored] | Topic[InterventionEvent] | Topic[ConversionRecorded]
     table: str
     build: Callable[[Sequence[Part]], pa.Table]
+    columns: Sequence[str] | None = None
+    """The only ones of a record that are decoded; None for all it carries."""
 
 
 TARGETS: Final[Mapping[str, Target]] = {
     target.topic.name: target
     for target in (
-        Target(EVENTS_RAW, "events_raw", domain.raw),
+        Target(EVENTS_RAW, "events_raw", domain.raw, domain.RAW_COLUMNS),
         Target(EVENTS_ENRICHED, "events_processed", domain.processed),
         Target(EVENTS_DEAD, "events_errors", domain.errors),
         Target(PREDICTION_RESULTS, "prediction_logs", domain.predictions),
@@ -296,19 +300,33 @@ def _bytes(records: Sequence[Record]) -> int:
 
 
 def _decoded(records: Sequence[Record]) -> list[tuple[Part, Parked | None]]:
-    return [_part(record) for record in records]
+    """Each record's rows or message; no content, and what to park, for one that cannot be read."""
+    contents: dict[int, pa.Table | Struct] = {}
+    for topic, target in TARGETS.items():
+        places = [place for place, record in enumerate(records) if record.topic == topic]
+        try:
+            contents |= zip(places, _contents(target, [records[place].value for place in places]), strict=True)
+        except _UNREADABLE:
+            log.warning("looking for a record that cannot be read", topic=topic, records=len(places))
+    return [
+        (Part(record.topic, record.partition, record.offset, contents[place]), None)
+        if place in contents
+        else _alone(record)
+        for place, record in enumerate(records)
+    ]
 
 
-def _part(record: Record) -> tuple[Part, Parked | None]:
-    """A record's rows or message; without content, and with what to park, where it cannot be read."""
-    topic = TARGETS[record.topic].topic
+def _contents(target: Target, values: Sequence[bytes]) -> list[pa.Table] | list[Struct]:
+    if isinstance(target.topic, ArrowTopic):
+        return [pa.Table.from_batches([batch]) for batch in arrow.decode(values, target.columns)]
+    kind = target.topic.kind
+    return [msgspec.json.decode(value, type=kind) for value in values]
+
+
+def _alone(record: Record) -> tuple[Part, Parked | None]:
     try:
-        content = (
-            arrow.decode_slim(record.value)
-            if isinstance(topic, ArrowTopic)
-            else msgspec.json.decode(record.value, type=topic.kind)
-        )
-    except (pa.ArrowInvalid, OSError, msgspec.MsgspecError) as error:
+        (content,) = _contents(TARGETS[record.topic], [record.value])
+    except _UNREADABLE as error:
         parked = _parked(record.topic, record.partition, record.offset, record.value, error)
         return Part(record.topic, record.partition, record.offset, None), parked
     return Part(record.topic, record.partition, record.offset, content), None

@@ -75,4 +75,4 @@ class Mover:
 
 
 def _rows(records: Sequence[Record]) -> int:
-    return sum(arrow.decode_slim(record.value).num_rows for record in records)
+    return sum(batch.num_rows for batch in arrow.decode([record.value for record in records], ()))
