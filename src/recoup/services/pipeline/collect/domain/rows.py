@@ -66,26 +66,28 @@ def rows_of(arrived: Sequence[Arrived]) -> Rows:
 
 
 def _together(arrived: Sequence[Arrived]) -> Columns:
-    if len(arrived) == 1:
-        return arrived[0].columns
-    names = dict.fromkeys(chain.from_iterable(request.columns for request in arrived))
+    """The columns in which an event says something, those of all requests one after another."""
+    said = [_said(request.columns) for request in arrived]
+    if len(said) == 1:
+        return said[0]
     nothing = [(None,) * len(request.partitions) for request in arrived]
     return {
         name: tuple(
-            chain.from_iterable(
-                request.columns.get(name, missing) for request, missing in zip(arrived, nothing, strict=True)
-            )
+            chain.from_iterable(columns.get(name, missing) for columns, missing in zip(said, nothing, strict=True))
         )
-        for name in names
+        for name in dict.fromkeys(chain.from_iterable(said))
     }
 
 
+def _said(columns: Columns) -> Columns:
+    return {name: values for name, values in columns.items() if any(values) or values.count(None) < len(values)}
+
+
 def _sorted(columns: Columns, order: np.ndarray) -> Columns:
-    said = {name: values for name, values in columns.items() if any(values) or values.count(None) < len(values)}
     if len(order) == 1:
-        return said
+        return columns
     pick = itemgetter(*order.tolist())
-    return {name: pick(values) for name, values in said.items()}
+    return {name: pick(values) for name, values in columns.items()}
 
 
 def _table(said: Columns, store_id: str, received: np.ndarray) -> pa.Table:
@@ -103,7 +105,8 @@ def _table(said: Columns, store_id: str, received: np.ndarray) -> pa.Table:
 
 def _array(values: Sequence[object], kind: pa.DataType) -> pa.Array:
     """A column. What most events carry has ways that take a third of the time that Arrow's own way does."""
-    if None in values:
+    # Asking every value whether it is true takes a quarter of the time of comparing it with None.
+    if not all(values) and None in values:
         return pa.array(values, kind)
     if kind == _TEXT:
         return _joined(cast("Sequence[str]", values))
