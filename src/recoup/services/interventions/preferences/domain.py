@@ -47,6 +47,11 @@ class Seen(Struct, frozen=True, kw_only=True):
         return self.user_id or self.anonymous_id
 
     @property
+    def is_told(self) -> bool:
+        """Whether anything was learned; if not, somebody was there, and that is all."""
+        return self.traits != NO_TRAITS or self.locale is not None or self.timezone is not None
+
+    @property
     def is_trusted(self) -> bool:
         """Whether this may change what is known. Nobody but a visitor's own page knows the id it made up."""
         return self.proven or self.user_id is None
