@@ -224,6 +224,7 @@ class Stats:
     valkey: Valkey
     arrivals: Arrivals
     _pending: dict[str, Counter[str]] = field(default_factory=dict)
+    _flushing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def count(self, store_id: str, counts: Mapping[str, int]) -> None:
         """Adds to a store's counts, soon."""
@@ -232,9 +233,15 @@ class Stats:
             self.arrivals.count(store_id, lately)
 
     async def flush(self) -> None:
-        """Writes down what was counted; on an outage it stays pending."""
+        """Writes down what was counted before this call; on an outage it stays pending."""
+        async with self._flushing:
+            await self._flush()
+
+    async def _flush(self) -> None:
         await self.arrivals.flush()
         pending, self._pending = self._pending, {}
+        if not pending:
+            return
         try:
             with translated():
                 async with self.valkey.pipeline(transaction=True) as pipe:
@@ -243,14 +250,14 @@ class Stats:
                             pipe.hincrby(EVENT_STATS.key(store_id=store_id), name, count)
                     await pipe.execute()
         except Failure:
+            # Not by `count`: what arrived lately has been written down by now.
             for store_id, counts in pending.items():
-                self.count(store_id, counts)
+                self._pending.setdefault(store_id, Counter()).update(counts)
             raise
 
     async def read(self, store_id: str) -> EventStats:
         """A store's counts; zeros where it never sent an event."""
-        if self._pending:
-            await self.flush()
+        await self.flush()
         found = await settled(self.valkey.hgetall(EVENT_STATS.key(store_id=store_id)))
         counts = {key.decode(): int(value) for key, value in cast("dict[bytes, bytes]", found).items()}
         last = counts.get("last_event_at")
