@@ -1,7 +1,8 @@
 """Who may do what: permissions, roles and the verified caller. The one permission table of the house."""
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -12,11 +13,9 @@ class Permission(StrEnum):
     """One thing a caller may do in a store. Routes declare these; `public` routes ask for none."""
 
     SELF_READ = "self:read"
-    """Who one is, and which stores one belongs to."""
     EVENTS_WRITE = "events:write"
     EVENTS_READ = "events:read"
     DLQ_READ = "dlq:read"
-    """Dead letters, with everything the shop sent in them."""
     DLQ_WRITE = "dlq:write"
     PREDICT_READ = "predict:read"
     MODELS_READ = "models:read"
@@ -40,31 +39,73 @@ class Permission(StrEnum):
     JOBS_READ = "jobs:read"
     JOBS_WRITE = "jobs:write"
     INTERNAL = "internal"
-    """Between our own services only; no role and no key has it."""
-
-
-_READS = frozenset(permission for permission in Permission if permission.endswith(":read"))
-_PEOPLE = frozenset(Permission) - {Permission.INTERNAL, Permission.INTERVENTIONS_RECEIVE}
 
 
 class Role(StrEnum):
     """What a person is in a store."""
 
     OWNER = "owner"
+    ADMIN = "admin"
+    MARKETER = "marketer"
     ANALYST = "analyst"
+    DEVELOPER = "developer"
     VIEWER = "viewer"
 
 
-GRANTS: dict[Role, frozenset[Permission]] = {
-    Role.OWNER: _PEOPLE,
-    Role.ANALYST: _READS - {Permission.KEYS_READ}
-    | {Permission.MODELS_WRITE, Permission.JOBS_WRITE, Permission.MONITORING_WRITE, Permission.DLQ_WRITE},
-    Role.VIEWER: _READS
-    - {Permission.KEYS_READ, Permission.TEAM_READ, Permission.EXPORT_READ, Permission.SETTINGS_READ},
-}
+class Granted(NamedTuple):
+    """A row of the table: what a permission opens, and to whom."""
 
-SECRET_KEY = _PEOPLE - {Permission.TEAM_WRITE, Permission.STORES_WRITE, Permission.KEYS_WRITE}
-PUBLISHABLE_KEY = frozenset({Permission.EVENTS_WRITE, Permission.INTERVENTIONS_RECEIVE})
+    meaning: str
+    people: frozenset[Role] = frozenset()
+    secret_key: bool = False
+    publishable_key: bool = False
+
+
+_INITIALS: Final = dict(zip(Role, "oamndv", strict=True))
+
+
+def _to(people: str, keys: Literal["", "secret", "secret publishable", "publishable"], meaning: str) -> Granted:
+    """People by the letters of `_INITIALS`: n is the analyst."""
+    roles = frozenset(role for role in Role if _INITIALS[role] in people)
+    return Granted(meaning, roles, secret_key="secret" in keys.split(), publishable_key="publishable" in keys)
+
+
+TABLE: Final[Mapping[Permission, Granted]] = {
+    Permission.SELF_READ: _to("oamndv", "secret", "Who one is, and which stores one belongs to."),
+    Permission.EVENTS_WRITE: _to("oad", "secret publishable", "Send events."),
+    Permission.EVENTS_READ: _to("oamndv", "secret", "See events arrive, and counts of them."),
+    Permission.DLQ_READ: _to("oamndv", "secret", "Dead letters, with everything the shop sent in them."),
+    Permission.DLQ_WRITE: _to("oand", "secret", "Mend, retry and drop dead letters."),
+    Permission.PREDICT_READ: _to("oamndv", "secret", "Predictions of carts and their reasons."),
+    Permission.MODELS_READ: _to("oamndv", "secret", "Models and their figures."),
+    Permission.MODELS_WRITE: _to("oand", "secret", "Train models, put them in force or out of it."),
+    Permission.INTERVENTIONS_RECEIVE: _to("", "publishable", "Get messages shown in a shopper's page."),
+    Permission.INTERVENTIONS_READ: _to("oamndv", "secret", "Decisions, messages and templates."),
+    Permission.INTERVENTIONS_WRITE: _to("oam", "secret", "Change templates, shoppers' wishes and messages."),
+    Permission.ANALYTICS_READ: _to("oamndv", "secret", "Figures, carts and their stories."),
+    Permission.EXPORT_READ: _to("oamnd", "secret", "Take data out in bulk."),
+    Permission.SCHEMAS_READ: _to("oamndv", "secret", "Schemas of events."),
+    Permission.SCHEMAS_WRITE: _to("oad", "secret", "Register, change and retire schemas."),
+    Permission.SETTINGS_READ: _to("oamnd", "secret", "A store's settings."),
+    Permission.SETTINGS_WRITE: _to("oa", "secret", "Change a store's settings."),
+    Permission.KEYS_READ: _to("oad", "secret", "API keys by their first signs, never whole."),
+    Permission.KEYS_WRITE: _to("oad", "", "Make, rotate and revoke API keys; none that may do more than oneself."),
+    Permission.TEAM_READ: _to("oamnd", "secret", "Who belongs to a store, and its audit trail."),
+    Permission.TEAM_WRITE: _to("oa", "", "Let people in and out; nobody into a role that may do more than oneself."),
+    Permission.STORES_WRITE: _to("o", "", "Make stores and rename them."),
+    Permission.MONITORING_READ: _to("oamndv", "secret", "Health, figures of the machinery, alerts."),
+    Permission.MONITORING_WRITE: _to("oand", "secret", "Report and settle alerts."),
+    Permission.JOBS_READ: _to("oamndv", "secret", "Jobs and their runs."),
+    Permission.JOBS_WRITE: _to("oand", "secret", "Run, pause and resume jobs."),
+    Permission.INTERNAL: _to("", "", "Between Recoup's own services; no role and no key has it."),
+}
+"""The one permission table: everything else is derived from it, and docs/guides/permissions.md is drawn from it."""
+
+GRANTS: Final = {
+    role: frozenset(permission for permission, granted in TABLE.items() if role in granted.people) for role in Role
+}
+SECRET_KEY: Final = frozenset(permission for permission, granted in TABLE.items() if granted.secret_key)
+PUBLISHABLE_KEY: Final = frozenset(permission for permission, granted in TABLE.items() if granted.publishable_key)
 
 
 class Principal(Struct, frozen=True, kw_only=True):
