@@ -46,6 +46,7 @@ from recoup.services.pipeline.routing.handlers import Handlers as Routing
 from recoup.services.pipeline.routing.jobs import News, Sender, Upkeep
 from recoup.services.pipeline.routing.store.deliveries import DeliveryStore as RoutedDeliveries
 from recoup.services.pipeline.routing.store.rules import RuleStore
+from recoup.services.pipeline.schemas import api as schemas_api
 from recoup.services.pipeline.schemas.actions import Catalogs
 from recoup.services.pipeline.segment import api as segment_api
 from recoup.services.pipeline.segment.actions import Intake, WriteKeys
@@ -109,6 +110,7 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
             router,
             deadletters_api.router(letters, workbench, mender),
             readiness_api.router(inspector),
+            schemas_api.router(schemas),
             tail_api.router(Tail(Watches(deps.valkey), deps.clock, settings)),
             *foreign.routers,
             routing.router,

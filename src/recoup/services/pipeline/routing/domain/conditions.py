@@ -164,6 +164,11 @@ def _fields() -> dict[str, Field]:
 FIELDS: Final = _fields()
 
 
+def operators_of(field: Field) -> list[Operator]:
+    """What a field can be compared with, in the order of their definition."""
+    return [operator for operator in Operator if operator in _OPERATORS[field.kind]]
+
+
 def parse(said: object, limits: Limits, place: str = "when") -> Condition:
     """The condition that was said; raises Invalid with the place and reason of everything that is wrong with it."""
     reading = _Reading(limits, [])
@@ -270,11 +275,11 @@ def _scalar(given: object, wanted: frozenset[Kind]) -> Scalar | None:
     if not isinstance(given, str) or len(given) > _LONGEST_TEXT:
         return None
     if Kind.TIME in wanted:
-        return _time(given)
+        return time_of(given)
     return given if Kind.TEXT in wanted and "\0" not in given else None
 
 
-def _time(given: str) -> int | None:
+def time_of(given: str) -> int | None:
     """An RFC 3339 text as milliseconds."""
     try:
         found = datetime.fromisoformat(given)

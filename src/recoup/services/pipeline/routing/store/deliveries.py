@@ -59,6 +59,16 @@ class Entry(Struct, frozen=True, kw_only=True):
     """What the last call came to."""
 
 
+class Queue(Struct, frozen=True, kw_only=True):
+    """How many deliveries of a destination came to the same."""
+
+    destination_id: UUID
+    status: Status
+    deliveries: int
+    last_at: datetime
+    """When the newest of them was queued."""
+
+
 class Opened(Struct, frozen=True, kw_only=True):
     """A delivery with its body."""
 
@@ -200,6 +210,15 @@ class DeliveryStore:
             " order by number desc limit $5",
             store_id, destination_id, status, before, limit,
         )  # fmt: skip
+
+    async def queues(self, store_id: str) -> list[Queue]:
+        """A store's deliveries that are kept, counted."""
+        return await self.db.rows(
+            Queue,
+            "select destination_id, status, count(*) as deliveries, max(made_at) as last_at from routed_deliveries"
+            " where store_id = $1 group by destination_id, status order by destination_id, status",
+            store_id,
+        )
 
     async def delivery(self, store_id: str, id_: UUID) -> Opened:
         """One delivery with its body; raises Missing."""
