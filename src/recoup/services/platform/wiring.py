@@ -24,7 +24,7 @@ from recoup.messages.access import Principal
 from recoup.messages.changes import CONFIG_CHANGES
 from recoup.messages.deps import Deps
 from recoup.services.platform.access import api as access_api
-from recoup.services.platform.access.actions import KeyRing
+from recoup.services.platform.access.actions import KeyMaking, KeyRing
 from recoup.services.platform.access.store import Keys
 from recoup.services.platform.audit import api as audit_api
 from recoup.services.platform.audit.domain import Actor
@@ -94,6 +94,7 @@ def build(deps: Deps, settings: Settings) -> Service:
         emits=(CONFIG_CHANGES,),
         workers=(
             Worker("last uses of keys", ring.note_uses),
+            Worker("changed keys", ring.watch),
             Worker("ended sign-ins", tokens.watch),
             Worker("health of instances", health.watch),
             Worker("routes", routes.watch),
@@ -155,6 +156,7 @@ def _given(
         "sessions": rooms.sessions,
         "keys": rooms.keys,
         "ring": ring,
+        "making": KeyMaking(rooms.keys, ring, deps.clock),
         "clock": deps.clock,
         "actions": stores,
         "schemas": rooms.schemas,

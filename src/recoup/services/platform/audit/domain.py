@@ -7,9 +7,9 @@ from uuid import UUID
 from msgspec import Struct
 
 Action = Literal[
-    "login", "logout", "refresh_reused", "key_made", "key_revoked", "settings_changed", "store_made", "store_renamed",
-    "member_added", "member_changed", "member_removed", "schema_registered", "schema_deleted", "schema_purged",
-    "schema_settings_changed", "schema_migration_set", "schema_migration_removed",
+    "login", "logout", "refresh_reused", "key_made", "key_revoked", "key_rotated", "settings_changed", "store_made",
+    "store_renamed", "member_added", "member_changed", "member_removed", "schema_registered", "schema_deleted",
+    "schema_purged", "schema_settings_changed", "schema_migration_set", "schema_migration_removed",
 ]  # fmt: skip
 
 

@@ -66,6 +66,7 @@ class Beginnings:
             name="first",
             prefix=access.shown(key, kind),
             created_at=now,
+            scopes=tuple(sorted(access.GRANTS[kind])),
         )
         await self.keys.add(session, made, key, ACTOR)
         return key

@@ -36,9 +36,9 @@ class Identities:
     signer: Signer
     _stamps: dict[str, _Stamp] = field(default_factory=dict)
 
-    async def stamp(self, credential: str) -> str:
-        """The internal token for a key or an access token; raises Unauthenticated."""
-        principal = await self._principal(credential)
+    async def stamp(self, credential: str, origin: str | None) -> str:
+        """The internal token for a key or an access token; raises Unauthenticated, or Forbidden for a page's origin."""
+        principal = await self._principal(credential, origin)
         stamp = self._stamps.get(credential)
         now = stopwatch()
         if stamp is None or stamp.renew_at < now or stamp.principal != principal:
@@ -48,13 +48,13 @@ class Identities:
             stamp = self._stamps[credential] = _Stamp(principal, self.signer.sign(principal), renew_at)
         return stamp.token
 
-    async def store(self, credential: str, requested: str | None) -> str:
+    async def store(self, credential: str, requested: str | None, origin: str | None) -> str:
         """The store whose events a caller may send; raises Refused where there is none."""
-        return (await self._principal(credential)).tenant(requested, Permission.EVENTS_WRITE)
+        return (await self._principal(credential, origin)).tenant(requested, Permission.EVENTS_WRITE)
 
-    async def _principal(self, credential: str) -> Principal:
+    async def _principal(self, credential: str, origin: str | None) -> Principal:
         if credential.startswith("rk_"):
-            return await self.ring.principal(credential)
+            return (await self.ring.principal(credential, origin))[0]
         if credential.startswith("v4.public."):
             return self.tokens.principal(credential)
         raise Unauthenticated("neither an API key nor an access token", code="token_invalid")

@@ -89,7 +89,7 @@ class Gateway:
         kept.append((b"x-request-id", headers.request_id.encode()))
         try:
             if headers.credential is not None:
-                kept.append((IDENTITY, (await self.identities.stamp(headers.credential)).encode()))
+                kept.append((IDENTITY, (await self.identities.stamp(headers.credential, headers.origin)).encode()))
         except Unauthenticated:
             if way.path not in domain.FORGETFUL:
                 raise
@@ -122,7 +122,7 @@ class Gateway:
         """A shop looks for its refused events in one place, whoever of us refused them."""
         try:
             requested = domain.parameter(scope["query_string"].decode("latin1"), "store_id")
-            store_id = await self.identities.store(headers.credential or "", requested)
+            store_id = await self.identities.store(headers.credential or "", requested, headers.origin)
             refused = RefusedBefore(store_id=store_id, code=refusal.reason)
             await self.peers.post("pipeline", "/events/refusals", refused, Raw)
         except Failure as failure:
@@ -162,7 +162,7 @@ class Gateway:
             return passing
         if headers.credential is None:
             raise Unauthenticated("this needs an API key or an access token")
-        passing[IDENTITY_HEADER] = await self.identities.stamp(headers.credential)
+        passing[IDENTITY_HEADER] = await self.identities.stamp(headers.credential, headers.origin)
         return passing
 
     def _onward(self, way: Way, method: str, query: str, headers: "_Headers", passing: Mapping[str, str]) -> Onward:
@@ -179,7 +179,7 @@ class Gateway:
 class _Headers:
     """What the door reads of a request's headers, in one pass."""
 
-    __slots__ = ("credential", "forwarded_for", "host", "is_keyed", "request_id", "traceparent")
+    __slots__ = ("credential", "forwarded_for", "host", "is_keyed", "origin", "request_id", "traceparent")
 
     def __init__(self, scope: HTTPScope | WebSocketScope, credential: str | None = None) -> None:
         found = dict(scope["headers"])
@@ -188,6 +188,7 @@ class _Headers:
         self.host = found.get(b"host", b"").decode("latin1")
         self.request_id = domain.request_id(found.get(b"x-request-id", b"")) or str(new_id())
         self.is_keyed = b"idempotency-key" in found
+        self.origin = found[b"origin"].decode("latin1") if b"origin" in found else None
         self.traceparent = found.get(b"traceparent", b"").decode("latin1")
 
 
