@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from recoup.kit.money import Currency
 from recoup.kit.schemas.source import Format
 
 OLDEST_VERSION: Final = 1
@@ -76,13 +77,25 @@ class Convert(Struct, frozen=True, tag_field="op", tag="convert", forbid_unknown
     to: Literal["string", "integer", "number", "boolean"]
 
 
+class MinorUnits(Struct, frozen=True, tag_field="op", tag="minor_units", forbid_unknown_fields=True):
+    """Makes whole minor units of money in units of the currency: "19.99" in EUR is 1999, 1500 in JPY stays 1500.
+
+    The currency is `currency`, else what stands at `currency_at`, else the event's own. Without one, or with more
+    digits than it has, the money stays as it is.
+    """
+
+    path: ValuePlace
+    currency: Currency | None = None
+    currency_at: OnePlace | None = None
+
+
 class Drop(Struct, frozen=True, tag_field="op", tag="drop", forbid_unknown_fields=True):
     """Takes a property away."""
 
     path: Place
 
 
-Step = Rename | Move | Default | Convert | Drop
+Step = Rename | Move | Default | Convert | MinorUnits | Drop
 Steps = Annotated[tuple[Step, ...], Meta(min_length=1, max_length=100)]
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recoup.kit.errors import Invalid
+from recoup.kit.money import major_units
 from recoup.kit.schemas.source import Format, Source
 from recoup.kit.schemas.validation import compiled
 from recoup.messages.schemas import (
@@ -17,6 +18,7 @@ from recoup.messages.schemas import (
     Convert,
     Default,
     Drop,
+    MinorUnits,
     Move,
     Rename,
     Step,
@@ -56,12 +58,36 @@ STEPS: dict[str, tuple[Step, dict[str, Any], dict[str, Any]]] = {
     "to truth, nothing said": (Convert("a", "boolean"), {"a": ""}, {"a": ""}),
     "to text, an object": (Convert("a", "string"), {"a": {}}, {"a": {}}),
     "every value of a list": (Convert("tags[]", "integer"), LINES, {**LINES, "tags": [1, "x", 2]}),
+    "money in text": (MinorUnits("a", "EUR"), {"a": " 19.99 "}, {"a": 1999}),
+    "money as a float": (MinorUnits("a", "USD"), {"a": 0.29}, {"a": 29}),
+    "money in whole units": (MinorUnits("a", "USD"), {"a": 19}, {"a": 1900}),
+    "money of a currency without cents": (MinorUnits("a", "JPY"), {"a": "1500"}, {"a": 1500}),
+    "money of a currency with thousandths": (MinorUnits("a", "KWD"), {"a": "1.5"}, {"a": 1500}),
+    "money, its currency beside it": (
+        MinorUnits("a", currency_at="x.c"), {"a": "1500.0", "x": {"c": "jpy"}}, {"a": 1500, "x": {"c": "jpy"}},
+    ),
+    "money, no currency": (MinorUnits("a"), {"a": "19.99"}, {"a": "19.99"}),
+    "money, no currency there": (MinorUnits("a", currency_at="c"), {"a": "1", "c": 3}, {"a": "1", "c": 3}),
+    "money, more digits than there are": (MinorUnits("a", "USD"), {"a": "19.999"}, {"a": "19.999"}),
+    "money, words": (MinorUnits("a", "USD"), {"a": "free"}, {"a": "free"}),
+    "money, truth": (MinorUnits("a", "USD"), {"a": True}, {"a": True}),
+    "money of every line": (
+        MinorUnits("lines[].p", "EUR"), {"lines": [{"p": "1.10"}, {}]}, {"lines": [{"p": 110}, {}]},
+    ),
+    "money in a list": (MinorUnits("p[]", "EUR"), {"p": ["1.10", 2]}, {"p": [110, 200]}),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("step", "before", "after"), STEPS.values(), ids=STEPS)
 def test_a_step(step: Step, before: dict[str, Any], after: dict[str, Any]) -> None:
     assert migrated([step], before) == after
+
+
+@given(amount=st.integers(min_value=0, max_value=10**12), currency=st.sampled_from(["USD", "JPY", "KWD", "XYZ"]))
+def test_money_of_the_events_own_currency_becomes_minor_units_without_a_cent_lost(amount: int, currency: str) -> None:
+    before: dict[str, object] = {"price": str(major_units(amount, currency))}
+
+    assert migrated([MinorUnits("price")], before, currency) == {"price": amount}
 
 
 NAMES = st.sampled_from(["a", "b", "c"])

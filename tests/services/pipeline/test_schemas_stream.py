@@ -15,7 +15,7 @@ from recoup.kit.errors import Unavailable
 from recoup.kit.log import arrow
 from recoup.kit.schemas.source import Format
 from recoup.messages.events import DEAD
-from recoup.messages.schemas import Convert, Default, Move, OnViolation, Rename
+from recoup.messages.schemas import Convert, Default, MinorUnits, Move, OnViolation, Rename
 from recoup.messages.topics import EVENTS_DEAD
 from recoup.services.pipeline.settings import Settings
 
@@ -161,6 +161,19 @@ def raising(registry: Registry) -> None:
     registry.register(VIEW, {"properties": {"place": inner}, "required": ["place"]})
     registry.migrate(VIEW, 1, Convert("shelf", "integer"))
     registry.migrate(VIEW, 2, Move("shelf", "place.number"), Default("place.floor", 0))
+
+
+async def test_money_of_an_older_version_becomes_minor_units_of_the_events_currency(valkey_url: str) -> None:
+    registry = Registry()
+    registry.register(VIEW, {"properties": {"price": {"type": "string"}}})
+    registry.register(VIEW, {"properties": {"price": {"type": "integer"}}, "required": ["price"]})
+    registry.migrate(VIEW, 1, MinorUnits("price"))
+    async with pipeline(valkey_url, registry=registry) as running:
+        await registry.announce(running.collector.stores, SHOP)
+        await running.send(*(event(properties={"price": "1500"}, currency=code) for code in ("JPY", "EUR")))
+        rows = await running.enriched(2)
+
+    assert {row["currency"]: row["properties"] for row in rows} == {"JPY": '{"price":1500}', "EUR": '{"price":150000}'}
 
 
 async def test_older_versions_are_raised_to_the_newest_and_say_so(valkey_url: str) -> None:

@@ -30,7 +30,8 @@ _PLAIN: Final = ENVELOPE - {"event_id", "occurred_at", "sent_at", "items", "cont
 def columns_for(names: frozenset[str]) -> set[str]:
     """The columns of RAW that a document with these names is made from."""
     wanted = ENVELOPE if _PROPERTIES in names else ENVELOPE & names
-    found = {*wanted, _PROPERTIES, "schema_version"} - {"context"}
+    # Migrations of money go by the currency.
+    found = {*wanted, _PROPERTIES, "schema_version", "currency"} - {"context"}
     return found | set(Context.__struct_fields__) if "context" in wanted else found
 
 

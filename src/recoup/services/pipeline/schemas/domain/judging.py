@@ -37,7 +37,7 @@ def judge(subject: Subject, event: Table, catalog: Catalog) -> Verdict:
         found = _held(subject, version, event)
         if found.violations or landing == version or not found.checked:
             return found
-    raised = migrated(subject.steps(version, landing), cast("Object", own(event)))
+    raised = migrated(subject.steps(version, landing), cast("Object", own(event)), event.get("currency"))
     found = _held(subject, landing, {**event, "schema_version": landing, "properties": raised})
     return found if found.violations else found._replace(version=landing, properties=raised)
 

@@ -3,26 +3,30 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
+from decimal import Decimal
+from functools import partial
 from typing import Final, cast
 
 from recoup.kit import loose
-from recoup.messages.schemas import Convert, Default, Drop, Move, Rename, Step
+from recoup.kit.money import major_units, minor_units
+from recoup.messages.schemas import Convert, Default, Drop, MinorUnits, Move, Rename, Step
 
 _NUMBER: Final = re.compile(r"[+-]?\d{1,18}(\.\d{1,18})?")
+_CODE: Final = re.compile("[A-Z]{3}")
 _EACH: Final = "[]"
 _LARGEST_WHOLE: Final = 2.0**53
 Object = dict[str, object]
 
 
-def migrated(steps: Sequence[Step], properties: Object) -> Object:
-    """The properties after these steps; those that were given stay as they are."""
+def migrated(steps: Sequence[Step], properties: Object, currency: object = None) -> Object:
+    """The properties after these steps; those that were given stay as they are. `currency` is the event's own."""
     made = deepcopy(properties)
     for step in steps:
-        _take(step, made)
+        _take(step, made, currency)
     return made
 
 
-def _take(step: Step, properties: Object) -> None:
+def _take(step: Step, properties: Object, currency: object) -> None:
     match step:
         case Rename() | Move():
             _bring(properties, step)
@@ -33,7 +37,10 @@ def _take(step: Step, properties: Object) -> None:
             for holder, name in _holders(properties, step.path):
                 holder.pop(name, None)
         case Convert():
-            _convert(properties, step)
+            _change(properties, step.path, _CONVERSIONS[step.to])
+        case MinorUnits():
+            if (code := _currency(properties, step, currency)) is not None:
+                _change(properties, step.path, partial(_minor_units, code))
 
 
 def _bring(properties: Object, step: Rename | Move) -> None:
@@ -74,16 +81,32 @@ def _step_into(value: object, part: str, *, make: bool) -> Sequence[object]:
     return (inside[part],) if part in inside else ()
 
 
-def _convert(properties: Object, step: Convert) -> None:
-    act = _CONVERSIONS[step.to]
-    for holder, name in _holders(properties, step.path.removesuffix(_EACH)):
+def _change(properties: Object, path: str, act: Callable[[object], object]) -> None:
+    for holder, name in _holders(properties, path.removesuffix(_EACH)):
         if name not in holder:
             continue
         value = holder[name]
-        if not step.path.endswith(_EACH):
+        if not path.endswith(_EACH):
             holder[name] = act(value)
         elif isinstance(value, list):
             holder[name] = [act(one) for one in cast("list[object]", value)]
+
+
+def _currency(properties: Object, step: MinorUnits, own: object) -> str | None:
+    found = step.currency or own
+    if step.currency is None and step.currency_at is not None:
+        found = next((holder.get(name) for holder, name in _holders(properties, step.currency_at)), None)
+    code = found.strip().upper() if isinstance(found, str) else ""
+    return code if _CODE.fullmatch(code) else None
+
+
+def _minor_units(currency: str, value: object) -> object:
+    """Nothing is rounded: a price of 19.999 is no amount of dollars, and perhaps none at all."""
+    text = str(value).strip()
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or not _NUMBER.fullmatch(text):
+        return value
+    found = minor_units(text, currency)
+    return found if major_units(found, currency) == Decimal(text) else value
 
 
 def _string(value: object) -> object:
