@@ -26,15 +26,16 @@ from recoup.services.pipeline.segment.domain.mapping import Call, Mapped, event_
 from recoup.services.pipeline.segment.store import VisitorCarts
 
 log = logger(__name__)
-FRESH_SECONDS: Final = 5.0
+FRESH_SECONDS: Final = 1.0
 """A revoked key may open this door for so long, as it may the others."""
 _REMEMBERED: Final = 1_000
 
 
 class Presented(Struct, frozen=True):
-    """A key, for the platform to say whose it is."""
+    """A key and the page it came from, for the platform to say whose it is."""
 
     key: str
+    origin: str | None
 
 
 @dataclass(slots=True)
@@ -42,21 +43,22 @@ class WriteKeys:
     """Whose a key is that came inside a body, where the gateway does not look."""
 
     peers: Peers
-    _known: dict[str, tuple[float, Principal]] = field(default_factory=dict)
+    _known: dict[Presented, tuple[float, Principal]] = field(default_factory=dict)
 
-    async def principal(self, key: str) -> Principal:
-        """Who the key stands for; raises Unauthenticated."""
-        known = self._known.get(key)
+    async def principal(self, key: str, origin: str | None) -> Principal:
+        """Who the key stands for; raises Unauthenticated, for a page the key is not for too."""
+        presented = Presented(key, origin)
+        known = self._known.get(presented)
         if known is not None and stopwatch() - known[0] < FRESH_SECONDS:
             return known[1]
         try:
-            found = await self.peers.post("platform", "/internal/keys", Presented(key), Principal)
+            found = await self.peers.post("platform", "/internal/keys", presented, Principal)
         except Refused as refusal:
-            self._known.pop(key, None)
-            raise Unauthenticated("this write key is not in force", code="key_invalid") from refusal
+            self._known.pop(presented, None)
+            raise Unauthenticated("this write key is not in force, or not here", code="key_invalid") from refusal
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
-        self._known[key] = (stopwatch(), found)
+        self._known[presented] = (stopwatch(), found)
         return found
 
 

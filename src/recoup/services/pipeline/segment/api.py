@@ -101,7 +101,7 @@ async def _caller(request: HttpRequest, body: Table, write_keys: WriteKeys) -> P
     key = loose.text(body.get("writeKey"))
     if key is None:
         raise Unauthenticated("this needs a write key: a publishable or secret key of the store")
-    return await write_keys.principal(key)
+    return await write_keys.principal(key, request.headers.get("origin"))
 
 
 def _store_of(request: HttpRequest, caller: Principal) -> str:
