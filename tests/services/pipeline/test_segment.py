@@ -141,6 +141,34 @@ def test_a_body_that_cannot_be_read_is_a_400_as_at_segments(running: House, cont
     assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
+@pytest.mark.parametrize("path", ["/v1/batch", "/v1/track"])
+@pytest.mark.parametrize(
+    ("content", "headers", "code"),
+    [
+        (b'{"batch": [{"type": "track", "event": "Prod', {}, "malformed_json"),
+        (b"\xff\x00 no gzip", {"Content-Encoding": "gzip"}, "bad_encoding"),
+    ],
+)
+def test_a_body_that_cannot_be_read_becomes_a_dead_letter(running: House, path, content, headers, code) -> None:
+    mark = str(uuid4())
+    answer = httpx.post(
+        f"http://127.0.0.1:{running.port}{path}", content=content + mark.encode(), headers=headers,
+        auth=(running.keys.secret_key, ""),
+    )  # fmt: skip
+    assert answer.status_code == 400
+
+    found = until(running, f"/api/dlq?code={code}", lambda page: any(mark in one["excerpt"] for one in page["items"]))
+
+    (letter,) = [one for one in found["items"] if mark in one["excerpt"]]
+    assert (letter["kind"], letter["stage"]) == ("unreadable", "collect")
+
+
+def test_what_cannot_be_read_and_names_no_key_outside_is_nobodys_letter(running: House) -> None:
+    answer = httpx.post(f"http://127.0.0.1:{running.port}/v1/track", content=b'{"writeKey": "rk_pub_')
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
+
+
 def test_a_key_without_the_permission_or_none_is_refused(running: House) -> None:
     url = f"http://127.0.0.1:{running.port}/v1/track"
 

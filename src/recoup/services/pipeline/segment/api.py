@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from recoup.kit import loose
 from recoup.kit.compression import unpacked
-from recoup.kit.errors import Invalid, Problem, TooLarge, Unauthenticated
+from recoup.kit.errors import Invalid, Problem, Refused, TooLarge, Unauthenticated
 from recoup.kit.http import PUBLIC, HttpRequest
 from recoup.kit.idempotency import ITSELF
 from recoup.kit.loose import Table
@@ -55,7 +55,7 @@ async def take_message(
 ) -> Taken:
     """One call: track, page, screen, identify, alias or group; durable when this answers."""
     kind = request.url.path.rpartition("/")[2]
-    message = await _object(request, LONGEST_MESSAGE)
+    message = await _object(request, LONGEST_MESSAGE, intake)
     caller = await _caller(request, message, write_keys)
     store_id = _store_of(request, caller)
     batch = Batch(
@@ -69,7 +69,7 @@ async def take_batch(
     request: HttpRequest, intake: NamedDependency[Intake], write_keys: NamedDependency[WriteKeys]
 ) -> Taken:
     """Many calls at once; good ones are kept whatever their neighbours are."""
-    body = await _object(request, LONGEST_BATCH)
+    body = await _object(request, LONGEST_BATCH, intake)
     messages = body.get("batch")
     if not isinstance(messages, list):
         raise Invalid("a batch is {batch: [messages]}", code="not_a_batch")
@@ -82,16 +82,27 @@ async def take_batch(
     return Taken(success=True, refused=await intake.take(store_id, batch))
 
 
-async def _object(request: HttpRequest, limit: int) -> Table:
+async def _object(request: HttpRequest, limit: int, intake: Intake) -> Table:
     """The body; what is too large is a 400 here, as it is at Segment's."""
+    body = await request.body()
     try:
-        body = unpacked(await request.body(), request.headers.get("content-encoding", ""), limit)
+        body = unpacked(body, request.headers.get("content-encoding", ""), limit)
+        found = loose.decode(body)
     except TooLarge as large:
         raise Invalid(large.detail, code="too_large") from large
-    found = loose.decode(body)
+    except Refused as refusal:
+        await _set_aside(request, body, refusal, intake)
+        raise
     if not isinstance(found, dict):
         raise Invalid("a call is a JSON object", code="not_an_object")
     return cast("Table", found)
+
+
+async def _set_aside(request: HttpRequest, body: bytes, refusal: Refused, intake: Intake) -> None:
+    """Keeps a body that cannot be read as a dead letter; one that hides its key in there is nobody's."""
+    caller: Principal | None = request.scope.get("user")
+    if caller is not None:
+        await intake.collector.set_aside(_store_of(request, caller), body, refusal, origin_of(caller.kind))
 
 
 async def _caller(request: HttpRequest, body: Table, write_keys: WriteKeys) -> Principal:

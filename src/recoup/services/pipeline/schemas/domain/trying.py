@@ -81,14 +81,16 @@ def trial(subject: Subject, event: Table, version: int, catalog: Catalog) -> Sch
     reached = version
     while reached in subject.rules.migrations:
         reached += 1
-    is_raised = reached != version and event["properties"] is not None
+    raised: dict[str, object] | None = None
+    if reached != version and event["properties"] is not None:
+        raised = migrated(subject.steps(version, reached), cast("Object", own(event)), event.get("currency"))
     return SchemaTrial(
         outcome=_outcome(subject, checked=verdict.checked, fits=not verdict.violations),
         version=verdict.version or version,
         against=verdict.against if verdict.violations else 0,
         violations=[Broken(kind=one.kind, field=one.path, detail=one.detail) for one in verdict.violations],
         raised_to=reached,
-        properties=migrated(subject.steps(version, reached), cast("Object", own(event))) if is_raised else None,
+        properties=raised,
     )
 
 
