@@ -26,8 +26,8 @@ from recoup.services.pipeline.collect.domain.frames import Sessions
 from recoup.services.pipeline.collect.domain.limits import Limits, limits_of, with_types
 from recoup.services.pipeline.collect.domain.origin import Origin
 from recoup.services.pipeline.collect.domain.parting import parted
-from recoup.services.pipeline.collect.domain.reading import Form, Reading, read
-from recoup.services.pipeline.collect.domain.rows import Arrived, dead_table, partitions_of
+from recoup.services.pipeline.collect.domain.reading import Form, Outcome, Reading, read
+from recoup.services.pipeline.collect.domain.rows import Arrived, dead_table, partitions_of, table_of
 from recoup.services.pipeline.collect.domain.unreadable import UNREADABLE, Ration, unread
 from recoup.services.pipeline.collect.store import EventLog, Put, Stats
 from recoup.services.pipeline.overflow.actions import Lane
@@ -60,7 +60,7 @@ class Taken(NamedTuple):
     """A body that was read, on its way to the log."""
 
     store_id: str
-    reading: Reading
+    outcome: Outcome
     accepted: int
     """Shoppers' events; the clock's own are not counted."""
     durable: "asyncio.Future[None] | None"
@@ -92,8 +92,8 @@ class Collector:
         self.sessions = Sessions(self.settings.socket_sessions, self.settings.socket_frames)
         self.unreadable = Ration(self.settings.unreadable_per_minute)
 
-    async def accept(self, store_id: str, body: bytes, form: Form, origin: Origin) -> Reading:
-        """Durable events and refusals; raises Refused for an unreadable body, TooMany or Unavailable to slow down."""
+    async def accept(self, store_id: str, body: bytes, form: Form, origin: Origin) -> Outcome:
+        """Makes a body's events durable; raises Refused for an unreadable body, TooMany or Unavailable to slow down."""
         return await self.finish(await self.begin(store_id, body, form, origin))
 
     async def begin(self, store_id: str, body: bytes, form: Form, origin: Origin) -> Taken:
@@ -138,16 +138,16 @@ class Collector:
             self.stats.count(store_id, {"warned:identity_unproven": wrong})
         return found
 
-    async def finish(self, taken: Taken) -> Reading:
+    async def finish(self, taken: Taken) -> Outcome:
         """Waits until a body's events are durable."""
         if taken.durable is not None:
             await taken.durable
         if taken.reached is not None:
             self._ticked[taken.store_id] = taken.reached
-        counts = Counter(f"refused:{refusal.problem.code}" for refusal in taken.reading.refusals)
+        counts = Counter(f"refused:{refusal.problem.code}" for refusal in taken.outcome.refusals)
         counts["accepted"] = taken.accepted
         self.stats.count(taken.store_id, counts)
-        return taken.reading
+        return taken.outcome
 
     async def set_aside(self, store_id: str, body: bytes, refusal: Refused, origin: Origin) -> None:
         """Counts a body that cannot be taken as a whole, and makes a dead letter of one that cannot be read."""
@@ -172,7 +172,9 @@ class Collector:
         partitions = partitions_of(columns, store_id, self.log.partitions)
         accepted = len(partitions) - len(ticks)
         partitions[accepted:] = np.arange(len(ticks))
-        good = Arrived(store_id, columns, partitions, proven, now) if len(partitions) else None
+        good: Arrived | None = None
+        if len(partitions):
+            good = Arrived(store_id, table_of(columns, store_id, proven, now), partitions)
         dead = dead_table(reading.refusals, store_id, now, proven=origin.proven) if reading.refusals else None
         laned: Arrived | None = None
         if good is not None and aside is not None:
@@ -180,7 +182,7 @@ class Collector:
             self.stats.count(store_id, {"warned:flooding_visitor": len(laned.partitions)})
         rows = Put(store_id, good, laned, dead)
         durable = self.events.put(rows) if rows.any else None
-        return Taken(store_id, reading, accepted, durable, ticks[-1].occurred_at if ticks else None)
+        return Taken(store_id, reading.outcome, accepted, durable, ticks[-1].occurred_at if ticks else None)
 
     def _with_ticks(self, store_id: str, events: Sequence[Event]) -> tuple[Columns, Sequence[Event]]:
         """Shoppers' events and, behind them, those that tell each partition the time of an event clock."""

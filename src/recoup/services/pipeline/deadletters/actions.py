@@ -166,7 +166,7 @@ class Workbench:
         """Gives a marked letter to the collector and writes down what came of it."""
         now = self.clock.now()
         try:
-            reading = await self.collector.accept(
+            outcome = await self.collector.accept(
                 letter.store_id, body, Form.ONE, Origin(letter.proven, letter.received_at)
             )
         except (Unavailable, TooMany) as failure:
@@ -177,9 +177,9 @@ class Workbench:
             entry = noted(now, "refused", by=by, detail=refusal.detail)
             await self.store.finish(letter, Status.OPEN, entry)
             return Status.OPEN
-        if reading.refusals:
+        if outcome.refusals:
             SENT.labels("refused").inc()
-            entry = noted(now, "refused", by=by, detail=reading.refusals[0].problem.detail)
+            entry = noted(now, "refused", by=by, detail=outcome.refusals[0].problem.detail)
             await self.store.finish(letter, Status.OPEN, entry)
             return Status.OPEN
         SENT.labels(ended.value).inc()

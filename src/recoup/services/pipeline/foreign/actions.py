@@ -17,9 +17,9 @@ async def collect(collector: Collector, store_id: str, parts: Sequence[Event | b
     step = collector.settings.batch_events
     problems: list[Problem] = []
     for start in range(0, len(parts), step):
-        reading = await collector.accept(store_id, body_of(parts[start : start + step]), Form.ARRAY, origin)
+        outcome = await collector.accept(store_id, body_of(parts[start : start + step]), Form.ARRAY, origin)
         problems += [
             msgspec.structs.replace(refusal.problem, index=start + (refusal.problem.index or 0))
-            for refusal in reading.refusals
+            for refusal in outcome.refusals
         ]
     return problems

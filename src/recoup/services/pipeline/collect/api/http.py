@@ -24,7 +24,7 @@ from recoup.messages.access import Permission
 from recoup.messages.refusals import RefusedBefore
 from recoup.services.pipeline.collect.actions import Collector
 from recoup.services.pipeline.collect.domain.origin import origin_of
-from recoup.services.pipeline.collect.domain.reading import Form, Reading
+from recoup.services.pipeline.collect.domain.reading import Form, Outcome
 from recoup.services.pipeline.collect.store import EventStats, Stats
 
 _JSON_TYPES: Final = ("application/json", "text/plain", "")
@@ -117,11 +117,11 @@ async def count_refused(data: JSONBody[RefusedBefore], collector: NamedDependenc
     return data
 
 
-def _receipt(reading: Reading) -> Receipt:
-    problems = [refusal.problem for refusal in reading.refusals]
-    if problems and not reading.events:
+def _receipt(outcome: Outcome) -> Receipt:
+    problems = [refusal.problem for refusal in outcome.refusals]
+    if problems and not outcome.ids:
         raise Invalid(f"no event of this request can be taken: {problems[0].detail}", problems=problems)
-    return Receipt(accepted=len(reading.events), refused=problems)
+    return Receipt(accepted=len(outcome.ids), refused=problems)
 
 
 def _form(request: HttpRequest, forms: Mapping[str, Form]) -> Form:

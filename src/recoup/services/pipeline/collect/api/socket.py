@@ -179,14 +179,14 @@ class Conversation:
         try:
             if isinstance(frame.taken, Failure):
                 raise frame.taken
-            reading = await self._collector.finish(frame.taken)
+            outcome = await self._collector.finish(frame.taken)
         except Failure as failure:
             here = current_trace()
             document = problem(failure, here.trace_id if here else "")
             return FrameAnswer(id=frame.id, problem=document, retry_after=_retry_after(failure))
         if self._session:
             self._collector.sessions.note(self._store_id, self._session, frame.id)
-        return FrameAnswer(id=frame.id, accepted=len(reading.events), results=verdicts(reading))
+        return FrameAnswer(id=frame.id, accepted=len(outcome.ids), results=verdicts(outcome))
 
     async def _watch(self) -> None:
         """Ends when the client shows no sign of life. One that said no hello is not asked for any."""

@@ -12,7 +12,7 @@ from msgspec import Meta, Raw, Struct
 from recoup.kit.compression import coding_of, unpacked
 from recoup.kit.errors import Invalid, Problem, TooLarge
 from recoup.services.pipeline.collect.domain import protobuf
-from recoup.services.pipeline.collect.domain.reading import Form, Reading
+from recoup.services.pipeline.collect.domain.reading import Form, Outcome
 
 _Name = Annotated[str, Meta(max_length=128)]
 # The id of a frame that is not read to its end, where it is plain.
@@ -118,17 +118,17 @@ def id_of(data: str | bytes) -> str:
     return found[1].decode() if found else ""
 
 
-def verdicts(reading: Reading) -> list[FrameResult]:
+def verdicts(outcome: Outcome) -> list[FrameResult]:
     """One result an event, in their order."""
     taken = [
-        FrameResult(index=index, status="accepted", event_id=str(event.event_id))
-        for index, event in zip(reading.indexes, reading.events, strict=True)
+        FrameResult(index=index, status="accepted", event_id=str(event_id))
+        for index, event_id in zip(outcome.indexes, outcome.ids, strict=True)
     ]
     refused = [
         FrameResult(
             index=refusal.problem.index or 0, status="refused", event_id=refusal.event_id, problem=refusal.problem
         )
-        for refusal in reading.refusals
+        for refusal in outcome.refusals
     ]
     return sorted([*taken, *refused], key=lambda result: result.index)
 

@@ -1,8 +1,7 @@
 """One request's events parted in two, each part in its order."""
 
-from itertools import compress
-
 import numpy as np
+import pyarrow as pa
 
 from recoup.services.pipeline.collect.domain.rows import Arrived
 
@@ -13,9 +12,4 @@ def parted(arrived: Arrived, aside: np.ndarray) -> tuple[Arrived | None, Arrived
 
 
 def _only(arrived: Arrived, flags: np.ndarray) -> Arrived:
-    chosen = flags.tolist()
-    return arrived._replace(
-        columns={name: tuple(compress(values, chosen)) for name, values in arrived.columns.items()},
-        partitions=arrived.partitions[flags],
-        proven=arrived.proven[flags],
-    )
+    return arrived._replace(table=arrived.table.filter(pa.array(flags)), partitions=arrived.partitions[flags])

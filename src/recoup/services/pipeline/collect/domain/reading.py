@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import Final, Literal, cast
+from typing import Final, Literal, NamedTuple, cast
 from uuid import UUID
 
 import msgspec
@@ -58,6 +58,14 @@ class Refusal:
     event_id: str = ""
 
 
+class Outcome(NamedTuple):
+    """What the sender is told of a request: which events were taken, by id and place, and why others were not."""
+
+    ids: Sequence[UUID]
+    indexes: Sequence[int]
+    refusals: Sequence[Refusal]
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """The good events with their place in the request, the same as columns, and the refusals."""
@@ -66,6 +74,11 @@ class Reading:
     indexes: Sequence[int]
     columns: Columns
     refusals: Sequence[Refusal]
+
+    @property
+    def outcome(self) -> Outcome:
+        """What is left to be said once the events have become rows."""
+        return Outcome(cast("Sequence[UUID]", self.columns.get("event_id", ())), self.indexes, self.refusals)
 
 
 def read(body: bytes, form: Form, limits: Limits) -> Reading:

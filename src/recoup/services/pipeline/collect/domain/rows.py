@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import chain, repeat
-from operator import itemgetter
 from typing import Final, NamedTuple, cast
 from uuid import UUID
 from zlib import crc32
@@ -28,13 +27,11 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Arrived(NamedTuple):
-    """Good events of one request, with the partition of each."""
+    """Good events of one request as rows of RAW, with the partition of each."""
 
     store_id: str
-    columns: Columns
+    table: pa.Table
     partitions: np.ndarray
-    proven: np.ndarray
-    received_at: datetime
 
 
 class Rows(NamedTuple):
@@ -46,60 +43,43 @@ class Rows(NamedTuple):
 
 
 def rows_of(arrived: Sequence[Arrived]) -> Rows:
-    """The events of one store's requests, in their order within a partition.
-
-    Sorted before they become Arrow's: moving references is cheaper than copying columns. Columns in which no event says
-    anything are left out.
-    """
-    counts = [len(request.partitions) for request in arrived]
+    """The events of one store's requests, in their order within a partition."""
     partitions = np.concatenate([request.partitions for request in arrived])
-    received = np.repeat([milliseconds(request.received_at) for request in arrived], counts)
     order = np.argsort(partitions.astype(np.int16), kind="stable")
-    table = _table(_sorted(_together(arrived), order), arrived[0].store_id, received[order])
-    proven = np.concatenate([request.proven for request in arrived])
-    if proven.any():
-        table = table.append_column(RAW.field("proven"), pa.array(proven[order]))
+    table = _together([request.table for request in arrived]).take(pa.array(order))
     lengths = np.bincount(partitions)
     starts = np.cumsum(lengths) - lengths
     found = np.flatnonzero(lengths)
     return Rows(table, found.tolist(), list(zip(starts[found].tolist(), lengths[found].tolist(), strict=True)))
 
 
-def _together(arrived: Sequence[Arrived]) -> Columns:
-    """The columns in which an event says something, those of all requests one after another."""
-    said = [_said(request.columns) for request in arrived]
-    if len(said) == 1:
-        return said[0]
-    nothing = [(None,) * len(request.partitions) for request in arrived]
-    return {
-        name: tuple(
-            chain.from_iterable(columns.get(name, missing) for columns, missing in zip(said, nothing, strict=True))
-        )
-        for name in dict.fromkeys(chain.from_iterable(said))
-    }
+def _together(tables: Sequence[pa.Table]) -> pa.Table:
+    """Requests one after another, each column in one piece; what one says and another does not is null there."""
+    first = tables[0].schema
+    if all(table.schema == first for table in tables):
+        return pa.concat_tables(tables).combine_chunks()
+    whole = pa.concat_tables(tables, promote_options="default").combine_chunks()
+    return whole.select([name for name in RAW.names if name in whole.column_names])
 
 
-def _said(columns: Columns) -> Columns:
-    return {name: values for name, values in columns.items() if any(values) or values.count(None) < len(values)}
+def table_of(columns: Columns, store_id: str, proven: np.ndarray, received_at: datetime) -> pa.Table:
+    """The events of one request as rows of RAW, without the columns in which no event says anything.
 
-
-def _sorted(columns: Columns, order: np.ndarray) -> Columns:
-    if len(order) == 1:
-        return columns
-    pick = itemgetter(*order.tolist())
-    return {name: pick(values) for name, values in columns.items()}
-
-
-def _table(said: Columns, store_id: str, received: np.ndarray) -> pa.Table:
-    columns = {
+    Made as soon as they have been read: when their turn to be written comes, their objects would have left the
+    processor's cache, and until then Arrow keeps them in a third of the room.
+    """
+    said = {name: values for name, values in columns.items() if any(values) or values.count(None) < len(values)}
+    count = len(proven)
+    arrays = {
         **{name: _array(values, RAW.field(name).type) for name, values in said.items() if name not in _SPECIAL},
         "event_id": _ids(cast("Sequence[UUID]", said["event_id"])),
         "items": _items(cast("Sequence[list[Item]]", said["items"])),
         "properties": _texts(cast("Sequence[Raw]", said["properties"])),
-        "store_id": _same(store_id, len(received)),
-        "received_at": pa.array(received, RAW.field("received_at").type),
+        "store_id": _same(store_id, count),
+        "proven": pa.array(proven) if proven.any() else None,
+        "received_at": pa.repeat(pa.scalar(milliseconds(received_at), RAW.field("received_at").type), count),
     }
-    found = {name: column for name, column in columns.items() if column is not None}
+    found = {name: column for name, column in arrays.items() if column is not None}
     return pa.table({name: found[name] for name in RAW.names if name in found})
 
 
