@@ -33,9 +33,10 @@ from recoup.kit.service import Consumer, Service, Worker
 from recoup.kit.spiffe import Identity, MutualTls
 from recoup.kit.telemetry import configure_logs, export_to
 from recoup.kit.tokens import Signer, Verifier
+from recoup.kit.trail import Change, Doer, Trail
 from recoup.kit.valkey import connect
 from recoup.messages.access import Principal, service_principal
-from recoup.messages.changes import CONFIG_CHANGES
+from recoup.messages.changes import CHANGES_MADE, CONFIG_CHANGES, changes_made, is_change
 from recoup.messages.deps import Deps
 from recoup.messages.keys import IDEMPOTENT_ANSWERS
 from recoup.messages.stores import StoreDirectory
@@ -146,7 +147,16 @@ def application(service: Service, settings: Settings, deps: Deps) -> Litestar:
     answers = Answers(
         deps.valkey, settings.internal_key, lambda name: IDEMPOTENT_ANSWERS.key(service=service.name, request=name)
     )
-    return create_app(service, settings.http, verifier.verify, answers=answers)
+    return create_app(service, settings.http, verifier.verify, answers=answers, trail=trail(service.name, deps))
+
+
+def trail(name: str, deps: Deps) -> Trail:
+    """Tells the platform what people and keys changed in a service."""
+
+    async def take(who: Doer, change: Change) -> None:
+        await deps.publish(CHANGES_MADE, changes_made(name, cast("Principal", who), change, deps.clock.now()))
+
+    return Trail(take, is_change, "store_id")
 
 
 async def serve(name: str, settings: Settings) -> None:

@@ -36,6 +36,7 @@ from recoup.kit.peers import IDENTITY_HEADER
 from recoup.kit.problems import ProblemDocument, blamed, problem, send_problem
 from recoup.kit.service import Check, Job, Service
 from recoup.kit.telemetry import logger, traced
+from recoup.kit.trail import Trail
 
 log = logger(__name__)
 
@@ -108,17 +109,19 @@ def create_app(
     identify: Callable[[str], Caller],
     *,
     answers: Answers | None = None,
+    trail: Trail | None = None,
     tenant: str = "store_id",
 ) -> Litestar:
     """The ASGI application of a service; raises Invalid when a route declares no permission.
 
-    `answers` keeps what POSTs with an `Idempotency-Key` were answered; without it the header means nothing.
+    `answers` keeps what POSTs with an `Idempotency-Key` were answered; without it the header means nothing. `trail`
+    notices what is changed, but not what is only answered again.
     """
     repeats = () if answers is None else (Repeats(answers, identify, settings.body_limit_bytes, tenant),)
     app = Litestar(
         route_handlers=[_standard_routes(service.checks), _job_routes(service.jobs), *service.routers],
         guards=[_guard(identify)],
-        middleware=[whole_parameters, *repeats],
+        middleware=[whole_parameters, *repeats, *((trail,) if trail is not None else ())],
         dependencies={tenant: Provide(_tenant(tenant)), "caller": Provide(_caller, sync_to_thread=False)},
         exception_handlers={Exception: _to_response},
         openapi_config=OpenAPIConfig(

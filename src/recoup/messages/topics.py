@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from recoup.kit.service import ArrowTopic, Topic
-from recoup.messages.changes import CONFIG_CHANGES
+from recoup.messages.changes import CHANGES_MADE, CONFIG_CHANGES
 from recoup.messages.events import DEAD, ENRICHED, RAW
 from recoup.messages.facts import CartScored, ConversionRecorded, InterventionEvent, RiskSignal
 
-__all__ = ["CONFIG_CHANGES"]  # declared beside what it carries
+__all__ = ["CHANGES_MADE", "CONFIG_CHANGES"]  # declared beside what they carry
 
 EVENTS_RAW = ArrowTopic("cart-events-raw", RAW)
 EVENTS_OVERFLOW = ArrowTopic("cart-events-overflow", RAW)
@@ -42,5 +42,6 @@ READERS: Final[Mapping[str, tuple[str, ...]]] = {
     INTERVENTION_EVENTS.name: ("monitoring", "intelligence"),
     CONVERSION_EVENTS.name: ("monitoring", "intelligence"),
     RISK_SIGNALS.name: ("interventions",),
+    CHANGES_MADE.name: ("platform",),
 }
 """The groups that read each topic, for whoever shows how far they are behind. A test holds it against the records."""

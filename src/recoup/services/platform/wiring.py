@@ -18,16 +18,17 @@ from recoup.kit.http import caller_of
 from recoup.kit.passwords import Passwords
 from recoup.kit.postgres import Postgres
 from recoup.kit.proxy import Proxy
-from recoup.kit.service import Check, Service, Worker
+from recoup.kit.service import Check, Consumer, Service, Worker
 from recoup.kit.upload import ProxyLimits
 from recoup.messages.access import Principal
-from recoup.messages.changes import CONFIG_CHANGES
+from recoup.messages.changes import CHANGES_MADE, CONFIG_CHANGES
 from recoup.messages.deps import Deps
 from recoup.services.platform.access import api as access_api
 from recoup.services.platform.access.actions import KeyMaking, KeyRing
 from recoup.services.platform.access.store import Keys
 from recoup.services.platform.audit import api as audit_api
 from recoup.services.platform.audit.domain import Actor
+from recoup.services.platform.audit.handlers import Told as ChangesTold
 from recoup.services.platform.audit.store import AuditLog
 from recoup.services.platform.docs import api as docs_api
 from recoup.services.platform.docs.actions import Library
@@ -91,7 +92,8 @@ def build(deps: Deps, settings: Settings) -> Service:
         name="platform",
         routers=_routers(_given(deps, settings, rooms, ring, tokens, parts)),
         front=_front(deps, settings, Identities(ring, tokens, deps.signer), routes),
-        emits=(CONFIG_CHANGES,),
+        consumes=(Consumer(CHANGES_MADE, on_messages=ChangesTold(rooms.audit).on_changes),),
+        emits=(CONFIG_CHANGES, CHANGES_MADE),
         workers=(
             Worker("last uses of keys", ring.note_uses),
             Worker("changed keys", ring.watch),
@@ -229,4 +231,5 @@ def _always(value: object) -> Callable[[], object]:
 
 def _actor(request: identity_api.Asking) -> Actor:
     """Who is acting, for the audit trail."""
-    return Actor(cast("Principal", caller_of(request)).subject, identity_api.address_of(request))
+    subject = cast("Principal", caller_of(request)).subject
+    return Actor(subject, identity_api.address_of(request), request.headers.get("x-request-id", ""))

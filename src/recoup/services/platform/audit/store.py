@@ -1,13 +1,44 @@
 """The table `audit_logs`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
+from typing import Final
+
+from msgspec import Struct
 
 from recoup.kit.ids import new_id
 from recoup.kit.postgres import Postgres, Session
-from recoup.services.platform.audit.domain import Action, Actor, Entry
+from recoup.kit.trail import noted
+from recoup.messages.changes import ChangeMade
+from recoup.services.platform.audit.domain import FIRST, Action, Actor, Entry, Verdict, Wanted
+
+_LINES: Final = (
+    "select id, store_id, seq, at, actor, action, subject, address, request_id, detail,"
+    " encode(previous, 'hex') as previous, encode(digest, 'hex') as hash from audit_logs where store_id = $1"
+    " and ($2::text is null or actor = $2) and ($3::text is null or action = $3)"
+    " and ($4::text is null or subject = $4) and ($5::text is null or request_id = $5)"
+    " and ($6::timestamptz is null or at >= $6) and ($7::timestamptz is null or at < $7)"
+)
+_CHECKED: Final = (
+    "select seq, encode(digest, 'hex') as hash, digest = audit_digest(audit_logs) as true_to_itself,"
+    " previous = lag(digest, 1, decode($3, 'hex')) over (order by seq) as follows"
+    " from audit_logs where store_id = $1 and seq > $2 order by seq limit 5000"
+)
+_AT_ONCE: Final = 1000
+_ROW: Final = (
+    "insert into audit_logs (id, store_id, at, actor, action, subject, address, request_id, detail)"
+    " values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (id) do nothing"
+)
+
+
+class _Checked(Struct, frozen=True):
+    """One line as the database judges it."""
+
+    seq: int
+    hash: str
+    true_to_itself: bool
+    follows: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +52,76 @@ class AuditLog:
         detail: Mapping[str, str | int] | None = None,
     ) -> None:  # fmt: skip
         await session.execute(
-            "insert into audit_logs (id, store_id, at, actor, action, subject, address, detail)"
-            " values ($1, $2, $3, $4, $5, $6, $7, $8)",
-            new_id(), store_id, at, actor.subject, action, subject, actor.address, dict(detail or {}),
+            _ROW, new_id(), store_id, at, actor.subject, action, subject, actor.address, actor.request_id,
+            dict(detail or {}),
+        )  # fmt: skip
+        noted()
+
+    async def take(self, changes: Sequence[ChangeMade]) -> None:
+        """What services say was changed; the same change told twice is one line."""
+        await self.db.execute_many(
+            _ROW,
+            [
+                (
+                    change.id, change.store_id, change.occurred_at, change.actor, f"{change.method} {change.route}",
+                    change.path, change.address, change.request_id,
+                    {"service": change.service, "permission": change.permission, "status": change.status},
+                )
+                for change in changes
+            ],
         )  # fmt: skip
 
-    async def page(self, store_id: str, action: str | None, before: UUID | None, limit: int) -> Sequence[Entry]:
+    async def page(self, store_id: str, wanted: Wanted, before: int | None, limit: int) -> Sequence[Entry]:
         """Newest first."""
         return await self.db.rows(
             Entry,
-            "select id, store_id, at, actor, action, subject, address, detail from audit_logs where store_id = $1"
-            " and ($2::text is null or action = $2) and ($3::uuid is null or id < $3) order by id desc limit $4",
-            store_id, action, before, limit,
+            _LINES + " and ($8::bigint is null or seq < $8) order by seq desc limit $9",
+            *_values(store_id, wanted), before, limit,
         )  # fmt: skip
+
+    async def every(self, store_id: str, wanted: Wanted) -> AsyncGenerator[Sequence[Entry]]:
+        """All lines, oldest first, some at a time."""
+        after = 0
+        while True:
+            lines = await self.db.rows(
+                Entry, _LINES + " and seq > $8 order by seq limit $9", *_values(store_id, wanted), after, _AT_ONCE
+            )
+            if not lines:
+                return
+            yield lines
+            after = lines[-1].seq
+
+    async def hash_of(self, store_id: str, seq: int) -> str | None:
+        """The hash of one line; None where there is no such line."""
+        return await self.db.find(
+            str, "select encode(digest, 'hex') from audit_logs where store_id = $1 and seq = $2", store_id, seq
+        )
+
+    async def verify(self, store_id: str) -> Verdict:
+        """Follows the store's whole chain in the database."""
+        lines, last = 0, FIRST
+        while True:
+            checked = await self.db.rows(_Checked, _CHECKED, store_id, lines, last)
+            for line in checked:
+                why = _broken(line, lines + 1)
+                if why:
+                    return Verdict(
+                        intact=False, lines=lines, last_seq=lines, last_hash=last, broken_at=line.seq, why=why
+                    )
+                lines, last = line.seq, line.hash
+            if not checked:
+                return Verdict(intact=True, lines=lines, last_seq=lines, last_hash=last)
+
+
+def _values(store_id: str, wanted: Wanted) -> Sequence[object]:
+    return (
+        store_id, wanted.actor, wanted.action, wanted.subject, wanted.request_id, wanted.since, wanted.until,
+    )  # fmt: skip
+
+
+def _broken(line: _Checked, expected: int) -> str:
+    if line.seq != expected:
+        return f"line {expected} should stand here"
+    if not line.true_to_itself:
+        return "its content is not what was hashed"
+    return "" if line.follows else "it does not carry the hash of the line before"
