@@ -207,6 +207,7 @@ def _fill(cart: CartState, event: CartEvent) -> CartChange | None:
     if event.type != _ADDED:
         cart.lines_at = event.at
         cart.lines = {}
+        cart.value = cart.pieces = 0
     _add(cart, event.lines)
     if opens:
         return CartChange.OPENED
@@ -223,23 +224,30 @@ def _add(cart: CartState, lines: Sequence[Line]) -> None:
     for line in lines:
         key = line[0] if line[3] is None else f"{line[0]}/{line[3]}"
         held = cart.lines.get(key)
-        cart.lines[key] = line if held is None else (line[0], held[1] + line[1], *line[2:])
-    _sum(cart)
+        if held is not None:
+            _count(cart, held, -1)
+        more = line if held is None else (line[0], held[1] + line[1], *line[2:])
+        _count(cart, more, 1)
+        cart.lines[key] = more
 
 
 def _remove(cart: CartState, lines: Sequence[Line]) -> None:
     for line in lines:
         key = line[0] if line[3] is None else f"{line[0]}/{line[3]}"
         held = cart.lines.pop(key, None)
-        if held is not None and held[1] > line[1]:
-            cart.lines[key] = (held[0], held[1] - line[1], *held[2:])
-    _sum(cart)
+        if held is None:
+            continue
+        _count(cart, held, -1)
+        if held[1] > line[1]:
+            left = (held[0], held[1] - line[1], *held[2:])
+            _count(cart, left, 1)
+            cart.lines[key] = left
 
 
-def _sum(cart: CartState) -> None:
-    lines = cart.lines.values()
-    cart.pieces = sum([line[1] for line in lines])
-    cart.value = sum([line[1] * line[2] for line in lines])
+def _count(cart: CartState, line: Line, times: int) -> None:
+    """The cart's sums follow its lines: adding up a large cart at every step would cost more than all else here."""
+    cart.pieces += times * line[1]
+    cart.value += times * line[1] * line[2]
 
 
 def _derive(cart: CartState, kind: Derivation, at: int) -> Derived:
