@@ -29,6 +29,8 @@ class Permission(StrEnum):
     SCHEMAS_WRITE = "schemas:write"
     SETTINGS_READ = "settings:read"
     SETTINGS_WRITE = "settings:write"
+    FLAGS_READ = "flags:read"
+    FLAGS_WRITE = "flags:write"
     KEYS_READ = "keys:read"
     KEYS_WRITE = "keys:write"
     TEAM_READ = "team:read"
@@ -88,6 +90,8 @@ TABLE: Final[Mapping[Permission, Granted]] = {
     Permission.SCHEMAS_WRITE: _to("oad", "secret", "Register, change and retire schemas."),
     Permission.SETTINGS_READ: _to("oamnd", "secret", "A store's settings."),
     Permission.SETTINGS_WRITE: _to("oa", "secret", "Change a store's settings."),
+    Permission.FLAGS_READ: _to("oamndv", "secret", "Feature flags, and what they would serve."),
+    Permission.FLAGS_WRITE: _to("oad", "secret", "Change feature flags."),
     Permission.KEYS_READ: _to("oad", "secret", "API keys by their first signs, never whole."),
     Permission.KEYS_WRITE: _to("oad", "", "Make, rotate and revoke API keys; none that may do more than oneself."),
     Permission.TEAM_READ: _to("oamnd", "secret", "Who belongs to a store, and its audit trail."),

@@ -9,6 +9,8 @@ from msgspec import Meta, Struct
 
 from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Unavailable
+from recoup.kit.flags.model import Flag
+from recoup.kit.flags.snapshot import Snapshot
 
 T = TypeVar("T")
 HourMinute = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
@@ -76,13 +78,28 @@ class StoreSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class StoreConfigured(Struct, frozen=True, kw_only=True):
-    """A store was made, or its settings or schemas changed; carries the settings whole."""
+    """A store was made, or its settings, schemas or flags changed; carries settings and flags whole."""
 
     store_id: str
     version: int
     settings: StoreSettings
     schemas: int = 0
     """How often the store's schemas have changed: whoever keeps them asks for them again when this has grown."""
+    flags: dict[str, Flag] = {}
+    flags_revision: int = 0
+    """How often the store's flags have changed."""
+
+
+class FlagUses(Struct, frozen=True, kw_only=True):
+    """How often a process asked for flags since it last said so, by store and flag."""
+
+    stores: dict[str, dict[str, int]]
+
+
+class UsesNoted(Struct, frozen=True):
+    """That it was noted."""
+
+    flags: int
 
 
 class Asks(Protocol):
@@ -93,20 +110,24 @@ class Asks(Protocol):
 
 @dataclass(slots=True)
 class StoreDirectory:
-    """Settings by store, from the platform's API, kept until `config-changes` says otherwise or they are a minute old.
+    """Settings and flags by store, from the platform's API.
 
-    When the platform does not answer, what is known is served on; an unknown store raises Unavailable.
+    They are kept until `config-changes` says otherwise or they are a minute old. When the platform does not answer,
+    what is known is served on; an unknown store raises Unavailable.
     """
 
     peers: Asks
     lifetime: timedelta = timedelta(minutes=1)
     _known: dict[str, tuple[float, StoreSettings]] = field(default_factory=dict)
-    _revisions: dict[str, int] = field(default_factory=dict)
+    _told: dict[str, StoreConfigured] = field(default_factory=dict)
+    _flags: dict[str, Snapshot] = field(default_factory=dict)
+    _uses: dict[str, dict[str, int]] = field(default_factory=dict)
 
     async def settings(self, store_id: str) -> StoreSettings:
         """A store's settings; raises Missing for no such store."""
         known = self._known.get(store_id)
-        if known is not None and stopwatch() - known[0] < self.lifetime.total_seconds():
+        asked_at = stopwatch()
+        if known is not None and asked_at - known[0] < self.lifetime.total_seconds():
             return known[1]
         try:
             found = await self.peers.get("platform", f"/internal/stores/{store_id}", StoreConfigured)
@@ -114,17 +135,53 @@ class StoreDirectory:
             if known is None:
                 raise
             return known[1]
-        self._known[store_id] = (stopwatch(), found.settings)
-        self._revisions[store_id] = found.schemas
-        return found.settings
+        meanwhile = self._known.get(store_id)
+        told = meanwhile is not None and meanwhile[0] > asked_at
+        # An answer may be older than what was announced while it was on its way.
+        return self._take(_newest(self._told[store_id], found) if told else found)
 
     async def schemas(self, store_id: str) -> int:
         """The revision of a store's schemas; raises Missing for no such store."""
         await self.settings(store_id)
-        return self._revisions.get(store_id, 0)
+        told = self._told.get(store_id)
+        return 0 if told is None else told.schemas
+
+    async def flags(self, store_id: str) -> Snapshot | None:
+        """A store's flags, None where it has none; raises Missing for no such store."""
+        await self.settings(store_id)
+        return self._flags.get(store_id)
 
     async def on_configured(self, changes: Sequence[StoreConfigured]) -> None:
-        """Takes over what the platform announced."""
+        """Takes over what the platform announced; an older word that comes later changes nothing."""
         for change in changes:
-            self._known[change.store_id] = (stopwatch(), change.settings)
-            self._revisions[change.store_id] = change.schemas
+            told = self._told.get(change.store_id)
+            self._take(change if told is None else _newest(told, change))
+
+    def uses(self) -> FlagUses:
+        """How often flags were asked for since this was called last."""
+        counted = {store_id: dict(uses) for store_id, uses in self._uses.items() if uses}
+        for uses in self._uses.values():
+            uses.clear()
+        return FlagUses(stores=counted)
+
+    def _take(self, found: StoreConfigured) -> StoreSettings:
+        store_id, before = found.store_id, self._told.get(found.store_id)
+        self._known[store_id] = (stopwatch(), found.settings)
+        self._told[store_id] = found
+        if before is None or before.flags != found.flags:
+            uses = self._uses.setdefault(store_id, {})
+            if found.flags:
+                self._flags[store_id] = Snapshot(found.flags, uses)
+            else:
+                self._flags.pop(store_id, None)
+        return found.settings
+
+
+def _newest(left: StoreConfigured, right: StoreConfigured) -> StoreConfigured:
+    """Of each part what is newer, of equals the right one's: words of two changes may come in the wrong order."""
+    settings = left if left.version > right.version else right
+    flags = left if left.flags_revision > right.flags_revision else right
+    return StoreConfigured(
+        store_id=right.store_id, version=settings.version, settings=settings.settings,
+        schemas=max(left.schemas, right.schemas), flags=flags.flags, flags_revision=flags.flags_revision,
+    )  # fmt: skip

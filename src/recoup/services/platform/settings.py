@@ -50,3 +50,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How deep a GraphQL query may be nested."""
     graphql_cost: int = 2_000
     """Most fields that a GraphQL query may ask for, each item of a list counted by itself."""
+    flags: int = 200
+    """Most feature flags of a store."""
+    flag_bytes: int = 262_144
+    """Most that all of a store's flags may have together, as JSON; every process keeps them."""
+    flag_depth: int = 8
+    """Over how many steps flags may wait for each other."""
+    flag_stale_days: int = 30
+    """A flag that nobody has asked for, or changed, for so long is called stale."""

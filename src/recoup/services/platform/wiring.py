@@ -36,6 +36,10 @@ from recoup.services.platform.first_run import api as first_run_api
 from recoup.services.platform.first_run.api import Told
 from recoup.services.platform.first_run.domain import FirstRun
 from recoup.services.platform.first_run.store import Beginnings
+from recoup.services.platform.flags import api as flags_api
+from recoup.services.platform.flags.actions import FlagActions
+from recoup.services.platform.flags.domain import Limits as FlagLimits
+from recoup.services.platform.flags.store import Flags
 from recoup.services.platform.gateway.actions import Identities, Routes
 from recoup.services.platform.gateway.api import Gateway
 from recoup.services.platform.health import api as health_api
@@ -164,6 +168,7 @@ def _given(
         "schemas": rooms.schemas,
         "registry": Registry(rooms.schemas, stores.tell, deps.clock, _schema_limits(settings)),
         "graph_limits": GraphLimits(depth=settings.graphql_depth, cost=settings.graphql_cost),
+        "flags": FlagActions(Flags(rooms.db, rooms.audit), stores.tell, deps.clock, _flag_limits(settings)),
         "team": Team(rooms.people, tokens, rooms.passwords, deps.clock),
         "sign_in": SignIn(rooms.people, rooms.sessions, attempts, tokens, rooms.passwords, deps.clock, limits),
         "parts": parts,
@@ -180,6 +185,7 @@ def _routers(given: Mapping[str, object]) -> Sequence[Router]:
         "sign-in": identity_api.HANDLERS,
         "keys": access_api.HANDLERS,
         "stores": stores_api.HANDLERS,
+        "flags": flags_api.HANDLERS,
         "audit": audit_api.HANDLERS,
         "schemas": (*schemas_api.HANDLERS, *migrations_api.HANDLERS, *graphql_api.HANDLERS),
         "health": health_api.HANDLERS,
@@ -195,6 +201,13 @@ def _routers(given: Mapping[str, object]) -> Sequence[Router]:
         for tag, handlers in features.items()
     )
     return [*own, stock]
+
+
+def _flag_limits(settings: Settings) -> FlagLimits:
+    return FlagLimits(
+        flags=settings.flags, bytes=settings.flag_bytes, depth=settings.flag_depth,
+        stale_after=timedelta(days=settings.flag_stale_days),
+    )  # fmt: skip
 
 
 def _schema_limits(settings: Settings) -> SchemaLimits:

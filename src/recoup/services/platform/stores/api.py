@@ -10,7 +10,8 @@ from litestar.params import FromPath, HeaderParameter, JSONBody
 from msgspec import Meta, Struct
 
 from recoup.kit.clock import Clock
-from recoup.kit.errors import Forbidden, Invalid
+from recoup.kit.errors import Forbidden
+from recoup.kit.etags import expected, headers
 from recoup.kit.pages import Page
 from recoup.messages.access import Permission, Principal
 from recoup.messages.stores import StoreConfigured, StoreSettings
@@ -85,7 +86,7 @@ async def write_config(
     if_match: Annotated[str | None, HeaderParameter(name="If-Match")] = None,
 ) -> Response[StoreSettings]:
     """All settings anew: what is left out has the default. With `If-Match`, only on top of that version (412)."""
-    return _with_etag(await actions.configure(store_id, data, _version(if_match), actor))
+    return _with_etag(await actions.configure(store_id, data, expected(if_match), actor))
 
 
 @get("/internal/stores", opt={"permission": Permission.INTERNAL})
@@ -101,17 +102,7 @@ async def configured_store(store: FromPath[str], stores: NamedDependency[Stores]
 
 
 def _with_etag(configured: StoreConfigured) -> Response[StoreSettings]:
-    headers = {"ETag": f'"{configured.version}"', "Cache-Control": "no-cache"}
-    return Response(configured.settings, headers=headers)
-
-
-def _version(if_match: str | None) -> int | None:
-    if if_match is None or if_match.strip() == "*":
-        return None
-    tag = if_match.strip().removeprefix("W/").strip('"')
-    if not tag.isascii() or not tag.isdigit() or len(tag) > 9:  # noqa: PLR2004 - more never fits a version
-        raise Invalid(f"If-Match {if_match!r} is not an ETag of these settings")
-    return int(tag)
+    return Response(configured.settings, headers=headers(configured.version))
 
 
 HANDLERS = (list_stores, make_store, change_store, read_config, write_config, configured_stores, configured_store)

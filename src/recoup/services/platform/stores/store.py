@@ -15,9 +15,12 @@ from recoup.services.platform.audit.store import AuditLog
 from recoup.services.platform.stores.domain import Store
 
 CURRENT = (
-    "select distinct on (store_id) store_id, version, settings, coalesce(revision, 0) as schemas"
-    " from store_settings left join schema_revisions using (store_id)"
-    " where $1::text is null or store_id = $1 order by store_id, version desc"
+    "select current.*, coalesce(changes.revision, 0) as schemas, coalesce(switches.revision, 0) as flags_revision,"
+    " coalesce((select jsonb_object_agg(key, definition) from feature_flags"
+    " where feature_flags.store_id = current.store_id), '{}') as flags"
+    " from (select distinct on (store_id) store_id, version, settings from store_settings"
+    " where $1::text is null or store_id = $1 order by store_id, version desc) current"
+    " left join schema_revisions changes using (store_id) left join flag_revisions switches using (store_id)"
 )
 
 

@@ -1,0 +1,1 @@
+"""Feature flags: what one is, what it serves to whom, and a provider for OpenFeature. Opens nothing."""
