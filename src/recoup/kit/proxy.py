@@ -256,9 +256,10 @@ def _end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, byt
     return [pair for pair in lowered if pair[0] not in dropped]
 
 
-async def refuse_socket(send: Send, status: int) -> None:
+async def refuse_socket(send: Send, status: int, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
     """Answers a WebSocket handshake with an HTTP status instead of a socket."""
-    start = {"type": "websocket.http.response.start", "status": status, "headers": [(b"content-length", b"0")]}
+    headers = [(b"content-length", b"0"), *more]
+    start = {"type": "websocket.http.response.start", "status": status, "headers": headers}
     await send(cast("Message", start))
     await send(cast("Message", {"type": "websocket.http.response.body", "body": b"", "more_body": False}))
 

@@ -89,6 +89,7 @@ LOAD_INTENTS = KeyPattern(
     "load_intents", "intelligence", "hash", None, "what each loader is about to insert, by member"
 )
 LOADS_BEGUN = KeyPattern("loads_begun", "intelligence", "string", None, "there as long as all intents are known")
+RATE_WINDOWS = KeyPattern("rate_window:{identifier}", "platform", "string", timedelta(minutes=2), "recent requests")
 RATE_LIMIT = KeyPattern("rate_limit:{identifier}", "platform", "string", timedelta(minutes=5), "recent attempts")
 IDEMPOTENT_ANSWERS = KeyPattern(
     "idempotent:{service}:{request}",

@@ -39,6 +39,7 @@ from recoup.services.platform.settings import Settings
 from recoup.services.platform.wiring import build
 
 BODY_LIMIT = 300_000
+SETTINGS = Settings(body_limit_bytes=BODY_LIMIT)
 NAMES = ("pipeline", "ai", "interventions", "intelligence", "monitoring", "scheduler")
 App = Callable[..., Awaitable[None]]
 
@@ -160,7 +161,9 @@ def make_deps(database: str, valkey_url: str, peers: dict[str, str], data: Path,
 
 
 @asynccontextmanager
-async def installed(database: str, valkey_url: str, data: Path) -> AsyncGenerator[Platform]:
+async def installed(
+    database: str, valkey_url: str, data: Path, settings: Settings = SETTINGS
+) -> AsyncGenerator[Platform]:
     """The platform on these engines, from its first start on."""
     await migrate(database, ["platform"])
     async with AsyncExitStack() as stack:
@@ -170,7 +173,7 @@ async def installed(database: str, valkey_url: str, data: Path) -> AsyncGenerato
         port = free_port()
         addresses = {**dict.fromkeys(NAMES, peer.url), "platform": f"http://127.0.0.1:{port}"}
         deps = make_deps(database, valkey_url, addresses, data, seed, f"http://127.0.0.1:{port}")
-        service = build(deps, Settings(body_limit_bytes=BODY_LIMIT))
+        service = build(deps, settings)
         for stop in (deps.valkey.aclose, deps.peers.close, deps.log.close, *service.on_stop):
             stack.push_async_callback(stop)
         for start in service.on_start:

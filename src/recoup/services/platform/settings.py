@@ -38,6 +38,19 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The first person of a new installation; the password is made up and written to first-run.json."""
     store_name: str = "My shop"
     """The first store of a new installation."""
+    rate_user: int = 6_000
+    """Requests a minute of one person; more is refused with 429. 0 here or in one of the next: no limit."""
+    rate_key: int = 1_200_000
+    """Requests a minute with one API key that has no limit of its own."""
+    rate_store: int = 3_000_000
+    """Requests a minute about one store, whoever makes them."""
+    rate_endpoint: int = 600_000
+    """Requests a minute about one store at one endpoint, by the first segment below /api; the platform is one."""
+    rate_address: int = 60_000
+    """Requests a minute from one address that do not say in their headers who asks: links in mails, shop platforms,
+    keys in bodies."""
+    rate_endpoints: str = "export=1200,training=1200"
+    """Endpoints with a limit of their own instead of that one."""
     schema_bytes: int = 262_144
     """Largest schema that is registered."""
     schema_versions: int = 1_000

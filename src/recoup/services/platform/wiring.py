@@ -50,6 +50,9 @@ from recoup.services.platform.identity.domain import normalised
 from recoup.services.platform.identity.store import Attempts, People, Sessions
 from recoup.services.platform.pages import api as pages_api
 from recoup.services.platform.pages.store import Pages
+from recoup.services.platform.ratelimits.actions import Limiter
+from recoup.services.platform.ratelimits.domain import Rates, endpoints
+from recoup.services.platform.ratelimits.store import RateWindows
 from recoup.services.platform.schemas.actions import Registry
 from recoup.services.platform.schemas.api import confluent, confluent_words
 from recoup.services.platform.schemas.api import graphql as graphql_api
@@ -85,6 +88,7 @@ def build(deps: Deps, settings: Settings) -> Service:
     engines = (Check("postgresql", rooms.db.ping), Check("valkey", deps.valkey.ping))
     parts = EnginesAndPeers(deps.peers, engines)
     routes = Routes(Path(settings.routes) if settings.routes else None, tuple(deps.peers.addresses))
+    limiter = Limiter(RateWindows.on(deps.valkey), _rates(settings))
     health = HealthChecks(Balancer.of(deps.peers.addresses), deps.peers)
 
     async def begin() -> None:
@@ -95,12 +99,13 @@ def build(deps: Deps, settings: Settings) -> Service:
     return Service(
         name="platform",
         routers=_routers(_given(deps, settings, rooms, ring, tokens, parts)),
-        front=_front(deps, settings, Identities(ring, tokens, deps.signer), routes),
+        front=_front(deps, settings, Identities(ring, tokens, deps.signer), routes, limiter),
         consumes=(Consumer(CHANGES_MADE, on_messages=ChangesTold(rooms.audit).on_changes),),
         emits=(CONFIG_CHANGES, CHANGES_MADE),
         workers=(
             Worker("last uses of keys", ring.note_uses),
             Worker("changed keys", ring.watch),
+            Worker("rate limits", limiter.watch),
             Worker("ended sign-ins", tokens.watch),
             Worker("health of instances", health.watch),
             Worker("routes", routes.watch),
@@ -217,7 +222,16 @@ def _schema_limits(settings: Settings) -> SchemaLimits:
     )  # fmt: skip
 
 
-def _front(deps: Deps, settings: Settings, identities: Identities, routes: Routes) -> Callable[[ASGIApp], ASGIApp]:
+def _rates(settings: Settings) -> Rates:
+    return Rates(
+        user=settings.rate_user, key=settings.rate_key, store=settings.rate_store, endpoint=settings.rate_endpoint,
+        address=settings.rate_address, endpoints=endpoints(settings.rate_endpoints),
+    )  # fmt: skip
+
+
+def _front(
+    deps: Deps, settings: Settings, identities: Identities, routes: Routes, limiter: Limiter
+) -> Callable[[ASGIApp], ASGIApp]:
     limits = ProxyLimits(
         body_bytes=settings.body_limit_bytes, frame_bytes=settings.frame_limit_bytes,
         connect_seconds=settings.connect_seconds, call_seconds=settings.call_seconds,
@@ -228,7 +242,7 @@ def _front(deps: Deps, settings: Settings, identities: Identities, routes: Route
     trusted = frozenset(part.strip() for part in settings.trusted_proxies.split(",") if part.strip())
 
     def front(own: ASGIApp) -> ASGIApp:
-        return Gateway(own, identities, deps.peers, proxy, routes, trusted)
+        return Gateway(own, identities, deps.peers, proxy, routes, limiter, trusted)
 
     return front
 

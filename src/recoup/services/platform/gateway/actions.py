@@ -21,10 +21,14 @@ LOOK_SECONDS: Final = 1.0
 REMEMBERED: Final = 10_000
 
 
-class _Stamp(NamedTuple):
+class Stamp(NamedTuple):
+    """Who a credential stands for, in our services' own words."""
+
     principal: Principal
     token: str
     renew_at: float
+    requests_per_minute: int | None
+    """A key's own limit."""
 
 
 @dataclass(slots=True)
@@ -34,29 +38,30 @@ class Identities:
     ring: KeyRing
     tokens: AccessTokens
     signer: Signer
-    _stamps: dict[str, _Stamp] = field(default_factory=dict)
+    _stamps: dict[str, Stamp] = field(default_factory=dict)
 
-    async def stamp(self, credential: str, origin: str | None) -> str:
+    async def stamp(self, credential: str, origin: str | None) -> Stamp:
         """The internal token for a key or an access token; raises Unauthenticated, or Forbidden for a page's origin."""
-        principal = await self._principal(credential, origin)
+        principal, per_minute = await self._principal(credential, origin)
         stamp = self._stamps.get(credential)
         now = stopwatch()
         if stamp is None or stamp.renew_at < now or stamp.principal != principal:
             if len(self._stamps) >= REMEMBERED:
                 self._stamps.clear()
             renew_at = now + self.signer.lifetime.total_seconds() / 2
-            stamp = self._stamps[credential] = _Stamp(principal, self.signer.sign(principal), renew_at)
-        return stamp.token
+            stamp = self._stamps[credential] = Stamp(principal, self.signer.sign(principal), renew_at, per_minute)
+        return stamp
 
     async def store(self, credential: str, requested: str | None, origin: str | None) -> str:
         """The store whose events a caller may send; raises Refused where there is none."""
-        return (await self._principal(credential, origin)).tenant(requested, Permission.EVENTS_WRITE)
+        return (await self._principal(credential, origin))[0].tenant(requested, Permission.EVENTS_WRITE)
 
-    async def _principal(self, credential: str, origin: str | None) -> Principal:
+    async def _principal(self, credential: str, origin: str | None) -> tuple[Principal, int | None]:
         if credential.startswith("rk_"):
-            return (await self.ring.principal(credential, origin))[0]
+            principal, key = await self.ring.principal(credential, origin)
+            return principal, key.requests_per_minute
         if credential.startswith("v4.public."):
-            return self.tokens.principal(credential)
+            return self.tokens.principal(credential), None
         raise Unauthenticated("neither an API key nor an access token", code="token_invalid")
 
 

@@ -1,14 +1,15 @@
 """The door itself, below Litestar: it stands on the path of every event, so it does no more than it must."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, cast
 
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send, WebSocketScope
 from msgspec import Raw
 
 from recoup.kit.clock import stopwatch
-from recoup.kit.errors import Failure, Missing, Refused, TooLarge, Unauthenticated
+from recoup.kit.errors import Failure, Missing, Refused, TooLarge, TooMany, Unauthenticated
 from recoup.kit.http import CONNECTIONS, FAULTS, answered
 from recoup.kit.ids import new_id
 from recoup.kit.peers import IDENTITY_HEADER, Peers
@@ -17,8 +18,10 @@ from recoup.kit.proxy import Onward, Proxy, refuse_socket
 from recoup.kit.telemetry import logger, traced
 from recoup.messages.refusals import RefusedBefore
 from recoup.services.platform.gateway import domain
-from recoup.services.platform.gateway.actions import Identities, Routes
+from recoup.services.platform.gateway.actions import Identities, Routes, Stamp
 from recoup.services.platform.gateway.domain import Way
+from recoup.services.platform.ratelimits.actions import Limiter
+from recoup.services.platform.ratelimits.domain import Standing, concerned
 
 log = logger(__name__)
 SERVICE: Final = "platform"
@@ -30,19 +33,19 @@ IDENTITY: Final = IDENTITY_HEADER.lower().encode()
 class Answering:
     """The client's side of one request: remembers what was answered and adds what every answer carries."""
 
-    __slots__ = ("_extra", "_request_id", "_send", "status")
+    __slots__ = ("_request_id", "_send", "extra", "status")
 
-    def __init__(self, send: Send, request_id: str, extra: Iterable[tuple[bytes, bytes]]) -> None:
+    def __init__(self, send: Send, request_id: str, extra: tuple[tuple[bytes, bytes], ...]) -> None:
         self._send = send
         self._request_id = request_id.encode()
-        self._extra = extra
+        self.extra = extra
         self.status = 0
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = [pair for pair in message.get("headers", ()) if pair[0] != b"x-request-id"]
-            message["headers"] = [*headers, (b"x-request-id", self._request_id), *self._extra]
+            message["headers"] = [*headers, (b"x-request-id", self._request_id), *self.extra]
         await self._send(message)
 
 
@@ -55,6 +58,7 @@ class Gateway:
     peers: Peers
     proxy: Proxy
     routes: Routes
+    limiter: Limiter
     trusted_proxies: frozenset[str]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,13 +79,15 @@ class Gateway:
                 raise Missing("there is no such path")
             inner = {**scope, "path": scope["path"][len(_raw_path(scope)) - len(way.path) :] if way.path else "/"}
             inner["raw_path"] = way.path.encode("latin1")
-            inner["headers"] = await self._own_headers(scope, headers, way)
+            inner["headers"] = await self._own_headers(scope, headers, way, answering)
             inner["client"] = (self._client(scope, headers), 0)
         except Failure as error:
             return await _refuse(answering, error, "")
-        return await self.own(cast("Scope", inner), receive, send)
+        return await self.own(cast("Scope", inner), receive, cast("Send", answering))
 
-    async def _own_headers(self, scope: HTTPScope, headers: "_Headers", way: Way) -> list[tuple[bytes, bytes]]:
+    async def _own_headers(
+        self, scope: HTTPScope, headers: "_Headers", way: Way, answering: Answering
+    ) -> list[tuple[bytes, bytes]]:
         """Our services may come to `/internal` with an identity we check; nobody else's word is taken."""
         if way.segment == "internal":
             return list(scope["headers"])
@@ -89,7 +95,9 @@ class Gateway:
         kept.append((b"x-request-id", headers.request_id.encode()))
         try:
             if headers.credential is not None:
-                kept.append((IDENTITY, (await self.identities.stamp(headers.credential, headers.origin)).encode()))
+                stamp = await self.identities.stamp(headers.credential, headers.origin)
+                self._within_limits(stamp, SERVICE, scope["query_string"], answering)
+                kept.append((IDENTITY, stamp.token.encode()))
         except Unauthenticated:
             if way.path not in domain.FORGETFUL:
                 raise
@@ -104,7 +112,7 @@ class Gateway:
         try:
             with traced(route, headers.traceparent) as here:
                 try:
-                    passing = await self._passing(scope, headers, way, here.header)
+                    passing = await self._passing(scope, headers, way, here.header, answering)
                     query = scope["query_string"].decode("latin1")
                     onward = self._onward(way, scope["method"], query, headers, passing)
                     await self.proxy.forward(scope, receive, answering, onward)
@@ -134,23 +142,24 @@ class Gateway:
             return await refuse_socket(send, 404)
         credential, query = domain.parameters(scope["query_string"].decode("latin1"))
         headers = _Headers(scope, credential)
+        answering = Answering(send, headers.request_id, ())
         OPEN.inc()
         try:
             with traced(f"/api/{way.segment}", headers.traceparent) as here:
-                passing = await self._passing(scope, headers, way, here.header)
+                passing = await self._passing(scope, headers, way, here.header, answering)
                 await self.proxy.connect(scope, receive, send, self._onward(way, "GET", query, headers, passing))
         except Failure as error:
             await receive()
             status = int(problem(error, "").status)
             FAULTS.labels(SERVICE, error.reason).inc()
-            await refuse_socket(send, status)
+            await refuse_socket(send, status, answering.extra)
         finally:
             OPEN.dec()
 
     async def _passing(
-        self, scope: HTTPScope | WebSocketScope, headers: "_Headers", way: Way, traceparent: str
+        self, scope: HTTPScope | WebSocketScope, headers: "_Headers", way: Way, traceparent: str, answering: Answering
     ) -> Mapping[str, str]:
-        """The headers that say who asks, from where and in which trace; raises Unauthenticated."""
+        """The headers that say who asks, from where and in which trace; raises Unauthenticated or TooMany."""
         passing = {
             "X-Request-Id": headers.request_id,
             "traceparent": traceparent,
@@ -159,11 +168,32 @@ class Gateway:
             "X-Forwarded-Host": headers.host,
         }
         if domain.is_public(way.path) or (headers.credential is None and domain.may_hold_key(way.path)):
+            self._held(self.limiter.stand_alone(passing["X-Forwarded-For"]), answering)
             return passing
         if headers.credential is None:
             raise Unauthenticated("this needs an API key or an access token")
-        passing[IDENTITY_HEADER] = await self.identities.stamp(headers.credential, headers.origin)
+        stamp = await self.identities.stamp(headers.credential, headers.origin)
+        self._within_limits(stamp, way.segment, scope["query_string"], answering)
+        passing[IDENTITY_HEADER] = stamp.token
         return passing
+
+    def _within_limits(self, stamp: Stamp, endpoint: str, query: bytes, answering: Answering) -> None:
+        """Counts the request and says on its answer how much is left; raises TooMany."""
+        requested = domain.parameter(query.decode("latin1"), "store_id") if query else None
+        store_id = concerned(stamp.principal, requested)
+        self._held(self.limiter.stand(stamp.principal, stamp.requests_per_minute, store_id, endpoint), answering)
+
+    @staticmethod
+    def _held(standing: Standing | None, answering: Answering) -> None:
+        if standing is None:
+            return
+        answering.extra = (*answering.extra, *domain.rate_headers(standing))
+        if not standing.allowed:
+            kind, _, per_minute = standing.limit
+            raise TooMany(
+                f"more than {per_minute} requests a minute of this {kind}", code="rate_limited",
+                retry_after=timedelta(seconds=standing.reset_seconds),
+            )  # fmt: skip
 
     def _onward(self, way: Way, method: str, query: str, headers: "_Headers", passing: Mapping[str, str]) -> Onward:
         peer = cast("str", way.peer)

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from urllib.parse import unquote, unquote_plus
 
 from recoup.kit.errors import Invalid
+from recoup.services.platform.ratelimits.domain import Standing
 
 PEERS: Final = {
     segment: peer
@@ -60,7 +61,10 @@ FORGEABLE: Final = CREDENTIALS | {b"x-recoup-identity", b"forwarded"}
 
 CORS_ANSWER: Final = (
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"x-request-id, retry-after"),
+    (
+        b"access-control-expose-headers",
+        b"x-request-id, retry-after, ratelimit-limit, ratelimit-remaining, ratelimit-reset",
+    ),
 )
 PREFLIGHT_ANSWER: Final = (
     (b"access-control-allow-origin", b"*"),
@@ -166,6 +170,16 @@ def parameter(query: str, name: str) -> str | None:
     """What a query string says under a name, if anything."""
     found = (unquote_plus(pair[len(name) + 1 :]) for pair in query.split("&") if pair.startswith(f"{name}="))
     return next(found, None)
+
+
+def rate_headers(standing: Standing) -> Iterable[tuple[bytes, bytes]]:
+    """What an answer says of the limit that leaves its caller least."""
+    limit = (b"ratelimit-limit", b"%d" % standing.limit.per_minute)
+    remaining = (b"ratelimit-remaining", b"%d" % standing.remaining)
+    seconds = b"%d" % standing.reset_seconds
+    if standing.allowed:
+        return limit, remaining, (b"ratelimit-reset", seconds)
+    return limit, remaining, (b"ratelimit-reset", seconds), (b"retry-after", seconds)
 
 
 def client_address(peer: str, forwarded_for: str, trusted: frozenset[str]) -> str:
