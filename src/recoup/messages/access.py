@@ -13,6 +13,7 @@ class Permission(StrEnum):
     """One thing a caller may do in a store. Routes declare these; `public` routes ask for none."""
 
     SELF_READ = "self:read"
+    SELF_WRITE = "self:write"
     EVENTS_WRITE = "events:write"
     EVENTS_READ = "events:read"
     DLQ_READ = "dlq:read"
@@ -74,6 +75,7 @@ def _to(people: str, keys: Literal["", "secret", "secret publishable", "publisha
 
 TABLE: Final[Mapping[Permission, Granted]] = {
     Permission.SELF_READ: _to("oamndv", "secret", "Who one is, and which stores one belongs to."),
+    Permission.SELF_WRITE: _to("oamndv", "", "One's own password, second factor and sign-ins."),
     Permission.EVENTS_WRITE: _to("oad", "secret publishable", "Send events."),
     Permission.EVENTS_READ: _to("oamndv", "secret", "See events arrive, and counts of them."),
     Permission.DLQ_READ: _to("oamndv", "secret", "Dead letters, with everything the shop sent in them."),

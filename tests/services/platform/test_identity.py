@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from recoup.kit.valkey import connect
-from recoup.services.platform.identity.store import Attempts
+from recoup.services.platform.identity.store.attempts import Attempts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -66,7 +66,8 @@ async def test_a_success_forgives_earlier_mistakes(platform):
             assert (await platform.ask("POST", "/api/auth/login", json=wrong))[0] == 401
         await platform.login()
     attempts = Attempts(platform.deps.valkey)
-    assert await attempts.count(f"{platform.first.admin_email}\x1f127.0.0.1", "127.0.0.1") == [1, 13]
+    identifiers = [f"login\x1f{platform.first.admin_email}\x1f127.0.0.1", "login from\x1f127.0.0.1"]
+    assert await attempts.count(identifiers) == [1, 13]
 
 
 async def test_nobody_signs_in_uncounted(platform, monkeypatch):

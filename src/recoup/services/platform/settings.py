@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from recoup.kit.config import Secret
+
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Section `platform`."""
@@ -32,8 +34,26 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Lifetime of a sign-in that is kept alive by refreshing."""
     login_attempts: int = 10
     """Failed sign-ins to one account from one address in five minutes; more is refused with 429."""
+    login_attempts_per_account: int = 100
+    """Failed sign-ins to one account in five minutes, whatever the address."""
     login_attempts_per_address: int = 100
-    """Failed sign-ins from one address in five minutes, whatever the account."""
+    """Failed sign-ins from one address in five minutes, whatever the account; of IPv6, from one /64 network."""
+    code_attempts: int = 5
+    """Failed codes of a second factor, or passwords asked for again, of one person in five minutes."""
+    letters: int = 3
+    """Letters for a new password that one address is sent in five minutes."""
+    password_signs: int = 12
+    """Shortest new password."""
+    reset_minutes: int = 60
+    """How long the link for a new password is good."""
+    invitation_days: int = 7
+    """How long an invitation may be accepted."""
+    key_lead_seconds: float = 60.0
+    """How long a new signing key is published before it signs, so that whoever verifies tokens has it by then."""
+    smtp_url: Secret = Secret("")
+    """smtp://user:password@host:port or smtps://…; empty lays e-mails to people into `mail` of the data folder."""
+    mail_from: str = "Recoup <recoup@localhost>"
+    """Who e-mails to people come from."""
     admin_email: str = "admin@example.com"
     """The first person of a new installation; the password is made up and written to first-run.json."""
     store_name: str = "My shop"

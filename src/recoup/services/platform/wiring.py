@@ -15,9 +15,11 @@ from litestar.types import ASGIApp
 from recoup.kit.balancing import Balancer
 from recoup.kit.health import HealthChecks
 from recoup.kit.http import caller_of
+from recoup.kit.mail import mailer_of
 from recoup.kit.passwords import Passwords
 from recoup.kit.postgres import Postgres
 from recoup.kit.proxy import Proxy
+from recoup.kit.sealing import Sealer
 from recoup.kit.service import Check, Consumer, Service, Worker
 from recoup.kit.upload import ProxyLimits
 from recoup.messages.access import Principal
@@ -44,10 +46,27 @@ from recoup.services.platform.gateway.actions import Identities, Routes
 from recoup.services.platform.gateway.api import Gateway
 from recoup.services.platform.health import api as health_api
 from recoup.services.platform.health.api import EnginesAndPeers
-from recoup.services.platform.identity import api as identity_api
-from recoup.services.platform.identity.actions import AccessTokens, Limits, SignIn, Team
+from recoup.services.platform.identity.actions.factors import SecondFactor
+from recoup.services.platform.identity.actions.guard import Guard, Limits
+from recoup.services.platform.identity.actions.keys import KeyChange
+from recoup.services.platform.identity.actions.letters import LetterWriter, Postage
+from recoup.services.platform.identity.actions.passwords import PasswordChange, Rules
+from recoup.services.platform.identity.actions.sign_in import SignIn
+from recoup.services.platform.identity.actions.team import Invitations, Team
+from recoup.services.platform.identity.actions.tokens import AccessTokens
+from recoup.services.platform.identity.api import account as account_api
+from recoup.services.platform.identity.api import sign_in as sign_in_api
+from recoup.services.platform.identity.api import team as team_api
+from recoup.services.platform.identity.api.asking import Asking, address_of
 from recoup.services.platform.identity.domain import normalised
-from recoup.services.platform.identity.store import Attempts, People, Sessions
+from recoup.services.platform.identity.jobs import Upkeep
+from recoup.services.platform.identity.store.attempts import Attempts
+from recoup.services.platform.identity.store.credentials import Credentials
+from recoup.services.platform.identity.store.factors import Factors
+from recoup.services.platform.identity.store.letters import Letters
+from recoup.services.platform.identity.store.people import People
+from recoup.services.platform.identity.store.sessions import Sessions
+from recoup.services.platform.identity.store.signing import SigningKeys
 from recoup.services.platform.pages import api as pages_api
 from recoup.services.platform.pages.store import Pages
 from recoup.services.platform.ratelimits.actions import Limiter
@@ -77,6 +96,8 @@ class _Rooms:
     stores: Stores
     keys: Keys
     sessions: Sessions
+    letters: Letters
+    signing: SigningKeys
     schemas: Schemas
     passwords: Passwords
 
@@ -84,7 +105,12 @@ class _Rooms:
 def build(deps: Deps, settings: Settings) -> Service:
     rooms = _rooms(deps, settings)
     ring = KeyRing(rooms.keys, deps.clock)
-    tokens = AccessTokens(rooms.people, rooms.sessions, deps.clock, timedelta(minutes=settings.access_minutes))
+    tokens = AccessTokens(rooms.signing, rooms.sessions, deps.clock, timedelta(minutes=settings.access_minutes))
+    key_change = KeyChange(rooms.signing, tokens, deps.clock)
+    writer = LetterWriter(
+        rooms.letters, mailer_of(settings.smtp_url, Path(deps.data) / "mail"), deps.clock,
+        Postage(settings.mail_from, deps.public_url, timedelta(minutes=settings.reset_minutes)),
+    )  # fmt: skip
     engines = (Check("postgresql", rooms.db.ping), Check("valkey", deps.valkey.ping))
     parts = EnginesAndPeers(deps.peers, engines)
     routes = Routes(Path(settings.routes) if settings.routes else None, tuple(deps.peers.addresses))
@@ -98,7 +124,9 @@ def build(deps: Deps, settings: Settings) -> Service:
 
     return Service(
         name="platform",
-        routers=_routers(_given(deps, settings, rooms, ring, tokens, parts)),
+        routers=_routers(
+            {**_given(deps, settings, rooms, ring, parts), **_identity(deps, settings, rooms, tokens, key_change)}
+        ),
         front=_front(deps, settings, Identities(ring, tokens, deps.signer), routes, limiter),
         consumes=(Consumer(CHANGES_MADE, on_messages=ChangesTold(rooms.audit).on_changes),),
         emits=(CONFIG_CHANGES, CHANGES_MADE),
@@ -106,10 +134,12 @@ def build(deps: Deps, settings: Settings) -> Service:
             Worker("last uses of keys", ring.note_uses),
             Worker("changed keys", ring.watch),
             Worker("rate limits", limiter.watch),
-            Worker("ended sign-ins", tokens.watch),
+            Worker("ended sign-ins and signing keys", tokens.watch),
+            Worker("letters", writer.watch),
             Worker("health of instances", health.watch),
             Worker("routes", routes.watch),
         ),
+        jobs=Upkeep(key_change, rooms.sessions, deps.clock).jobs(),
         checks=parts.checks,
         on_start=(begin,),
         on_stop=(rooms.db.close, ring.flush),
@@ -130,7 +160,11 @@ def _rooms(deps: Deps, settings: Settings) -> _Rooms:
     audit = AuditLog(db)
     return _Rooms(
         db=db, audit=audit, people=People(db, audit), stores=Stores(db, audit), keys=Keys(db, audit),
-        sessions=Sessions(db, audit, timedelta(days=settings.refresh_days)), schemas=Schemas(db, audit),
+        sessions=Sessions(db, audit, timedelta(days=settings.refresh_days)), letters=Letters(db, audit),
+        signing=SigningKeys(
+            db, Sealer(deps.signer.seed, "signing keys"), timedelta(seconds=settings.key_lead_seconds)
+        ),
+        schemas=Schemas(db, audit),
         passwords=Passwords(),
     )  # fmt: skip
 
@@ -152,19 +186,43 @@ def _first_run_file(deps: Deps) -> Path:
     return Path(deps.data) / "first-run.json"
 
 
-def _given(
-    deps: Deps, settings: Settings, rooms: _Rooms, ring: KeyRing, tokens: AccessTokens, parts: EnginesAndPeers
+def _identity(
+    deps: Deps, settings: Settings, rooms: _Rooms, tokens: AccessTokens, key_change: KeyChange
 ) -> Mapping[str, object]:
-    """What a handler may ask for, by name."""
-    limits = Limits(settings.login_attempts, settings.login_attempts_per_address)
-    attempts = Attempts(deps.valkey)
+    """What the doors of sign-in may ask for, by name."""
+    limits = Limits(
+        per_account_and_address=settings.login_attempts, per_account=settings.login_attempts_per_account,
+        per_address=settings.login_attempts_per_address, codes=settings.code_attempts, letters=settings.letters,
+    )  # fmt: skip
+    people, passwords, clock = rooms.people, rooms.passwords, deps.clock
+    guard = Guard(Attempts(deps.valkey), limits)
+    factors = Factors(rooms.db, people, Sealer(deps.signer.seed, "second factors"))
+    second_factor = SecondFactor(people, factors, passwords, guard, clock)
+    credentials = Credentials(rooms.db, people, rooms.sessions, rooms.letters)
+    rules = Rules(passwords, settings.password_signs)
+    invited_for = timedelta(days=settings.invitation_days)
+    return {
+        "people": people,
+        "sessions": rooms.sessions,
+        "letters": rooms.letters,
+        "key_change": key_change,
+        "second_factor": second_factor,
+        "sign_in": SignIn(people, rooms.sessions, tokens, second_factor, passwords, guard, clock),
+        "password_change": PasswordChange(people, credentials, rooms.letters, tokens, passwords, rules, guard, clock),
+        "team": Team(people, tokens, passwords, clock),
+        "invitations": Invitations(rooms.letters, credentials, passwords, rules, clock, invited_for),
+    }
+
+
+def _given(
+    deps: Deps, settings: Settings, rooms: _Rooms, ring: KeyRing, parts: EnginesAndPeers
+) -> Mapping[str, object]:
+    """What a handler of anything else may ask for, by name."""
     package = Path(str(files("recoup")))
     stores = StoreActions(rooms.stores, deps.peers, deps.publish, deps.clock)
     return {
         "audit": rooms.audit,
-        "people": rooms.people,
         "stores": rooms.stores,
-        "sessions": rooms.sessions,
         "keys": rooms.keys,
         "ring": ring,
         "making": KeyMaking(rooms.keys, ring, deps.clock),
@@ -174,8 +232,6 @@ def _given(
         "registry": Registry(rooms.schemas, stores.tell, deps.clock, _schema_limits(settings)),
         "graph_limits": GraphLimits(depth=settings.graphql_depth, cost=settings.graphql_cost),
         "flags": FlagActions(Flags(rooms.db, rooms.audit), stores.tell, deps.clock, _flag_limits(settings)),
-        "team": Team(rooms.people, tokens, rooms.passwords, deps.clock),
-        "sign_in": SignIn(rooms.people, rooms.sessions, attempts, tokens, rooms.passwords, deps.clock, limits),
         "parts": parts,
         "library": Library(deps.peers),
         "console": Pages(package / "console"),
@@ -187,7 +243,8 @@ def _given(
 def _routers(given: Mapping[str, object]) -> Sequence[Router]:
     dependencies = {name: Provide(_always(value), sync_to_thread=False) for name, value in given.items()}
     features = {
-        "sign-in": identity_api.HANDLERS,
+        "sign-in": (*sign_in_api.HANDLERS, *account_api.HANDLERS),
+        "team": team_api.HANDLERS,
         "keys": access_api.HANDLERS,
         "stores": stores_api.HANDLERS,
         "flags": flags_api.HANDLERS,
@@ -256,7 +313,7 @@ def _always(value: object) -> Callable[[], object]:
     return lambda: value
 
 
-def _actor(request: identity_api.Asking) -> Actor:
+def _actor(request: Asking) -> Actor:
     """Who is acting, for the audit trail."""
     subject = cast("Principal", caller_of(request)).subject
-    return Actor(subject, identity_api.address_of(request), request.headers.get("x-request-id", ""))
+    return Actor(subject, address_of(request), request.headers.get("x-request-id", ""))

@@ -19,7 +19,7 @@ from recoup.services.platform.access.store import Keys
 from recoup.services.platform.audit.domain import Actor
 from recoup.services.platform.first_run.domain import FirstRun
 from recoup.services.platform.identity.domain import Person
-from recoup.services.platform.identity.store import People
+from recoup.services.platform.identity.store.people import People
 from recoup.services.platform.stores.domain import Store
 from recoup.services.platform.stores.store import Stores
 

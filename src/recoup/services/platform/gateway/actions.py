@@ -14,7 +14,7 @@ from recoup.kit.tokens import Signer
 from recoup.messages.access import Permission, Principal
 from recoup.services.platform.access.actions import KeyRing
 from recoup.services.platform.gateway import domain
-from recoup.services.platform.identity.actions import AccessTokens
+from recoup.services.platform.identity.actions.tokens import AccessTokens
 
 log = logger(__name__)
 LOOK_SECONDS: Final = 1.0

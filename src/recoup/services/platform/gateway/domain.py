@@ -50,7 +50,10 @@ REPEATABLE: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PUT"})
 REPEATABLE_SEGMENTS: Final = frozenset({"events"})
 """and services' paths where it is so whatever the method: an event is known by its id."""
 
-FORGETFUL: Final = frozenset({"/auth/login", "/auth/refresh", "/auth/logout"})
+FORGETFUL: Final = frozenset({
+    "/auth/login", "/auth/refresh", "/auth/logout", "/auth/password/forgotten", "/auth/password/reset",
+    "/auth/invitations/read", "/auth/invitations/accept",
+})  # fmt: skip
 """Where an identity that is no longer good does no harm."""
 
 SECRET_PARAMETERS: Final = frozenset({"key", "token"})

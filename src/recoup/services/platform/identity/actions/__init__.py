@@ -1,0 +1,1 @@
+"""What people do with their sign-ins, passwords, second factors, letters and places."""

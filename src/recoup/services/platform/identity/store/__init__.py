@@ -1,0 +1,1 @@
+"""Tables of people and their sign-ins, and the counts of attempts in Valkey."""
