@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -20,7 +21,7 @@ from recoup.kit.clock import SystemClock
 from recoup.kit.config import Secret
 from recoup.kit.discovery import Discovery, DiscoverySettings, provider_of
 from recoup.kit.doors import Doors, Tls
-from recoup.kit.errors import Invalid
+from recoup.kit.errors import Invalid, Refused, Unavailable
 from recoup.kit.http import HttpSettings, create_app
 from recoup.kit.idempotency import Answers
 from recoup.kit.lean import without
@@ -31,7 +32,7 @@ from recoup.kit.process import run
 from recoup.kit.runner import Publisher
 from recoup.kit.service import Consumer, Service, Worker
 from recoup.kit.spiffe import Identity, MutualTls
-from recoup.kit.telemetry import configure_logs, export_to
+from recoup.kit.telemetry import configure_logs, export_to, logger
 from recoup.kit.tokens import Signer, Verifier
 from recoup.kit.trail import Change, Doer, Trail
 from recoup.kit.valkey import connect
@@ -39,7 +40,7 @@ from recoup.messages.access import Principal, service_principal
 from recoup.messages.changes import CHANGES_MADE, CONFIG_CHANGES, changes_made, is_change
 from recoup.messages.deps import Deps
 from recoup.messages.keys import IDEMPOTENT_ANSWERS
-from recoup.messages.stores import StoreDirectory
+from recoup.messages.stores import StoreDirectory, UsesNoted
 from recoup.processes import PROCESSES, Process
 from recoup.services.ai.settings import Settings as Ai
 from recoup.services.intelligence.settings import Settings as Intelligence
@@ -50,6 +51,8 @@ from recoup.services.platform.settings import Settings as Platform
 from recoup.services.scheduler.settings import Settings as Scheduler
 
 INTERNAL_TOKEN_LIFETIME = timedelta(minutes=5)
+USES_EVERY = timedelta(minutes=1)
+log = logger(__name__)
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -178,7 +181,8 @@ async def serve(name: str, settings: Settings) -> None:
     closing = (deps.valkey.aclose, deps.log.close, deps.peers.close)
     listening = replace(
         service, consumes=(*service.consumes, changes), on_stop=(*closing, *service.on_stop),
-        workers=(*service.workers, *_sisters(settings.discovery, deps.peers)),
+        workers=(*service.workers, Worker("uses of flags", partial(tell_uses, deps)),
+                 *_sisters(settings.discovery, deps.peers)),
     )  # fmt: skip
     doors = Doors(
         host=settings.host, port=settings.port, inner_port=settings.inner_port,
@@ -186,6 +190,20 @@ async def serve(name: str, settings: Settings) -> None:
         callers=tuple(PROCESSES),
     )  # fmt: skip
     await run(listening, application(service, settings, deps), deps.log, deps.member, doors)
+
+
+async def tell_uses(deps: Deps, every: timedelta = USES_EVERY) -> None:
+    """Tells the platform from time to time which flags this process has asked for."""
+    while True:
+        await asyncio.sleep(every.total_seconds())
+        uses = deps.stores.take_uses()
+        if not uses.stores:
+            continue
+        try:
+            await deps.peers.post("platform", "/internal/flag-uses", uses, UsesNoted)
+        except (Unavailable, Refused) as error:
+            log.warning("uses of flags wait", why=error.detail)
+            deps.stores.give_back(uses)
 
 
 def _sisters(settings: DiscoverySettings, peers: Peers) -> Sequence[Worker]:

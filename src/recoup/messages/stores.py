@@ -157,12 +157,19 @@ class StoreDirectory:
             told = self._told.get(change.store_id)
             self._take(change if told is None else _newest(told, change))
 
-    def uses(self) -> FlagUses:
+    def take_uses(self) -> FlagUses:
         """How often flags were asked for since this was called last."""
         counted = {store_id: dict(uses) for store_id, uses in self._uses.items() if uses}
         for uses in self._uses.values():
             uses.clear()
         return FlagUses(stores=counted)
+
+    def give_back(self, uses: FlagUses) -> None:
+        """What was taken but could not be told; it is told the next time."""
+        for store_id, counts in uses.stores.items():
+            kept = self._uses[store_id]
+            for flag, count in counts.items():
+                kept[flag] = kept.get(flag, 0) + count
 
     def _take(self, found: StoreConfigured) -> StoreSettings:
         store_id, before = found.store_id, self._told.get(found.store_id)

@@ -1,5 +1,6 @@
 """Feature flags over HTTP: what is kept, what is refused, who hears of it."""
 
+import asyncio
 import json
 from datetime import timedelta
 from uuid import uuid4
@@ -8,6 +9,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from recoup.app import tell_uses
 from recoup.kit.flags.model import Context
 from recoup.messages.stores import StoreConfigured, StoreDirectory, UsesNoted
 
@@ -207,3 +209,18 @@ async def test_flags_of_another_store_are_not_seen(platform):
     store_id, other = await platform.another_store()
     path = f"/api/feature-flags/{key}?store_id={store_id}"
     assert (await platform.ask("GET", path, key=other))[0] == 404
+
+
+async def test_processes_say_which_flags_they_asked_for(platform):
+    key, _, _ = await made(platform)
+    stores = platform.deps.stores
+    platform.deps.stores._known.clear()
+    snapshot = await stores.flags(platform.first.store_id)
+    snapshot.evaluate(key, Context(), platform.deps.clock.now)
+    telling = asyncio.create_task(tell_uses(platform.deps, timedelta(milliseconds=10)))
+    try:
+        async with asyncio.timeout(60):
+            while (await ask(platform, "GET", f"/{key}"))[2]["evaluations"] == 0:
+                await asyncio.sleep(0.02)
+    finally:
+        telling.cancel()

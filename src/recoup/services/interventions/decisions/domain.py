@@ -37,6 +37,8 @@ class Case(Struct, frozen=True, kw_only=True):
     """The person's last order we know of, up to now."""
     assigned_as: str
     """The id under which this person was first put into an arm of the experiment."""
+    closed: tuple[Channel, ...] = ()
+    """Channels that a feature flag of the store closes for this person; `settings` is without them."""
 
 
 class CartSeen(Struct, frozen=True):
@@ -198,14 +200,17 @@ def _reachability(case: Case, planned: Plan) -> RuleAnswer:
     if planned.channel is not None:
         return _yes("reachable", f"by {planned.channel}")
     person = case.person
-    page = "the shop's page is not open"
+    page = (
+        "the shop's page is open but not among the chosen channels" if case.present else "the shop's page is not open"
+    )
     if person.email is None:
         mail = "no e-mail address is known"
     elif person.consent is not True and case.settings.contact_requires_consent:
         mail = "consent to e-mail is not known"
     else:
         mail = "e-mail is not among the chosen channels"
-    return _no("reachable", f"{page}, {mail}")
+    closed = "".join(f", flag contact.{channel} says no" for channel in case.closed)
+    return _no("reachable", f"{page}, {mail}{closed}")
 
 
 def _timing(case: Case, planned: Plan) -> RuleAnswer:

@@ -16,6 +16,7 @@ from recoup.services.interventions.decisions import domain
 from recoup.services.interventions.decisions.domain import Case, Decision, Intervention
 from recoup.services.interventions.decisions.store.interventions import Interventions
 from recoup.services.interventions.decisions.store.slots import Slots, Wanted
+from recoup.services.interventions.decisions.switches import open_to
 from recoup.services.interventions.preferences.domain import Person, seats
 from recoup.services.interventions.preferences.store import People
 
@@ -69,7 +70,7 @@ class Handlers:
     async def _decide(self, store_id: str, batch: dict[UUID, CartScored]) -> None:
         if not batch:
             return
-        settings = await self.stores.settings(store_id)
+        settings, flags = await self.stores.settings(store_id), await self.stores.flags(store_id)
         people = await self.people.people(
             store_id,
             [
@@ -77,7 +78,7 @@ class Handlers:
                 for each in batch.values()
             ],
         )
-        cases = await self._cases(store_id, list(batch.values()), people, settings)
+        cases = [open_to(case, flags) for case in await self._cases(store_id, list(batch.values()), people, settings)]
         decisions = await self._decisions(store_id, list(batch), cases)
         interventions = [
             _intervention(identity, case, decision)

@@ -5,10 +5,13 @@ from typing import Literal
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from recoup.kit.flags.snapshot import Snapshot
 from recoup.messages.facts import InterventionEvent
 from recoup.messages.stores import Channel, StoreSettings
 from recoup.services.interventions.decisions.domain import Intervention, allowed_from, marketing, reachable
+from recoup.services.interventions.decisions.switches import closed_to
 from recoup.services.interventions.preferences.domain import Person
 
 Status = Literal["pending", "offered", "delivered", "dead", "cancelled", "expired"]
@@ -66,6 +69,16 @@ class Stop(Struct, frozen=True):
 
     status: Literal["cancelled", "expired", "dead"]
     why: str
+
+
+def still_open(question: Question, flags: Snapshot | None) -> Question:
+    """The question with the channels that are open to its person by now."""
+    intervention, settings = question.intervention, question.settings
+    closed = closed_to(intervention, intervention.assigned_as, flags, question.now)
+    if not closed:
+        return question
+    left = tuple(channel for channel in settings.channels if channel not in closed)
+    return replace(question, settings=replace(settings, channels=left))
 
 
 def ask_again(question: Question) -> Send | Wait | Stop:

@@ -26,6 +26,7 @@ from recoup.services.interventions.deliveries.domain import (
     Wait,
     ask_again,
     pause,
+    still_open,
 )
 from recoup.services.interventions.deliveries.parcels import Parcels
 from recoup.services.interventions.deliveries.store import Deliveries, Result
@@ -132,7 +133,7 @@ class Courier:
     async def _questions(self, store_id: str, batch: Sequence[Delivery]) -> list[Question]:
         """What is known now about each, wherever it has to be asked; orders count whenever they were made."""
         wall = self.clock.now()
-        settings = await self.known.stores.settings(store_id)
+        settings, flags = await self.known.stores.settings(store_id), await self.known.stores.flags(store_id)
         interventions = await self.deliveries.interventions(store_id, [each.intervention_id for each in batch])
         carts = [interventions[each.intervention_id].cart for each in batch]
         people = await self.known.people.people(store_id, [(None, each.person_id) for each in batch])
@@ -144,7 +145,7 @@ class Courier:
             store_id, [(person.linked, cart.cart_id, ever) for person, cart in zip(people, carts, strict=True)]
         )
         returned = await self.known.interventions.returned(store_id, [(cart.cart_id, cart.number) for cart in carts])
-        return [
+        questions = [
             Question(
                 delivery=each, intervention=interventions[each.intervention_id], person=person, settings=settings,
                 now=each.due_at if each.clock == "event" else wall, present=here, bought_at=bought_at,
@@ -152,6 +153,7 @@ class Courier:
             )
             for each, person, here, bought_at, back_at in zip(batch, people, present, bought, returned, strict=True)
         ]  # fmt: skip
+        return [still_open(question, flags) for question in questions]
 
     async def _with_slots(
         self, store_id: str, questions: Sequence[Question], answers: Sequence[Send | Wait | Stop]
