@@ -38,6 +38,7 @@ CHANGES_MADE = Topic("changes-made", ChangeMade, key=lambda change: change.store
 
 _TAKEN_IN: Final = frozenset({Permission.EVENTS_WRITE, Permission.INTERVENTIONS_RECEIVE})
 """What shoppers do, and shops tell of it: that is kept as events, by the thousand a second."""
+_CHANGING: Final = frozenset(Permission) - {Permission.INTERNAL} - _TAKEN_IN
 
 
 def is_change(permission: str, method: str) -> bool:
@@ -45,7 +46,7 @@ def is_change(permission: str, method: str) -> bool:
 
     What a permission to read allows is asking, whose question is too long for a path; except about oneself.
     """
-    if permission not in frozenset(Permission) - {Permission.INTERNAL} - _TAKEN_IN:
+    if permission not in _CHANGING:
         return False
     return method != "POST" or not permission.endswith(":read") or permission == Permission.SELF_READ
 
