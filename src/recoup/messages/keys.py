@@ -29,6 +29,9 @@ VISITOR_USERS = KeyPattern(
     "visitor_users:{store_id}:{month}", "pipeline", "hash", timedelta(days=61), "user each visitor was last seen as"
 )
 CART_DUE = KeyPattern("cart_due:{partition}:{store_id}", "pipeline", "zset", None, "when to look at a cart again, ms")
+REBUILDING = KeyPattern(
+    "rebuilding:{partition}", "pipeline", "string", None, "there while a partition's state is being read back"
+)
 PIPELINE_STATUS = KeyPattern("pipeline_status:{member}", "pipeline", "string", timedelta(minutes=1), "rates by stage")
 PIPELINE_EPOCH = KeyPattern("pipeline_epoch", "pipeline", "string", None, "mark by which this Valkey is known again")
 PIPELINE_LOSS = KeyPattern("pipeline_loss", "pipeline", "string", None, "what was lost when Valkey came back empty")

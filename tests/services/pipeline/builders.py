@@ -33,6 +33,8 @@ from recoup.services.pipeline.collect.store import EventLog, Stats
 from recoup.services.pipeline.overflow.actions import Lane
 from recoup.services.pipeline.overflow.store import FloodBook
 from recoup.services.pipeline.profiles.store import Archive, Profiles
+from recoup.services.pipeline.rebuild.actions import Rebuilding
+from recoup.services.pipeline.rebuild.store import RebuildBook
 from recoup.services.pipeline.schemas.actions import Catalogs
 from recoup.services.pipeline.sessions.store import SessionStore
 from recoup.services.pipeline.settings import Settings
@@ -138,6 +140,7 @@ async def pipeline(
         schemas,
         manual,
         used,
+        Rebuilding(log, RebuildBook(valkey), Identities(valkey, 0), SessionStore(valkey, 1000), stores, manual, used),
         rates=Rates(used.risk_events_a_minute, used.risk_carts_a_minute, used.risk_orders_a_minute),
     )
     await log.register("test", [EVENTS_ENRICHED.name])

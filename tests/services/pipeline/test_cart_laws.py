@@ -20,12 +20,13 @@ from recoup.kit.valkey import Valkey, connect
 from recoup.messages.events import RAW
 from recoup.messages.stores import StoreSettings
 from recoup.services.pipeline.carts import store as carts_store
-from recoup.services.pipeline.carts.store import CartStore
+from recoup.services.pipeline.carts.store import CartStore, write_down
+from recoup.services.pipeline.rebuild.domain import Memory
 from recoup.services.pipeline.stream.domain import tracking
 from recoup.services.pipeline.stream.domain.identities import name, unnamed
 from recoup.services.pipeline.stream.domain.routing import route
 from recoup.services.pipeline.stream.domain.steps import STEPS
-from recoup.services.pipeline.stream.domain.work import Known, Work, work_of
+from recoup.services.pipeline.stream.domain.work import Known, Parts, Work, work_of
 from recoup.services.pipeline.stream.store import Identities
 
 PARTITIONS = 2
@@ -45,6 +46,21 @@ class Stream:
     identities: Identities = field(init=False)
     clocks: dict[tuple[int, str], int] = field(default_factory=dict)
     taken: set[tuple[str, bytes]] = field(default_factory=set)
+    routed: list[Parts] = field(default_factory=list)
+    """What came out of each batch."""
+
+    async def read_back(self, now: int) -> None:
+        """Valkey has lost everything: what came out says what there was."""
+        await self.valkey.flushdb()
+        memory = Memory()
+        for offset, parts in enumerate(self.routed):
+            partitions = np.repeat(parts.partitions, [count for _, count in parts.spans])
+            memory.take(work_of(parts.table, partitions, np.full(len(partitions), offset)), now)
+        async with self.valkey.pipeline(transaction=True) as pipe:
+            write_down(pipe, memory.standing(STORES, now))
+            Identities(self.valkey, 0).link(pipe, memory.links, datetime.fromtimestamp(now / 1000, UTC))
+            pipe.ping()
+            await pipe.execute()
 
     async def take_over(self) -> None:
         self.carts = CartStore(self.valkey, 100)
@@ -67,6 +83,8 @@ class Stream:
             await pipe.execute()
         self.carts.settle()
         self.identities.settle()
+        if work.enriched is not None:
+            self.routed.append(work.enriched)
         return work
 
     async def known(self, work: Work, now: int) -> Known:
@@ -164,7 +182,7 @@ async def in_full(valkey_url: str, history: Sequence[Batch]) -> list[object]:
         await valkey.aclose()
 
 
-async def compare(valkey_url: str, history: Sequence[Batch]) -> None:
+async def compare(valkey_url: str, history: Sequence[Batch], *, lossy: bool = False) -> None:
     valkey = connect(valkey_url)
     await valkey.flushdb()
     stream, plain = Stream(valkey), Plain(IDLE, RECOVERY)
@@ -180,7 +198,9 @@ async def compare(valkey_url: str, history: Sequence[Batch]) -> None:
             shown, facts = plain.batch(told, {WALL: batch.now, EVENT: clock})
             carts_store.SAVE_BYTES = -1 if batch.after == "write down" else 4_000_000
             assert outcome(await stream.work(batch)) == (shown, Counter(facts))
-            if batch.after == "take over":
+            if lossy:
+                await stream.read_back(batch.now)
+            if lossy or batch.after == "take over":
                 await stream.take_over()
     finally:
         await valkey.aclose()
@@ -190,6 +210,14 @@ async def compare(valkey_url: str, history: Sequence[Batch]) -> None:
 @given(HISTORIES)
 def test_the_stream_finds_what_the_plain_rules_find(valkey_url: str, history: Sequence[Batch]) -> None:
     asyncio.run(compare(valkey_url, history))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(HISTORIES)
+def test_a_stream_whose_carts_were_lost_and_read_back_finds_what_the_plain_rules_find(
+    valkey_url: str, history: Sequence[Batch]
+) -> None:
+    asyncio.run(compare(valkey_url, history, lossy=True))
 
 
 def nobody_is_quiet(_found: object, _known: object, groups: tracking.Groups) -> np.ndarray:

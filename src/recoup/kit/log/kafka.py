@@ -6,7 +6,7 @@ Kafka's own: set `topics.retention.ms`. Offsets are Kafka's, so the end of a tra
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
@@ -38,6 +38,7 @@ from recoup.kit.log.kafka_client import (
 )
 from recoup.kit.log.kafka_journal import Journal
 from recoup.kit.log.kafka_member import Member
+from recoup.kit.log.kafka_past import Past
 from recoup.kit.log.kafka_peek import peek
 from recoup.kit.log.kafka_reader import KafkaReader
 from recoup.kit.log.port import Fenced, Lag, Outgoing, Reader, Record
@@ -214,6 +215,13 @@ class KafkaLog:
     async def after(self, topic: str, offsets: Mapping[int, int], *, limit: int) -> Sequence[Record]:
         width = len(await self._numbers(topic))
         return await asyncio.to_thread(peek, self._settings, topic, offsets, width=width, limit=limit)
+
+    async def past(
+        self, topic: str, partitions: Iterable[int], *, since_ms: int, limit: int
+    ) -> AsyncIterator[Sequence[Record]]:
+        await self._ensure(topic)
+        async for records in Past(self._settings, topic, limit).portions(partitions, since_ms):
+            yield records
 
     async def size(self, topic: str) -> int:
         first, last = (

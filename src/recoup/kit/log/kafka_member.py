@@ -88,6 +88,10 @@ class Member:
 
     def committed(self, ats: Sequence[At]) -> dict[At, Mark | None]:
         """Offset and step of the last commit; waits for a transaction under way on these partitions to end."""
+        if self._unsettled:
+            # A transaction of ours that failed or was given up could still go on, within the same generation.
+            self._producer = self._only_producer(self._identity)
+            self._unsettled = False
         wanted = [TopicPartition(*at) for at in ats]
         answers = self._living.committed(wanted, timeout=2 * PATIENCE_SECONDS)
         for answer in answers:
@@ -141,10 +145,6 @@ class Member:
         All who finish a step use one producer name, so the last to begin fences the rest, and then asks whether it is
         still to be done. The member whose step it was is fenced by the group's generation.
         """
-        if self._unsettled:
-            # A transaction of ours that failed or was given up could still go on, within the same generation.
-            self._producer = self._only_producer(self._identity)
-            self._unsettled = False
         producer = self._only_producer("step.{}.{}".format(*min(marks)))
         known = self.committed([mine])[mine]
         if known is None or known.step != marks[mine].step:

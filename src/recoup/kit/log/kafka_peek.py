@@ -43,7 +43,7 @@ def _taken(consumer: Consumer, settings: KafkaSettings, width: int, limit: int) 
                 ended.add(number)
                 continue
             counts[number] += 1
-            found.append(_record(message))
+            found.append(record_of(message))
             if counts[number] == limit:
                 ended.add(number)
     return sorted(found, key=lambda record: record.partition)
@@ -56,7 +56,8 @@ def _is_end(message: Message, settings: KafkaSettings) -> bool:
     return error is not None
 
 
-def _record(message: Message) -> Record:
+def record_of(message: Message) -> Record:
+    """A message that is no error."""
     headers = {name: value.decode() for name, value in message.headers() or () if isinstance(value, bytes)}
     return Record(
         message.topic() or "", message.partition() or 0, message.offset() or 0, message.value() or b"", headers

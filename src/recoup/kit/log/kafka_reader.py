@@ -19,6 +19,8 @@ log = logger(__name__)
 
 # While a member has no partition yet it looks up often, as the first poll after an assignment returns nothing.
 _JOINING_SECONDS = 0.1
+# So often a reader to whom nothing comes, and who so commits nothing, looks whether its state is still there.
+_LOOK_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -33,6 +35,9 @@ class KafkaReader:
     _next: dict[At, int] = field(default_factory=dict)
     _done: dict[At, int] = field(default_factory=dict)
     _marks: dict[At, Mark | None] = field(default_factory=dict)
+    # Partitions whose last step Kafka has been told of, but of which nothing is left in Valkey.
+    _bereft: set[At] = field(default_factory=set)
+    _looked_at: float = 0.0
     # Fetched and not handed out; and where a partition ends, once everything before has been fetched.
     _held: list[Record] = field(default_factory=list)
     _ends: dict[At, int] = field(default_factory=dict)
@@ -56,10 +61,23 @@ class KafkaReader:
         while True:
             taken = await self._took()
             left = max(0.0, give_up - stopwatch())
-            if not self._held:
+            if not self._held or not limit:
                 await self._fetch(left if self._next else min(left, _JOINING_SECONDS), limit)
             if self._held or (left <= 0 and not (taken and self.member.waiting)):
+                await self._look()
                 return self._hand_out(limit)
+
+    def bereft(self) -> frozenset[int]:
+        return frozenset(partition for _, partition in self._bereft)
+
+    async def _look(self) -> None:
+        """Finds out while nothing comes what a commit would find out: that Valkey came back empty."""
+        known = {at: mark for at, mark in self._marks.items() if mark is not None}
+        if self._held or not known or stopwatch() - self._looked_at < _LOOK_SECONDS:
+            return
+        self._looked_at = stopwatch()
+        if None in (await self.journal.marks(list(known))).values():
+            raise Fenced(f"{self.member.group}: the state of its commits is gone")
 
     async def _took(self) -> bool:
         try:
@@ -146,6 +164,8 @@ class KafkaReader:
                 await self._finish(at, mark)
                 committed = mark
             starts[at] = committed.end if committed else None
+            if mark is None and committed is not None and committed.step:
+                self._bereft.add(at)
         await self._thread.do(self.member.start, starts)
         for at, start in starts.items():
             self._next[at] = self._done[at] = start or 0
@@ -191,6 +211,7 @@ class KafkaReader:
         if journaled:
             marks = await self.journal.record(step, self._marks, effects)
             self._marks.update(marks)
+            self._bereft -= marks.keys()
         try:
             await self._tell(step, marks)
         except (Fenced, Unavailable) as error:
@@ -217,6 +238,7 @@ class KafkaReader:
         for at in ats:
             for known in (self._next, self._done, self._marks, self._ends):
                 known.pop(at, None)
+        self._bereft -= ats
         self._held = [record for record in self._held if (record.topic, record.partition) not in ats]
 
     async def close(self) -> None:

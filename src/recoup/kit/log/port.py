@@ -5,7 +5,7 @@ was read and not committed is read again by whoever owns the partition next. `co
 together: the group's progress, the records written on and the state changes, or none of them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 from zlib import crc32
 
@@ -58,6 +58,8 @@ class Reader(Protocol):
         """What waits on the partitions this member owns, at most `limit` records a partition.
 
         Blocks up to `wait_seconds` for the first record; empty when none came. Records of a partition come in order.
+        With a limit of 0 it hands out nothing, and tells the group that this member lives. Raises Fenced where state
+        that belonged to the group's commits is found gone.
         """
         ...
 
@@ -76,6 +78,13 @@ class Reader(Protocol):
 
     def owned(self) -> frozenset[int]:
         """Partitions this member reads now; changes only inside `read`."""
+        ...
+
+    def bereft(self) -> frozenset[int]:
+        """Partitions owned on which the group has committed effects that are gone, while the log still stands.
+
+        So from when they are taken until the next commit of effects. Never where effects lie in the log's own server.
+        """
         ...
 
     async def rewind(self) -> None:
@@ -129,6 +138,16 @@ class Log(Protocol):
         """Records behind these offsets, at most `limit` a partition, in order by partition; for no group, and at once.
 
         A partition that is not named is read from its first record kept on.
+        """
+        ...
+
+    def past(
+        self, topic: str, partitions: Iterable[int], *, since_ms: int, limit: int
+    ) -> AsyncIterator[Sequence[Record]]:
+        """Records written to these partitions since a moment, up to what is there now; for no group.
+
+        In portions of some `limit` records, each partition's in order. What a commit under way is still to decide on is
+        waited for.
         """
         ...
 

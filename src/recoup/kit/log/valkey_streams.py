@@ -18,7 +18,7 @@ started from, so that of two members who both believe they own a partition only 
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, cast
 
@@ -156,11 +156,22 @@ class ValkeyLog:
                 await pipe.execute()
 
     async def after(self, topic: str, offsets: Mapping[int, int], *, limit: int) -> Sequence[Record]:
-        starts = {_stream(topic, partition): _entry(offsets.get(partition, 0)) for partition in range(self.partitions)}
+        return await self._behind(topic, {at: offsets.get(at, 0) for at in range(self.partitions)}, limit)
+
+    async def _behind(self, topic: str, offsets: Mapping[int, int], limit: int) -> list[Record]:
+        starts = {_stream(topic, partition): _entry(offset) for partition, offset in offsets.items()}
         answer = await settled(
             self._valkey.execute_command("XREAD", "COUNT", limit, "STREAMS", *starts.keys(), *starts.values())
         )
         return sorted(_records(answer), key=lambda record: record.partition)
+
+    async def past(
+        self, topic: str, partitions: Iterable[int], *, since_ms: int, limit: int
+    ) -> AsyncIterator[Sequence[Record]]:
+        offsets = dict.fromkeys(partitions, max(0, (since_ms << _SEQUENCE_BITS) - 1))
+        while offsets and (records := await self._behind(topic, offsets, limit)):
+            offsets |= {record.partition: record.offset for record in records}
+            yield records
 
     async def size(self, topic: str) -> int:
         with translated():
@@ -195,6 +206,9 @@ class ValkeyReader:
 
     def owned(self) -> frozenset[int]:
         return self._owned
+
+    def bereft(self) -> frozenset[int]:
+        return frozenset()
 
     async def read(self, *, wait_seconds: float, limit: int) -> Sequence[Record]:
         await self._keep_leases()

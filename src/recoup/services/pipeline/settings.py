@@ -48,6 +48,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long events wait for the registry where a schema they name is not known; then they go on and are counted."""
     schema_pause_seconds: float = 10.0
     """How long a registry that did not answer is left alone; what is known of schemas is kept."""
+    rebuild_days: float = 8.0
+    """How far back the enriched topic is read for carts where Valkey came back empty and the log, on Kafka, did not."""
+    rebuild_records: int = 2_000
+    """Most records of the topic in memory at a time while it is read back."""
     read_records: int = 400
     """Most records a partition gives to one step of the processor."""
     engine_threads: int = 1

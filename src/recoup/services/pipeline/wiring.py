@@ -40,6 +40,8 @@ from recoup.services.pipeline.profiles.store import Archive, Profiles
 from recoup.services.pipeline.readiness import api as readiness_api
 from recoup.services.pipeline.readiness.actions import Inspector
 from recoup.services.pipeline.readiness.handlers import Counting
+from recoup.services.pipeline.rebuild.actions import Rebuilding
+from recoup.services.pipeline.rebuild.store import RebuildBook
 from recoup.services.pipeline.routing import api as routing_api
 from recoup.services.pipeline.routing.actions import Desk, RuleBook
 from recoup.services.pipeline.routing.handlers import Handlers as Routing
@@ -208,6 +210,13 @@ def _routing(deps: Deps, settings: Settings) -> _Routing:
     )
 
 
+def _rebuilding(deps: Deps, settings: Settings) -> Rebuilding:
+    identities, sessions = Identities(deps.valkey, 0), SessionStore(deps.valkey, settings.session_cache)
+    return Rebuilding(
+        deps.log, RebuildBook(deps.valkey), identities, sessions, deps.stores, deps.clock, settings
+    )  # fmt: skip
+
+
 def build_processor(deps: Deps, settings: Settings) -> Service:
     """The stream: raw events in, everything they mean out."""
     deps = _steady(deps, settings)
@@ -230,6 +239,7 @@ def build_processor(deps: Deps, settings: Settings) -> Service:
         _catalogs(deps, settings),
         deps.clock,
         settings,
+        _rebuilding(deps, settings),
         [counting, showing],
         rates=Rates(settings.risk_events_a_minute, settings.risk_carts_a_minute, settings.risk_orders_a_minute),
     )

@@ -21,7 +21,7 @@ from recoup.kit.clock import stopwatch
 from recoup.kit.valkey import Pipeline, Valkey, translated
 from recoup.messages.keys import CART_DUE, CART_JOURNAL, CARTS
 from recoup.services.pipeline.carts.domain.cart import CartState
-from recoup.services.pipeline.carts.domain.table import UNKNOWN, CartTable, Slots, key_of
+from recoup.services.pipeline.carts.domain.table import UNKNOWN, CartTable, Slots, Standing, key_of
 
 TIMERS_AT_ONCE: Final = 2_000
 # A journal is written down when it is this old or large: what a takeover reads on top of the states stays small.
@@ -42,6 +42,20 @@ class Entry(Struct, array_like=True):
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _DECODE: Final = msgspec.msgpack.Decoder(CartState).decode
 _DECODE_ENTRY: Final = msgspec.msgpack.Decoder(Entry).decode
+
+
+def write_down(pipe: Pipeline, carts: Iterable[Standing]) -> None:
+    """Queues carts for whoever takes their partitions over next."""
+    states: dict[str, dict[str, bytes]] = {}
+    rings: dict[str, dict[str, int]] = {}
+    for cart in carts:
+        partition, name, _ = cart.key
+        states.setdefault(CARTS.key(partition=partition), {})[name] = _ENCODE(cart.state)
+        rings.setdefault(CART_DUE.key(partition=partition, store_id=cart.domain), {})[name] = cart.state.due_at
+    for key, values in states.items():
+        pipe.hset(key, items=[word for pair in values.items() for word in pair])
+    for key, members in rings.items():
+        pipe.zadd(key, members)
 
 
 @dataclass(slots=True)

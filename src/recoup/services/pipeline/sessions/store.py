@@ -7,7 +7,7 @@ A session's rows may be in two partitions: its visitor's, and its cart's. A proc
 what others have written of it. What two processes count of one session at the same time is not added up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import compress
@@ -53,6 +53,13 @@ class SessionStore:
     def forget(self) -> None:
         """Begins anew, after another process may have changed what is known here or a commit failed."""
         self.table = SessionTable()
+
+    def take_in(self, pasts: Mapping[tuple[str, str], Past]) -> Slots:
+        """Begins anew with these sessions, by store and name; where they are in the table."""
+        self.forget()
+        for (store_id, name), past in pasts.items():
+            self.table.put(store_id, name, past)
+        return np.arange(len(pasts), dtype=np.int64)
 
     async def locate(self, sessions: Sessions, now: datetime) -> Slots:
         """Where a batch's sessions are in the table, in their order; those not there yet are read."""

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from recoup.kit.clock import Clock, milliseconds, stopwatch
-from recoup.kit.errors import Failure, Missing
+from recoup.kit.errors import Failure
 from recoup.kit.log import arrow
 from recoup.kit.log.port import Fenced, Log, Outgoing, Pipeline, Reader, Record
 from recoup.kit.metrics import Counter as MetricCounter
@@ -29,7 +29,7 @@ from recoup.services.pipeline.profiles.store import Profiles
 from recoup.services.pipeline.schemas.actions import Catalogs
 from recoup.services.pipeline.sessions.store import SessionStore
 from recoup.services.pipeline.settings import Settings
-from recoup.services.pipeline.stream.actions import consult
+from recoup.services.pipeline.stream.actions import consult, settings_of
 from recoup.services.pipeline.stream.domain.agents import Agents, rules
 from recoup.services.pipeline.stream.domain.identities import name, unnamed
 from recoup.services.pipeline.stream.domain.people import changes_of
@@ -37,7 +37,7 @@ from recoup.services.pipeline.stream.domain.rates import Rates
 from recoup.services.pipeline.stream.domain.routing import route
 from recoup.services.pipeline.stream.domain.steps import STEPS
 from recoup.services.pipeline.stream.domain.suspects import Suspects
-from recoup.services.pipeline.stream.domain.work import Known, Parts, Work, clock_domain, halves, numbers, work_of
+from recoup.services.pipeline.stream.domain.work import Known, Parts, Work, clock_domain, ids_by_store, numbers, work_of
 from recoup.services.pipeline.stream.store import (
     Identities,
     ProcessorStatus,
@@ -78,6 +78,14 @@ class Watcher(Protocol):
     def note(self, work: Work, known: Known) -> None: ...
 
 
+class Rebuilds(Protocol):
+    """Brings back what belonged to partitions whose state is gone."""
+
+    async def rebuild(self, reader: Reader) -> bool:
+        """Whether anything was gone; it is there again, as a reader before this one might have left it."""
+        ...
+
+
 class Taken(NamedTuple):
     """Records to be committed together: what they mean, and those of them that can mean nothing."""
 
@@ -102,6 +110,7 @@ class Processor:
     schemas: Catalogs
     clock: Clock
     settings: Settings
+    rebuilding: Rebuilds
     watchers: Sequence[Watcher] = ()
     pace: Pace = field(default_factory=lambda: Pace(_observe))
     delays: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
@@ -137,7 +146,7 @@ class Processor:
     async def _turn(self, reader: Reader) -> None:
         try:
             records = await reader.read(wait_seconds=TIMER_PAUSE_SECONDS, limit=self.settings.read_records)
-            await self._take_over(reader.owned())
+            await self._take_over(reader)
             if records or stopwatch() - self._rang_at >= TIMER_PAUSE_SECONDS:
                 await self._attempt(reader, records)
         except Fenced as fenced:
@@ -170,10 +179,13 @@ class Processor:
         self._owned = frozenset()
         await reader.rewind()
 
-    async def _take_over(self, owned: frozenset[int]) -> None:
+    async def _take_over(self, reader: Reader) -> None:
         """Loads what belongs to partitions that are newly ours."""
+        owned = reader.owned()
         if owned == self._owned:
             return
+        if await self.rebuilding.rebuild(reader):
+            self.seen.forget()
         await self.carts.take_over(owned)
         self.sessions.forget()
         await self.seen.catch_up(owned, self.clock.now())
@@ -214,14 +226,14 @@ class Processor:
 
     async def _known(self, work: Work, *, drained: bool) -> Known:
         now = self.clock.now()
-        stores = {store_id: await self._settings(store_id) for store_id in work.store_names}
+        stores = {store_id: await settings_of(self.stores, store_id) for store_id in work.store_names}
         reached = self._reached(work, stores, milliseconds(now), drained=drained)
         due = await self.carts.due(reached)
         self._rang_at = stopwatch()
         slots = await self.carts.locate([*work.carts, *due])
         ringing = slots[len(work.carts) :]
         for store_id in {self.carts.table.keys[slot].store_id for slot in ringing.tolist()} - stores.keys():
-            stores[store_id] = await self._settings(store_id)
+            stores[store_id] = await settings_of(self.stores, store_id)
         work.ids = self.seen.apart(work.ids, work.store_codes, work.store_names)
         seen = self.seen.seen(work.ids, now)
         profiles = await self.profiles.find(work.users.names, now)
@@ -238,12 +250,6 @@ class Processor:
         """Asks for users only where something became true of a visitor's cart: few batches pay for the trip."""
         if visitors := unnamed(work):
             name(work, await self.identities.users(visitors, known.now))
-
-    async def _settings(self, store_id: str) -> StoreSettings:
-        try:
-            return await self.stores.settings(store_id)
-        except Missing:
-            return StoreSettings()
 
     def _reached(
         self, work: Work, stores: Mapping[str, StoreSettings], now: int, *, drained: bool
@@ -275,7 +281,7 @@ class Processor:
             outputs[parking_topic().name] = as_outgoing(parking_topic(), taken.parked, self.log.partitions)
         moved = {at: time for at, time in known.reached.items() if at[1] and time > self._clocks.get(at, 0)}
         claimed = work.kept & ~work.of_types(_CLOCK)
-        claims = _claims(work, claimed)
+        claims = ids_by_store(work, claimed)
         counts, last = _counts(work, known)
         changes = work.changes
         profiles = changes_of(work, known)
@@ -361,17 +367,6 @@ def _records(parts: Parts) -> list[Outgoing]:
     """One record a partition."""
     values = arrow.encode_parts(parts.table, parts.spans)
     return [Outgoing(partition, value) for partition, value in zip(parts.partitions, values, strict=True)]
-
-
-def _claims(work: Work, claimed: np.ndarray) -> dict[int, dict[str, bytes]]:
-    """The ids of the marked rows as they came, by partition and store."""
-    ids = halves(work.rows.column("event_id"))
-    found: dict[int, dict[str, bytes]] = {}
-    pairs = work.partitions * len(work.store_names) + work.store_codes
-    for pair in np.unique(pairs[claimed]).tolist():
-        partition, store = divmod(pair, len(work.store_names))
-        found.setdefault(partition, {})[work.store_names[store]] = ids[claimed & (pairs == pair)].tobytes()
-    return found
 
 
 def _counts(work: Work, known: Known) -> tuple[dict[str, Counter[str]], dict[str, int]]:

@@ -85,6 +85,14 @@ class SeenEvents:
                         self._learn(store_id, np.frombuffer(ids, dtype=np.uint64).reshape(-1, 2), at[1], oldest)
                 self._entries[at] += len(entries)
 
+    def forget(self) -> None:
+        """Begins anew: an id counts again only where it stands written.
+
+        Of a batch that happened, but of which the log was never told, nothing may be left where Valkey came back empty.
+        """
+        self._ids = RecentIds()
+        self._entries = Counter()
+
     def _learn(self, store_id: str, ids: Ids, slot: int, oldest: int) -> None:
         masked = ids ^ np.array(self._mask(store_id), dtype=np.uint64)
         new = masked[first_of_each(masked)]
@@ -110,7 +118,8 @@ class SeenEvents:
             )  # fmt: skip
         return known
 
-    def claim(self, pipe: Pipeline, ids: Mapping[int, Mapping[str, bytes]], now: datetime) -> None:
+    @staticmethod
+    def claim(pipe: Pipeline, ids: Mapping[int, Mapping[str, bytes]], now: datetime) -> None:
         """Queues the remembering of ids that take effect with this commit: 16 bytes each, by partition and store."""
         slot, _ = _slots(now)
         for partition, by_store in ids.items():

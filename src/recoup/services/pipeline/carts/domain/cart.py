@@ -107,19 +107,49 @@ class Derived:
 def apply(cart: CartState, event: CartEvent, patience: Patience) -> tuple[CartChange | None, list[Derived]]:
     """Changes `cart` by an event of a type in CHANGING; what that did to the cart, and what became true."""
     derived = be_active(cart, event.at, patience)
+    return _change(cart, event, patience, derived), derived
+
+
+def _change(cart: CartState, event: CartEvent, patience: Patience, derived: list[Derived]) -> CartChange | None:
     fills = event.type in OPENING and len(event.lines) > 0
     if not cart.number and not fills:
-        return None, derived
+        return None
     # What an order makes true is true of whoever it names.
     _learn(cart, event)
     if fills:
-        return _fill(cart, event), derived
+        return _fill(cart, event)
     if event.type == _ORDERED:
-        return _order(cart, event.at, patience, derived), derived
+        return _order(cart, event.at, patience, derived)
     if event.type == _REMOVED and cart.is_open and event.at >= cart.lines_at:
         cart.changed_at = max(cart.changed_at, event.at)
         _remove(cart, event.lines)
-    return None, derived
+    return None
+
+
+def repeat(cart: CartState, event: CartEvent, opened: int) -> None:
+    """Does to `cart` what `apply` did when the event first came. Time passes only as `repeat_derived` tells it.
+
+    `opened` is the number of the cart that the event opened then, or 0: no other event opens one, so that a cart whose
+    beginning is not told is not begun again.
+    """
+    if opened:
+        forget(cart)
+        cart.number = opened - 1
+    elif not cart.number:
+        return
+    cart.last_at = max(cart.last_at, event.at)
+    # What an order makes true is told, and so does not depend on anybody's patience.
+    _change(cart, event, Patience(0, 0), [])
+
+
+def repeat_derived(cart: CartState, kind: Derivation, at: int, number: int) -> None:
+    """Makes true of `cart` what became true of it then; a recovery its order does."""
+    if cart.number != number or not cart.is_open:
+        return
+    if kind == EventType.CART_ABANDONED:
+        cart.abandoned_at = at
+    elif kind == EventType.CART_EXPIRED:
+        _close(cart, at)
 
 
 def be_active(cart: CartState, at: int, patience: Patience) -> list[Derived]:

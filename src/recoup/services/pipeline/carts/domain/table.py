@@ -43,6 +43,14 @@ class CartKey(NamedTuple):
         return self.name[len(self.store_id) + len(SEPARATOR) :]
 
 
+class Standing(NamedTuple):
+    """A cart with its timer set, and the clock domain of that."""
+
+    key: CartKey
+    state: CartState
+    domain: str
+
+
 def key_of(partition: int, name: str) -> CartKey:
     """The key of a cart from its name, which is its store, the separator and its id."""
     return CartKey(partition, name, name.partition(SEPARATOR)[0])

@@ -15,9 +15,15 @@ from recoup.services.pipeline.stream.domain.work import Known, Visitor, Work
 
 def link_visitors(work: Work, _: Known) -> None:
     """Notes which visitors this batch names users for."""
+    work.links |= links_of(work)
+
+
+def links_of(work: Work) -> dict[Visitor, str]:
+    """The users of those visitors that rows name one for."""
+    links: dict[Visitor, str] = {}
     users, visitors = (work.rows.column(name).combine_chunks() for name in ("user_id", "anonymous_id"))
     if users.null_count == len(users):
-        return
+        return links
     named = (users.is_valid().to_numpy(zero_copy_only=False)) & (visitors.is_valid().to_numpy(zero_copy_only=False))
     rows = np.flatnonzero(named & work.kept)
     encoded = visitors.take(pa.array(rows)).dictionary_encode()
@@ -30,7 +36,8 @@ def link_visitors(work: Work, _: Known) -> None:
     known_as = users.take(pa.array(rows[order[firsts]])).to_pylist()
     for pair, user in zip(distinct.tolist(), known_as, strict=True):
         visitor, store = divmod(pair, len(work.store_names))
-        work.links[Visitor(work.store_names[store], names[visitor])] = user
+        links[Visitor(work.store_names[store], names[visitor])] = user
+    return links
 
 
 def unnamed(work: Work) -> set[Visitor]:

@@ -49,7 +49,7 @@ def track_carts(work: Work, known: Known) -> None:
     quiet = touch(found, known, groups)
     busy = np.repeat(~quiet, groups.lengths)
     rows = groups.rows[busy]
-    events = _events(work, rows[work.of_types(CHANGING)[rows]])
+    events = events_of(work, rows[work.of_types(CHANGING)[rows]])
     for group in np.flatnonzero(~quiet).tolist():
         start = int(groups.starts[group])
         mine = groups.rows[start : start + int(groups.lengths[group])]
@@ -115,7 +115,7 @@ def _limits(work: Work, known: Known, carts: np.ndarray) -> np.ndarray:
     return np.array(limits, dtype=np.int64)[which]
 
 
-def _events(work: Work, rows: np.ndarray) -> dict[int, CartEvent]:
+def events_of(work: Work, rows: np.ndarray) -> dict[int, CartEvent]:
     """What the fold needs of rows that may change a cart; columns are taken apart once, not row by row."""
     at = pa.array(rows)
     part = work.rows.select(["items", *_TOLD]).take(at)

@@ -229,6 +229,17 @@ def _carts(
     ]
 
 
+def ids_by_store(work: Work, marked: np.ndarray) -> dict[int, dict[str, bytes]]:
+    """The ids of the marked rows as they came, by partition and store."""
+    ids = halves(work.rows.column("event_id"))
+    found: dict[int, dict[str, bytes]] = {}
+    pairs = work.partitions * len(work.store_names) + work.store_codes
+    for pair in np.unique(pairs[marked]).tolist():
+        partition, store = divmod(pair, len(work.store_names))
+        found.setdefault(partition, {})[work.store_names[store]] = ids[marked & (pairs == pair)].tobytes()
+    return found
+
+
 def halves(column: pa.ChunkedArray) -> Ids:
     """A column of 16-byte ids without nulls as two numbers each."""
     ids = column.combine_chunks()
