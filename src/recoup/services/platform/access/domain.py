@@ -123,11 +123,11 @@ def scopes(
         return tuple(sorted(grantable))
     never = sorted(frozenset(asked) - GRANTS[kind])
     if never or not asked:
-        said = f"never have the scope {never[0].value!r}" if never else "need a scope"
+        said = f"never have the scope '{never[0]}'" if never else "need a scope"
         raise Invalid(f"keys of the kind {kind} {said}", code="scope_invalid")
     beyond = sorted(frozenset(asked) - grantable)
     if beyond:
-        raise Forbidden(f"nobody hands out what he may not do himself: {beyond[0].value!r}", code="scope_beyond")
+        raise Forbidden(f"nobody hands out what he may not do himself: '{beyond[0]}'", code="scope_beyond")
     return tuple(sorted(frozenset(asked)))
 
 
