@@ -30,6 +30,12 @@ export const read = (path, params = {}, signal = undefined) => call("GET", path,
 /** POST to the store that is chosen. */
 export const send = (path, body = undefined, params = {}) => call("POST", path, { params, body });
 
+/** PUT in the store that is chosen: what is there becomes this. */
+export const replace = (path, body) => call("PUT", path, { body });
+
+/** PATCH in the store that is chosen: what is named changes. */
+export const change = (path, body) => call("PATCH", path, { body });
+
 /** DELETE in the store that is chosen. */
 export const remove = (path) => call("DELETE", path);
 

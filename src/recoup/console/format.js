@@ -66,6 +66,7 @@ export function bytes(value) {
   if (!known(value)) return NOTHING;
   if (value >= 1e9) return bytesOf(value / 1e9, "gigabyte", 1);
   if (value >= 1e6) return bytesOf(value / 1e6, "megabyte", 0);
+  if (value < 1e3) return `${count(value)} B`;
   return bytesOf(value / 1e3, "kilobyte", 0);
 }
 

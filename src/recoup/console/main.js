@@ -16,6 +16,7 @@ import { letters } from "./screens/letters.js";
 import { outbox } from "./screens/outbox.js";
 import { pipeline } from "./screens/pipeline.js";
 import { readiness } from "./screens/readiness.js";
+import { routing } from "./screens/routing.js";
 import { schemas } from "./screens/schemas.js";
 import { system } from "./screens/system.js";
 
@@ -24,7 +25,7 @@ const NAV = [
   { path: "carts", name: "Carts" },
   { path: "outbox", name: "Outbox" },
   ...EVENT_SCREENS.map((screen) => ({ ...screen, class: "of-events" })),
-  // Stands for these five on phones, where tabs lead on.
+  // Stands for all of these on phones, where tabs lead on.
   { path: "readiness", name: "Events", class: "events-group", icon: "live", group: true },
   { path: "system", name: "System" },
 ];
@@ -38,6 +39,7 @@ const ROUTES = [
   { pattern: /^live$/, screen: live, nav: "live" },
   { pattern: /^pipeline$/, screen: pipeline, nav: "pipeline" },
   { pattern: /^readiness$/, screen: readiness, nav: "readiness" },
+  { pattern: /^routing(?:\/(?<kind>rule|to)\/(?<id>.+))?$/, screen: routing, nav: "routing" },
   { pattern: /^schemas(?:\/(?<name>.+))?$/, screen: schemas, nav: "schemas" },
   { pattern: /^system$/, screen: system, nav: "system" },
 ];

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { icon } from "./icons.js";
-import { shortTime } from "./format.js";
+import { shortTime, words } from "./format.js";
 
 export const STAGES = {
   open: { name: "Open", says: "Being filled or looked at right now." },
@@ -51,6 +51,7 @@ export const EVENT_SCREENS = [
   { path: "pipeline", name: "Pipeline" },
   { path: "letters", name: "Dead letters" },
   { path: "schemas", name: "Schemas" },
+  { path: "routing", name: "Routing" },
 ];
 
 /** The way between the screens about events where the frame has no room for all of them. */
@@ -89,11 +90,22 @@ export function trouble(problem, retry) {
       {},
       h("p", {}, inside ? "This part of Recoup can't answer right now; it is asked again by itself." : problem.message),
       inside && h("p", { class: "fine" }, problem.message),
+      problem.fields?.length > 0 && complaints(problem.fields),
       problem.trace && h("p", { class: "fine" }, "Trace ", h("code", {}, problem.trace)),
     ),
     retry && h("button", { type: "button", class: "button small", on: { click: retry } }, "Try again"),
   );
 }
+
+/** What is wrong, each with its place. */
+export const complaints = (problems) =>
+  h(
+    "ul",
+    { class: "problems" },
+    problems.map(({ field, detail, code }, index) =>
+      h("li", { key: index }, field && h("code", {}, field), field && " ", detail, h("span", { class: "fine block" }, words(code))),
+    ),
+  );
 
 export const skeleton = (lines = 3) =>
   h(

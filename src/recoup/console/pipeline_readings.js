@@ -56,3 +56,24 @@ export function health(status) {
   if (waiting > 5_000) return { tone: "abandoned", says: "Falling behind" };
   return errors ? { tone: "abandoned", says: "Keeping up, after errors" } : { tone: "good", says: "Keeping up" };
 }
+
+const SEND_AGAIN = "Ask the shop to send again what it sent around that time, as it keeps it: ids make repeats harmless where they are still known.";
+const KEEP = "Find out why it came back empty: a lost disk, a wrong volume, or somebody who emptied it. Keep its folder on a disk you trust, or use Kafka as the log.";
+const GONE = "Carts that were left at that moment are not reported as abandoned. Nothing has to be started anew: everything goes on by itself.";
+
+/** A loss as a tone, a word, what it comes to and what to do about it. */
+export function lossWords({ log_lost: isLogLost, looked_at: lookedAt, unread, unread_since: since }) {
+  if (!lookedAt)
+    return { tone: "bad", word: "Extent not known", says: "Nobody had looked at the log since this process started, so how much it held is not known.", advice: [SEND_AGAIN, KEEP, GONE] };
+  if (!isLogLost)
+    return { tone: "good", word: "No event lost", says: "The log is elsewhere and whole, so no event is lost; what was known of carts and people has to build up again.", advice: [GONE, KEEP] };
+  const records = Math.max(0, ...unread.map((one) => one.records)) + since;
+  if (records === 0)
+    return { tone: "good", word: "No event lost", says: "Every reader had read the whole log, so no event is lost.", advice: [GONE, KEEP] };
+  return {
+    tone: "bad",
+    word: "Events lost",
+    says: `Up to ${records} records of the log were not read by somebody${since ? `, ${since} of them from the last second before` : ""}; a record holds one event or many.`,
+    advice: [SEND_AGAIN, KEEP, GONE],
+  };
+}

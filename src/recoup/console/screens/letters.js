@@ -1,5 +1,6 @@
 // Dead letters: events that cannot be used. Look at one, mend it, see before and after, send one or many again.
 
+import { act } from "../acts.js";
 import { read, remove, send } from "../api.js";
 import { announce } from "../announce.js";
 import { h } from "../dom.js";
@@ -92,7 +93,7 @@ const filters = (state, set) => [
 
 function floodNotice(stopped, { set, refresh }) {
   const resume = () =>
-    act(set, refresh, async () => {
+    act({ set, refresh }, async () => {
       await send("/dlq/resume");
       announce("Letters are repaired and sent by themselves again.");
     });
@@ -118,7 +119,7 @@ function list(items, more, screen) {
       empty("No dead letters here", "Events that break a rule are kept here with what came and why, so that none is lost."),
     );
   const many = (dry) => () =>
-    act(set, refresh, async () => {
+    act({ set, refresh }, async () => {
       const body = { filter: Object.fromEntries(Object.entries(filter(state)).filter(([, value]) => value)), limit: PAGE, dry_run: dry };
       const result = await send("/dlq/replay", body);
       set({ many: { ...result, dry } });
@@ -275,12 +276,12 @@ function buttons(letter, text, { state, set, refresh }) {
   const path = `/dlq/${encodeURIComponent(letter.id)}`;
   const isOver = ["repaired", "replayed", "dismissed"].includes(letter.status);
   const retry = (dry) => () =>
-    act(set, refresh, async () => {
+    act({ set, refresh }, async () => {
       const trial = await send(`${path}/retry`, { body: text(), dry_run: dry });
       set({ trial });
       announce(trial.sent ? "Sent." : trial.valid ? "It would be taken." : "It would be refused.");
     });
-  const then = (step) => () => act(set, refresh, step);
+  const then = (step) => () => act({ set, refresh }, step);
   return h(
     "div",
     { class: "letter-buttons", key: "buttons" },
@@ -334,15 +335,3 @@ const history = (letter) =>
       ),
     ),
   );
-
-async function act(set, refresh, step) {
-  set({ busy: true, problem: null });
-  try {
-    await step();
-    refresh();
-  } catch (problem) {
-    set({ problem });
-  } finally {
-    set({ busy: false });
-  }
-}

@@ -6,7 +6,7 @@ import { NOTHING, after, outcome, pace, whose } from "../live_readings.js";
 import { badge, empty, eventTabs, heading, panel } from "../parts.js";
 import { watch } from "../watching.js";
 
-const TYPES = [
+export const TYPES = [
   "page_viewed",
   "product_viewed",
   "product_added",

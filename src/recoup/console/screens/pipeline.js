@@ -3,9 +3,9 @@
 import { read } from "../api.js";
 import { sparkline } from "../charts.js";
 import { h } from "../dom.js";
-import { ago, count, dateTime, duration, figure, percent, words } from "../format.js";
+import { ago, bytes, count, dateTime, duration, figure, percent, plural, words } from "../format.js";
 import { badge, empty, eventTabs, from, heading, panel, table, terms } from "../parts.js";
-import { glance, grown, health, queues, stages } from "../pipeline_readings.js";
+import { glance, grown, health, lossWords, queues, stages } from "../pipeline_readings.js";
 
 const SAYS = {
   read: "Records become columns",
@@ -16,6 +16,7 @@ const SAYS = {
   follow_sessions: "Pages and length of each visit",
   link_visitors: "Visitors who said who they are",
   track_carts: "What each event does to its cart",
+  mark_risks: "Crawlers, floods and amounts that cannot be right",
   route: "To the enriched topic, or the dead letters",
   commit: "All effects at once, or none",
 };
@@ -24,7 +25,10 @@ export const pipeline = {
   title: "Pipeline",
   state: { rates: [], seenAt: null },
 
-  sources: () => ({ status: { read: (signal) => read("/pipeline/status", {}, signal), every: 2000 } }),
+  sources: () => ({
+    status: { read: (signal) => read("/pipeline/status", {}, signal), every: 2000 },
+    parked: { read: (signal) => read("/pipeline/parked", {}, signal), every: 15_000 },
+  }),
 
   spoken: ({ status: { data } }) => (data ? health(data).says : ""),
 
@@ -43,12 +47,14 @@ export const pipeline = {
           { id: "now", title: "Now", class: "whole", note: h("span", { class: "pulse" }, "every 2 s") },
           shown((status) => now(status, state.rates), 4),
         ),
+        data?.loss && lossPanel(data.loss),
         panel({ id: "stages", title: "Stages of a batch" }, shown(stageTable, 8)),
         h(
           "div",
           { class: "pipeline-side", key: "side" },
           panel({ id: "queues", title: "What waits" }, shown(queueList, 5)),
           panel({ id: "members", title: "Who works on it" }, shown(members, 4)),
+          panel({ id: "parked", title: "Set aside" }, from(feeds.parked, parkedList, { lines: 3, retry: refresh })),
         ),
       ),
     ];
@@ -135,3 +141,56 @@ const member = ({ member: name, at, events_per_second: rate, errors }, note, slo
     h("span", { class: errors ? "bad-text" : null }, count(errors)),
   ],
 });
+
+const parkedList = ({ total, items }) =>
+  total === 0
+    ? empty("Nothing was set aside", "Every record that came could be worked on.")
+    : [
+        h("p", { class: "check-says" }, `${plural(total, "record")} could not be worked on by a reader, however often it tried. The events around them went on.`),
+        steps([
+          "The words of the error and the record's bytes are on the topic consumer-parked of the log; whoever runs Recoup can read them there.",
+          "After an upgrade, make sure that every process was started anew: a reader that is older than a writer sets aside what it does not know.",
+          "The reader named below has not taken these events into account, the others have. Nothing is tried again by itself: keep the topic and report it.",
+        ]),
+        table(
+          "Set aside",
+          [{ name: "Reader" }, { name: "Record" }, { name: "Error" }, { name: "Size", number: true }],
+          items.map(({ group, topic, partition, offset, error, size }) => ({
+            key: `${group}-${topic}-${partition}-${offset}`,
+            cells: [words(group), h("code", {}, `${topic} ${partition}:${offset}`), h("code", {}, error), bytes(size)],
+          })),
+        ),
+        total > items.length && h("p", { class: "fine" }, `The oldest ${count(items.length)} are shown.`),
+      ];
+
+const steps = (sentences) =>
+  h(
+    "ol",
+    { class: "steps spaced", "aria-label": "What to do" },
+    sentences.map((sentence) => h("li", { key: sentence }, sentence)),
+  );
+
+/** What a Valkey that came back empty took along: as figures, since nobody has a list of it. */
+function lossPanel(loss) {
+  const { tone, word, says, advice } = lossWords(loss);
+  return panel(
+    { id: "loss", title: "What was lost", class: "whole", note: badge(tone, word) },
+    h("p", { class: "check-says" }, `At ${dateTime(loss.noticed_at)} Valkey came back without what it had held. ${says}`),
+    loss.log_lost &&
+      table(
+        "Lost records",
+        [{ name: "Reader" }, { name: "Topic" }, { name: "Records not read", number: true }],
+        loss.unread.map(({ group, topic, records }) => ({
+          key: `${group}-${topic}`,
+          cells: [words(group), h("code", {}, topic), h("span", { class: records ? "bad-text" : null }, count(records))],
+        })),
+      ),
+    steps(advice),
+    h(
+      "details",
+      { class: "sample" },
+      h("summary", {}, "What builds up again by itself"),
+      h("ul", { class: "steps" }, loss.state.map((what) => h("li", { key: what }, what))),
+    ),
+  );
+}

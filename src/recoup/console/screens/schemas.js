@@ -1,32 +1,33 @@
 // The store's event schemas: which there are, their versions, and a new one, checked before it is saved.
 
+import { act, twice } from "../acts.js";
 import { read, remove, send } from "../api.js";
 import { announce } from "../announce.js";
 import { h } from "../dom.js";
 import { ago, dateTime, plural, words } from "../format.js";
 import { pretty } from "../letter_readings.js";
-import { badge, empty, eventTabs, from, heading, panel, terms, trouble } from "../parts.js";
+import { badge, complaints, empty, eventTabs, from, heading, panel, terms, trouble } from "../parts.js";
 import { role } from "../session.js";
+import { migrations, MODES, storeRules, subjectRules } from "./schema_rules.js";
 
 const FORMATS = ["JSON", "AVRO", "PROTOBUF"];
 const FIRST = { JSON: '{\n  "type": "object",\n  "properties": {}\n}', AVRO: '{\n  "type": "record",\n  "name": "Event",\n  "fields": []\n}', PROTOBUF: 'syntax = "proto3";\n\nmessage Event {\n}' };
-const MODES = {
-  NONE: "Any new version is taken.",
-  BACKWARD: "A new version must read what the last one wrote.",
-  BACKWARD_TRANSITIVE: "A new version must read what every version wrote.",
-  FORWARD: "The last version must read what a new one writes.",
-  FORWARD_TRANSITIVE: "Every version must read what a new one writes.",
-  FULL: "A new version and the last one must read each other.",
-  FULL_TRANSITIVE: "A new version and every other must read each other.",
-};
 
 export const schemas = {
   title: "Schemas",
-  state: { name: "", format: "JSON", version: null, text: null, verdict: null, problem: null, busy: false, asked: null },
+  state: {
+    name: "", format: "JSON", version: null, text: null, verdict: null, problem: null, problemIn: "", busy: false, asked: null,
+    source: null, rows: null, sample: null, trial: null,
+  },
 
   sources: ({ params }) => ({
     list: { read: (signal) => read("/schemas", { limit: 200 }, signal), every: 15_000 },
-    ...(params.name ? { subject: { read: (signal) => read(at(params.name), { deleted: true }, signal), every: 15_000 } } : {}),
+    ...(params.name
+      ? {
+          subject: { read: (signal) => read(at(params.name), { deleted: true }, signal), every: 15_000 },
+          migrations: { read: (signal) => read(`${at(params.name)}/migrations`, {}, signal), every: 15_000 },
+        }
+      : { rules: { read: (signal) => read("/schema-settings", {}, signal), every: 15_000 } }),
   }),
 
   view(screen) {
@@ -41,11 +42,23 @@ export const schemas = {
           { id: "subjects", title: "Registered" },
           from(feeds.list, ({ items }) => list(items, params.name), { lines: 6, retry: refresh }),
         ),
-        params.name ? from(feeds.subject ?? { data: null }, (subject) => detail(subject, screen), { lines: 8, retry: refresh }) : fresh(screen),
+        h(
+          "div",
+          { class: "schemas-side", key: "side" },
+          params.name
+            ? from(feeds.subject ?? { data: null }, (subject) => one(subject, feeds.migrations, screen), { lines: 8, retry: refresh })
+            : [fresh(screen), storeRules(feeds, screen)],
+        ),
       ),
     ];
   },
 };
+
+const one = (subject, feed, screen) => [
+  detail(subject, screen),
+  subject.subject.state === "active" && subjectRules(subject, screen),
+  subject.subject.state === "active" && from(feed ?? { data: null }, ({ items }) => migrations(subject, items, screen)),
+];
 
 const at = (name) => `/schemas/${encodeURIComponent(name)}`;
 
@@ -153,33 +166,39 @@ const versionList = (versions, shown, screen) =>
 const author = (name) => (name.startsWith("key:") ? "a key" : "a person");
 
 /** Takes something out of use once it has been said twice. */
-function taking(name, version, words_, screen) {
-  const { state, set } = screen;
-  const id = `${name} ${version ?? "all"}`;
-  const path = version ? `${at(name)}/versions/${version}` : at(name);
-  const sure = state.asked === id;
-  const click = () => (sure ? act(screen, async () => { await remove(path); set({ asked: null, version: null, text: null }); announce("Out of use; it stays readable by its id."); }) : set({ asked: id }));
-  return h("button", { type: "button", key: `take-${id}`, class: "button small", "aria-label": words_, disabled: state.busy, on: { click } }, sure ? "Really? Click again" : version ? "Take out of use" : "Take all out of use");
-}
+const taking = (name, version, label, screen) =>
+  twice(screen, {
+    id: `${name} ${version ?? "all"}`,
+    label,
+    text: version ? "Take out of use" : "Take all out of use",
+    step: async () => {
+      screen.set({ problemIn: "editor" });
+      await remove(version ? `${at(name)}/versions/${version}` : at(name));
+      screen.set({ version: null, text: null });
+      announce("Out of use; it stays readable by its id.");
+    },
+  });
 
 function editor({ key, name, format, start, references }, screen) {
   const { state, set } = screen;
   const text = state.text ?? start;
   const body = { format, schema: text, references };
   const isChecked = state.verdict?.text === text && state.verdict.name === name;
-  const check = () =>
-    act(screen, async () => {
-      const verdict = await send(`${at(name)}/check`, body);
-      set({ verdict: { ...verdict, text, name } });
-      announce(verdict.compatible ? "It can be saved." : "It does not fit.");
-    });
-  const save = () =>
-    act(screen, async () => {
-      const saved = await send("/schemas", { name, ...body });
-      set({ verdict: null, text: null, version: null, name: "" });
-      announce(`Saved as version ${saved.version}.`);
-      location.hash = `#/schemas/${encodeURIComponent(name)}`;
-    });
+  const doing = (step) => () => {
+    set({ problemIn: "editor" });
+    return act(screen, step);
+  };
+  const check = doing(async () => {
+    const verdict = await send(`${at(name)}/check`, body);
+    set({ verdict: { ...verdict, text, name } });
+    announce(verdict.compatible ? "It can be saved." : "It does not fit.");
+  });
+  const save = doing(async () => {
+    const saved = await send("/schemas", { name, ...body });
+    set({ verdict: null, text: null, version: null, name: "" });
+    announce(`Saved as version ${saved.version}.`);
+    location.hash = `#/schemas/${encodeURIComponent(name)}`;
+  });
   return h(
     "div",
     { key: `editor-${key}` },
@@ -204,7 +223,7 @@ function editor({ key, name, format, start, references }, screen) {
           "Save as a new version",
         ),
     ),
-    state.problem && trouble(state.problem),
+    state.problem && state.problemIn === "editor" && trouble(state.problem),
     isChecked && verdictView(state.verdict),
   );
 }
@@ -219,24 +238,5 @@ const verdictView = ({ compatible, compatibility, problems }) =>
       compatible ? badge("good", "It can be saved") : badge("bad", `${plural(problems.length, "reason")} against it`),
       h("span", { class: "fine" }, ` ${MODES[compatibility]}`),
     ),
-    problems.length > 0 &&
-      h(
-        "ul",
-        { class: "problems" },
-        problems.map((problem, index) =>
-          h("li", { key: index }, problem.field && h("code", {}, problem.field), problem.field && " ", problem.detail, h("span", { class: "fine block" }, words(problem.code))),
-        ),
-      ),
+    problems.length > 0 && complaints(problems),
   );
-
-async function act({ set, refresh }, step) {
-  set({ busy: true, problem: null });
-  try {
-    await step();
-    refresh();
-  } catch (problem) {
-    set({ problem, verdict: null });
-  } finally {
-    set({ busy: false });
-  }
-}
