@@ -1,0 +1,440 @@
+"""One's own account: sign-ins one can see and end, a second factor, new passwords, letters, invitations."""
+
+import asyncio
+import email
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.policy import default
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from recoup.kit.config import Secret
+from recoup.kit.totp import totp_code
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+PATIENCE_SECONDS = 60
+GOOD = "sparrow-lantern-74-quay"
+
+
+@dataclass
+class Somebody:
+    """A member with an account of their own, and ways to ask as them."""
+
+    platform: Any
+    email: str
+    password: str
+
+    async def login(self, **more: object) -> tuple[int, Any]:
+        proof = {"email": self.email, "password": self.password, **more}
+        status, _, answer = await self.platform.ask("POST", "/api/auth/login", json=proof)
+        return status, answer
+
+    async def tokens(self, **more: object) -> dict[str, Any]:
+        status, answer = await self.login(**more)
+        assert status == 200, answer
+        return answer
+
+    async def ask(self, method: str, path: str, key: str, **options: object) -> tuple[int, Any]:
+        status, _, answer = await self.platform.ask(method, path, key=key, **options)
+        return status, answer
+
+
+_OWNERS: dict[str, str] = {}
+
+
+async def owner(platform) -> str:
+    """The first person's access token: one sign-in serves all tests."""
+    if platform.url not in _OWNERS:
+        _OWNERS[platform.url] = (await platform.login())["access_token"]
+    return _OWNERS[platform.url]
+
+
+async def somebody(platform, role: str = "viewer") -> Somebody:
+    new = {"email": f"{uuid4().hex}@example.com", "role": role}
+    params = {"store_id": platform.first.store_id}
+    status, _, made = await platform.ask("POST", "/api/users", key=await owner(platform), params=params, json=new)
+    assert status == 201, made
+    return Somebody(platform, made["email"], made["password"])
+
+
+async def enrolled(who: Somebody) -> tuple[Secret, list[str], str]:
+    """The secret, the recovery codes, and the access token it was done with."""
+    key = (await who.tokens())["access_token"]
+    status, enrolment = await who.ask("POST", "/api/auth/second-factor", key, json={"password": who.password})
+    assert status == 201, enrolment
+    secret = Secret(enrolment["secret"])
+    status, done = await who.ask("POST", "/api/auth/second-factor/confirm", key, json={"code": code(secret)})
+    assert status == 200, done
+    return secret, done["codes"], key
+
+
+def code(secret: Secret, steps: int = 0) -> str:
+    return totp_code(secret, datetime.now(UTC) + timedelta(seconds=30 * steps))
+
+
+@asynccontextmanager
+async def letters_written(platform) -> AsyncGenerator[None]:
+    (run,) = [worker.run for worker in platform.service.workers if worker.name == "letters"]
+    task = asyncio.create_task(run())
+    yield
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def mails(platform, address: str) -> list[Any]:
+    files = sorted((Path(platform.deps.data) / "mail").glob("*.eml"))
+    found = [email.message_from_bytes(file.read_bytes(), policy=default) for file in files]
+    return [mail for mail in found if mail["to"] == address]
+
+
+async def link(platform, address: str, screen: str, count: int = 1) -> str:
+    """The token of the newest letter to an address, once there are so many."""
+    async with letters_written(platform), asyncio.timeout(PATIENCE_SECONDS):
+        while len(mails(platform, address)) < count:
+            await asyncio.sleep(0.02)
+    found = re.search(rf"/#/{screen}/(\S+)", mails(platform, address)[-1].get_content())
+    assert found
+    return found[1]
+
+
+async def forgotten(platform, address: str) -> tuple[int, Any]:
+    status, _, answer = await platform.ask("POST", "/api/auth/password/forgotten", json={"email": address})
+    return status, answer
+
+
+async def reset(platform, token: str, password: str) -> tuple[int, Any]:
+    body = {"token": token, "password": password}
+    status, _, answer = await platform.ask("POST", "/api/auth/password/reset", json=body)
+    return status, answer
+
+
+async def works(who: Somebody, tokens: dict[str, Any]) -> bool:
+    return (await who.ask("GET", "/api/auth/me", tokens["access_token"]))[0] == 200
+
+
+# --- sign-ins ---------------------------------------------------------------------------------------------------------
+
+
+async def test_sign_ins_are_listed_and_one_that_is_ended_is_over_everywhere(platform):
+    who = await somebody(platform)
+    status, _, phone = await platform.ask(
+        "POST", "/api/auth/login", json={"email": who.email, "password": who.password},
+        headers={"User-Agent": "Phone of mine"},
+    )  # fmt: skip
+    assert status == 200
+    desk = await who.tokens()
+    _, seen = await who.ask("GET", "/api/auth/sessions", desk["access_token"])
+    assert [each["is_current"] for each in seen["items"]] == [True, False]
+    assert (seen["items"][1]["device"], seen["items"][1]["address"]) == ("Phone of mine", "127.0.0.1")
+    path = f"/api/auth/sessions/{seen['items'][1]['id']}"
+    assert (await who.ask("DELETE", path, desk["access_token"]))[0] == 204
+    assert not await works(who, phone)
+    assert await works(who, desk)
+    assert (await who.ask("DELETE", path, desk["access_token"]))[0] == 404
+
+
+@pytest.mark.parametrize(("which", "here"), [("others", True), ("all", False)])
+async def test_all_sign_ins_can_be_ended_here_too_or_not(platform, which, here):
+    who = await somebody(platform)
+    others, mine = [await who.tokens() for _ in range(2)], await who.tokens()
+    assert (await who.ask("DELETE", f"/api/auth/sessions?which={which}", mine["access_token"]))[0] == 204
+    assert [await works(who, tokens) for tokens in (*others, mine)] == [False, False, here]
+
+
+async def test_nobody_ends_a_sign_in_of_somebody_else(platform):
+    one, other = await somebody(platform), await somebody(platform)
+    theirs = await other.tokens()
+    _, seen = await other.ask("GET", "/api/auth/sessions", theirs["access_token"])
+    path = f"/api/auth/sessions/{seen['items'][0]['id']}"
+    assert (await one.ask("DELETE", path, (await one.tokens())["access_token"]))[0] == 404
+    assert await works(other, theirs)
+
+
+async def test_a_key_has_no_sign_ins(platform):
+    status, _, problem = await platform.ask("GET", "/api/auth/sessions", key=platform.first.secret_key)
+    assert (status, problem["code"]) == (403, "person_needed")
+
+
+# --- the second factor ------------------------------------------------------------------------------------------------
+
+
+async def test_a_second_factor_is_asked_for_once_it_is_confirmed(platform):
+    who = await somebody(platform)
+    key = (await who.tokens())["access_token"]
+    _, enrolment = await who.ask("POST", "/api/auth/second-factor", key, json={"password": who.password})
+    assert enrolment["uri"].startswith("otpauth://totp/Recoup:")
+    assert (await who.login())[0] == 200
+    wrong = {"code": "000000" if code(Secret(enrolment["secret"])) != "000000" else "111111"}
+    assert (await who.ask("POST", "/api/auth/second-factor/confirm", key, json=wrong))[0] == 403
+    secret, codes, _ = await enrolled(who)
+    assert len(set(codes)) == 10
+    status, problem = await who.login()
+    assert (status, problem["code"]) == (401, "second_factor_required")
+    assert (await who.login(code=code(secret, steps=1)))[0] == 200
+    assert (await who.ask("GET", "/api/auth/me", key))[1]["second_factor"] is True
+
+
+async def test_a_code_works_once_and_so_does_a_recovery_code_however_it_is_typed(platform):
+    who = await somebody(platform)
+    secret, codes, _ = await enrolled(who)
+    assert (await who.login(code=code(secret)))[1]["code"] == "second_factor_wrong"  # it confirmed the factor
+    later = code(secret, steps=1)
+    answers = [await who.login(code=given) for given in (later, later, codes[0], codes[0], codes[1].lower())]
+    assert [status for status, _ in answers] == [200, 401, 200, 401, 200]
+
+
+async def test_who_does_not_know_the_password_does_not_learn_of_a_second_factor(platform):
+    who = await somebody(platform)
+    await enrolled(who)
+    status, problem = await Somebody(platform, who.email, "wrong").login()
+    assert (status, problem["code"]) == (401, "login_failed")
+
+
+async def test_guessing_codes_is_stopped_for_the_account_even_with_the_right_password(platform):
+    who = await somebody(platform)
+    secret, _, _ = await enrolled(who)
+    wrong = "000000" if code(secret, steps=1) != "000000" else "111111"
+    statuses = [(await who.login(code=wrong))[0] for _ in range(6)]
+    assert statuses == [401] * 5 + [429]
+    assert (await who.login(code=code(secret, steps=1)))[0] == 429
+
+
+async def test_a_second_factor_is_given_up_with_password_and_code_only(platform):
+    who = await somebody(platform)
+    secret, codes, key = await enrolled(who)
+    path = "/api/auth/second-factor/disable"
+    assert (await who.ask("POST", path, key, json={"password": "wrong", "code": codes[0]}))[0] == 403
+    assert (await who.ask("POST", path, key, json={"password": who.password, "code": "123"}))[0] == 403
+    right = {"password": who.password, "code": code(secret, steps=1)}
+    assert (await who.ask("POST", path, key, json=right))[0] == 204
+    assert (await who.login())[0] == 200
+
+
+async def test_new_recovery_codes_end_the_old_ones(platform):
+    who = await somebody(platform)
+    _, old, key = await enrolled(who)
+    proof = {"password": who.password, "code": old[0]}
+    status, new = await who.ask("POST", "/api/auth/second-factor/recovery-codes", key, json=proof)
+    assert status == 201
+    assert [(await who.login(code=given))[0] for given in (old[1], new["codes"][0])] == [401, 200]
+
+
+# --- passwords --------------------------------------------------------------------------------------------------------
+
+WEAK = {
+    "short": ("k9#xQ2$v", "password_short"),
+    "common": ("password1234", "password_common"),
+    "a common one in disguise": ("P@ssw0rd1234", "password_common"),
+    "keys side by side": ("qwertyuiop12", "password_common"),
+    "the name of the thing": ("recouprecoup", "password_common"),
+}
+
+
+@pytest.mark.parametrize(("weak", "rule"), WEAK.values(), ids=WEAK)
+async def test_a_weak_password_is_refused_with_the_rule_it_breaks(platform, weak, rule):
+    who = await somebody(platform)
+    body = {"current_password": who.password, "new_password": weak}
+    status, problem = await who.ask("POST", "/api/auth/password", (await who.tokens())["access_token"], json=body)
+    assert (status, [each["code"] for each in problem["problems"]]) == (400, [rule])
+
+
+async def test_a_password_does_not_hold_ones_own_address(platform):
+    who = await somebody(platform)
+    body = {"current_password": who.password, "new_password": f"-{who.email.partition('@')[0]}-{GOOD}"}
+    status, problem = await who.ask("POST", "/api/auth/password", (await who.tokens())["access_token"], json=body)
+    assert (status, [each["code"] for each in problem["problems"]]) == (400, ["password_like_email"])
+
+
+async def test_another_password_ends_the_other_sign_ins_and_the_old_password(platform):
+    who = await somebody(platform)
+    other, here = await who.tokens(), await who.tokens()
+    body = {"current_password": who.password, "new_password": GOOD}
+    assert (await who.ask("POST", "/api/auth/password", here["access_token"], json=body))[0] == 204
+    assert (await works(who, other), await works(who, here)) == (False, True)
+    assert (await who.login())[0] == 401
+    assert (await Somebody(platform, who.email, GOOD).login())[0] == 200
+
+
+async def test_a_password_is_the_same_however_unicode_spells_it(platform):
+    who = await somebody(platform)
+    body = {"current_password": who.password, "new_password": "sch\u00f6ner-Lampion-74"}
+    key = (await who.tokens())["access_token"]
+    assert (await who.ask("POST", "/api/auth/password", key, json=body))[0] == 204
+    assert (await Somebody(platform, who.email, "scho\u0308ner-Lampion-74").login())[0] == 200
+
+
+async def test_an_open_screen_is_no_way_to_guess_a_password(platform):
+    who = await somebody(platform)
+    key = (await who.tokens())["access_token"]
+    body = {"current_password": "wrong", "new_password": GOOD}
+    statuses = [(await who.ask("POST", "/api/auth/password", key, json=body))[0] for _ in range(6)]
+    assert statuses == [403] * 5 + [429]
+
+
+# --- letters ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_forgotten_password_is_set_anew_by_letter_once_and_signs_out_everywhere(platform):
+    who = await somebody(platform)
+    tokens = await who.tokens()
+    assert (await forgotten(platform, f" {who.email.upper()} "))[0] == 202
+    token = await link(platform, who.email, "reset")
+    assert (await reset(platform, token, "password1234"))[0] == 400
+    assert (await reset(platform, token, GOOD))[0] == 204
+    assert not await works(who, tokens)
+    assert (await Somebody(platform, who.email, GOOD).login())[0] == 200
+    assert (await reset(platform, token, GOOD + GOOD))[1]["code"] == "reset_invalid"
+
+
+async def test_a_second_letter_ends_the_first(platform):
+    who = await somebody(platform)
+    await forgotten(platform, who.email)
+    first = await link(platform, who.email, "reset")
+    await forgotten(platform, who.email)
+    second = await link(platform, who.email, "reset", count=2)
+    assert [(await reset(platform, token, GOOD))[0] for token in (first, second)] == [401, 204]
+
+
+async def test_a_new_password_does_not_replace_the_second_factor(platform):
+    who = await somebody(platform)
+    secret, _, _ = await enrolled(who)
+    await forgotten(platform, who.email)
+    assert (await reset(platform, await link(platform, who.email, "reset"), GOOD))[0] == 204
+    renewed = Somebody(platform, who.email, GOOD)
+    assert (await renewed.login())[1]["code"] == "second_factor_required"
+    assert (await renewed.login(code=code(secret, steps=1)))[0] == 200
+
+
+async def test_asking_for_a_letter_does_the_same_for_somebody_and_for_nobody(platform):
+    who = await somebody(platform)
+    nobody = f"{uuid4().hex}@example.com"
+    assert await forgotten(platform, who.email) == await forgotten(platform, nobody)
+    connection = await asyncpg.connect(platform.deps.postgres_url)
+    try:
+        asked = "select email from platform.letters_due where email = any($1::text[])"
+        assert {row["email"] for row in await connection.fetch(asked, [who.email, nobody])} == {who.email, nobody}
+        async with letters_written(platform), asyncio.timeout(PATIENCE_SECONDS):
+            while await connection.fetch(asked, [who.email, nobody]):
+                await asyncio.sleep(0.02)
+    finally:
+        await connection.close()
+    assert [len(mails(platform, address)) for address in (who.email, nobody)] == [1, 0]
+
+
+async def test_letters_to_one_address_are_counted_whether_or_not_anybody_has_it(platform):
+    for address in ((await somebody(platform)).email, f"{uuid4().hex}@example.com"):
+        assert [(await forgotten(platform, address))[0] for _ in range(4)] == [202, 202, 202, 429]
+
+
+async def test_only_the_account_that_runs_recoup_can_read_letters(platform):
+    who = await somebody(platform)
+    await forgotten(platform, who.email)
+    await link(platform, who.email, "reset")
+    folder = Path(platform.deps.data) / "mail"
+    assert folder.stat().st_mode & 0o077 == 0
+    assert {file.stat().st_mode & 0o077 for file in folder.iterdir()} == {0}
+    assert {file.suffix for file in folder.iterdir()} == {".eml"}
+
+
+# --- invitations ------------------------------------------------------------------------------------------------------
+
+
+async def invited(platform, address: str, role: str = "analyst", store: str | None = None) -> tuple[int, Any]:
+    params = {"store_id": store or platform.first.store_id}
+    key = (await platform.login())["access_token"] if store else await owner(platform)
+    body = {"email": address, "role": role}
+    status, _, made = await platform.ask("POST", "/api/invitations", key=key, params=params, json=body)
+    return status, made
+
+
+async def accepted(platform, token: str, **more: object) -> tuple[int, Any]:
+    status, _, answer = await platform.ask("POST", "/api/auth/invitations/accept", json={"token": token, **more})
+    return status, answer
+
+
+async def test_somebody_new_is_invited_chooses_a_password_and_comes_in(platform):
+    address = f"{uuid4().hex}@example.com"
+    assert (await invited(platform, address))[0] == 201
+    token = await link(platform, address, "invitation")
+    _, _, read = await platform.ask("POST", "/api/auth/invitations/read", json={"token": token})
+    assert (read["email"], read["role"], read["has_account"]) == (address, "analyst", False)
+    assert (await accepted(platform, token))[1]["code"] == "password_weak"
+    assert (await accepted(platform, token, password=GOOD))[0] == 204
+    key = (await Somebody(platform, address, GOOD).tokens())["access_token"]
+    _, _, me = await platform.ask("GET", "/api/auth/me", key=key)
+    assert [(store["store_id"], store["role"]) for store in me["stores"]] == [(platform.first.store_id, "analyst")]
+    assert (await accepted(platform, token, password=GOOD))[1]["code"] == "invite_invalid"
+    assert (await invited(platform, address))[0] == 409
+
+
+async def test_somebody_with_an_account_is_invited_to_another_store_and_keeps_their_password(platform):
+    who = await somebody(platform)
+    second, _ = await platform.another_store()
+    await invited(platform, who.email, "developer", second)
+    token = await link(platform, who.email, "invitation")
+    assert (await accepted(platform, token))[0] == 204
+    key = (await who.tokens())["access_token"]
+    _, _, me = await platform.ask("GET", "/api/auth/me", key=key)
+    assert (second, "developer") in [(store["store_id"], store["role"]) for store in me["stores"]]
+
+
+async def test_an_invitation_that_was_taken_back_opens_nothing(platform):
+    address = f"{uuid4().hex}@example.com"
+    _, made = await invited(platform, address)
+    token = await link(platform, address, "invitation")
+    params = {"store_id": platform.first.store_id}
+    key = await owner(platform)
+    _, _, open_ones = await platform.ask("GET", "/api/invitations", key=key, params=params)
+    assert made["id"] in [each["id"] for each in open_ones["items"]]
+    for status in (204, 404):
+        path = f"/api/invitations/{made['id']}?store_id={platform.first.store_id}"
+        assert (await platform.ask("DELETE", path, key=key))[0] == status
+    assert (await accepted(platform, token, password=GOOD))[1]["code"] == "invite_invalid"
+
+
+async def test_nobody_gives_or_takes_a_role_that_may_do_more_than_they_may(platform):
+    admin = await somebody(platform, "admin")
+    key, params = (await admin.tokens())["access_token"], {"store_id": platform.first.store_id}
+    body = {"email": f"{uuid4().hex}@example.com", "role": "owner"}
+    for path in ("/api/invitations", "/api/users"):
+        status, problem = await admin.ask("POST", path, key, params=params, json=body)
+        assert (status, problem["code"]) == (403, "role_too_high")
+    _, team = await admin.ask("GET", "/api/users", key, params=params)
+    highest = next(each["id"] for each in team["items"] if each["role"] == "owner")
+    path = f"/api/users/{highest}?store_id={platform.first.store_id}"
+    for method, change in (("PATCH", {"role": "viewer"}), ("DELETE", None)):
+        status, problem = await admin.ask(method, path, key, json=change)
+        assert (status, problem["code"]) == (403, "role_too_high")
+
+
+@pytest.mark.parametrize("address", ["a,b@example.com", "a@b@example.com", "<a@example.com>", "a@exam\tple.com", "@"])
+async def test_nobody_is_invited_by_what_is_no_single_address(platform, address):
+    assert (await invited(platform, address))[0] == 400
+
+
+async def test_whatever_an_address_holds_a_letter_to_it_stops_no_other(platform):
+    await invited(platform, "käse🧀@exämple.com")
+    who = await somebody(platform)
+    await forgotten(platform, who.email)
+    assert await link(platform, who.email, "reset")
+
+
+async def test_no_token_of_a_letter_and_no_shared_secret_stands_in_the_database(platform):
+    who = await somebody(platform)
+    secret, codes, _ = await enrolled(who)
+    await forgotten(platform, who.email)
+    told = (await link(platform, who.email, "reset"), secret.reveal(), codes[0], codes[0].replace("-", ""))
+    connection = await asyncpg.connect(platform.deps.postgres_url)
+    try:
+        for (table,) in await connection.fetch("select tablename from pg_tables where schemaname = 'platform'"):
+            everything = str(await connection.fetch(f'select t::text from platform."{table}" t'))
+            assert not [each for each in told if each in everything], table
+    finally:
+        await connection.close()
