@@ -28,8 +28,8 @@ pytestmark = pytest.mark.api
 EXAMPLES = 15
 LONG = {"/api/models/train", "/api/jobs/{job}/run"}
 """Work of seconds: asked for once, below, not over and over."""
-DOORS = "/api/auth/log"
-"""Logging in and out is for nobody in particular: who logs out asks no more."""
+DOORS = ("/api/auth/log", "/api/auth/sessions")
+"""Logging in and out is for nobody in particular: who ends their own sign-in asks no more."""
 
 
 def _documents() -> Iterator[tuple[str, bytes]]:
