@@ -39,3 +39,13 @@ def position(cursor: str, parts: int) -> list[str]:
     if len(found) != parts:
         raise Invalid("the cursor belongs to another list", code="cursor_invalid")
     return found
+
+
+def version_before(cursor: str | None) -> int | None:
+    """Before which version a page of a history begins; None for the newest."""
+    if cursor is None:
+        return None
+    (last,) = position(cursor, 1)
+    if not last.isascii() or not last.isdigit() or len(last) > 9:  # noqa: PLR2004 - more never fits a version
+        raise Invalid("the cursor belongs to another list", code="cursor_invalid")
+    return int(last)

@@ -13,8 +13,16 @@ from recoup.kit.flags.model import Flag
 from recoup.kit.flags.snapshot import Snapshot
 
 T = TypeVar("T")
-HourMinute = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+def _in(unit: str) -> Meta:
+    return Meta(extra_json_schema={"x-unit": unit})
+
+
+MINUTES, DAYS, PERCENT, MESSAGES = _in("minutes"), _in("days"), _in("percent"), _in("messages")
+MINOR_UNITS = _in("minor units of the currency")
+HourMinute = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$"), _in("HH:MM")]
+Share = Annotated[float, Meta(ge=0, le=1), _in("share of 1")]
 Channel = Literal["websocket", "email"]
 
 
@@ -23,48 +31,57 @@ class StoreSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     clock: Literal["wall", "event"] = "wall"
     """What everything that waits goes by: our clock, or the newest `occurred_at` of the store's own events."""
-    timezone: Annotated[str, Meta(max_length=64)] = "UTC"
-    country: Annotated[str, Meta(pattern="^([A-Z]{2})?$")] = ""
+    timezone: Annotated[str, Meta(max_length=64), _in("IANA name")] = "UTC"
+    """The shop's; for shoppers whose own is not known, and for business hours."""
+    country: Annotated[str, Meta(pattern="^([A-Z]{2})?$"), _in("ISO 3166 alpha-2")] = ""
     """Where the shop is at home, ISO 3166 alpha-2; decides which days are holidays. Empty: none is."""
     business_from: HourMinute = "00:00"
+    """From when on somebody is there, in the shop's time zone."""
     business_until: HourMinute = "00:00"
-    """When somebody is there, in the shop's time zone. Equal values mean that nobody said."""
-    business_days: tuple[Annotated[int, Meta(ge=1, le=7)], ...] = (1, 2, 3, 4, 5)
+    """Until when somebody is there. The same as `business_from` means that nobody said."""
+    business_days: tuple[Annotated[int, Meta(ge=1, le=7), _in("day of the week, 1 is Monday")], ...] = (1, 2, 3, 4, 5)
     """The days on which these hours hold, 1 being Monday; holidays are none of them."""
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "USD"
-    idle_minutes: Annotated[int, Meta(ge=1, le=10_080)] = 30
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$"), _in("ISO 4217")] = "USD"
+    """In which figures are told; orders in others are counted by themselves."""
+    idle_minutes: Annotated[int, Meta(ge=1, le=10_080), MINUTES] = 30
     """A cart with items and without activity for so long is abandoned."""
-    recovery_days: Annotated[int, Meta(ge=1, le=90)] = 7
+    recovery_days: Annotated[int, Meta(ge=1, le=90), DAYS] = 7
     """An order within so many days of the abandonment recovers the cart; after them the cart expires."""
-    oldest_event_days: Annotated[int, Meta(ge=1, le=3_650)] = 30
+    oldest_event_days: Annotated[int, Meta(ge=1, le=3_650), DAYS] = 30
     """Older events are refused; not on an event clock."""
-    flood_events_per_minute: Annotated[int, Meta(ge=300, le=1_000_000)] = 3_000
+    flood_events_per_minute: Annotated[int, Meta(ge=300, le=1_000_000), _in("events a minute")] = 3_000
     """A visitor with more events than this within a minute floods: his wait in the overflow lane, so that nobody else's
     do. Not on an event clock."""
     threshold: Share = 0.3
     """Contact only above this probability of buying."""
     holdout: Share = 0.1
     """Share of people who are never contacted, so that the effect can be measured."""
-    min_cart_value: Annotated[int, Meta(ge=0)] = 0
-    """Smallest cart worth a message, in minor units."""
-    delay_minutes: Annotated[int, Meta(ge=0, le=10_080)] = 0
+    min_cart_value: Annotated[int, Meta(ge=0), MINOR_UNITS] = 0
+    """Smallest cart worth a message."""
+    delay_minutes: Annotated[int, Meta(ge=0, le=10_080), MINUTES] = 0
     """How long to wait after the abandonment before a message."""
     quiet_from: HourMinute = "21:00"
+    """No e-mail from then on, in the shopper's time zone or else the store's."""
     quiet_until: HourMinute = "08:00"
-    """No e-mail between these, in the shopper's zone or else the store's. Equal values mean never quiet."""
-    max_per_hour: Annotated[int, Meta(ge=0, le=1000)] = 1
-    max_per_day: Annotated[int, Meta(ge=0, le=1000)] = 2
-    max_per_week: Annotated[int, Meta(ge=0, le=1000)] = 5
-    """Marketing messages a person gets at most, over all channels."""
-    discount_percent: Annotated[int, Meta(ge=0, le=100)] = 10
+    """E-mail again from then on. The same as `quiet_from` means never quiet."""
+    max_per_hour: Annotated[int, Meta(ge=0, le=1000), MESSAGES] = 1
+    """Marketing messages a person gets within an hour at most, over all channels."""
+    max_per_day: Annotated[int, Meta(ge=0, le=1000), MESSAGES] = 2
+    """The same within 24 hours."""
+    max_per_week: Annotated[int, Meta(ge=0, le=1000), MESSAGES] = 5
+    """The same within seven days."""
+    discount_percent: Annotated[int, Meta(ge=0, le=100), PERCENT] = 10
     """The discount a message may offer; 0 means none."""
     channels: tuple[Channel, ...] = ("websocket", "email")
-    """In order of preference."""
-    excluded_products: tuple[str, ...] = ()
+    """By which shoppers may be contacted, in order of preference."""
+    excluded_products: tuple[Annotated[str, _in("product id")], ...] = ()
     """Carts that hold one of these are left alone."""
-    attribution_days: Annotated[int, Meta(ge=1, le=90)] = 7
+    attribution_days: Annotated[int, Meta(ge=1, le=90), DAYS] = 7
+    """An order within so many days of a message counts as its doing, or after a decision as one of its arm."""
     sender: Annotated[str, Meta(max_length=320)] = "shop@example.com"
+    """The address e-mail comes from."""
     name: Annotated[str, Meta(max_length=200)] = "the shop"
+    """What messages call the shop."""
     shop_url: Annotated[str, Meta(max_length=2048)] = ""
     """Where a message's button leads; the cart id is appended as `?cart=`."""
     contact_requires_consent: bool = True
@@ -73,7 +90,7 @@ class StoreSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A broken event is mended and sent by itself only where the repairer is at least so sure."""
     unplanned_events: Literal["accept", "warn", "reject"] = "accept"
     """What becomes of events of a type for which no schema is registered."""
-    dead_letter_limit: Annotated[int, Meta(ge=0)] = 1_000
+    dead_letter_limit: Annotated[int, Meta(ge=0), _in("dead letters")] = 1_000
     """More dead letters than this within minutes stop automatic repairs and retries and raise an alert; 0: never."""
 
 

@@ -83,6 +83,60 @@ async def test_settings_that_break_a_rule_are_refused_with_their_place(platform,
     assert (await config(platform))[0] == etag
 
 
+async def test_the_history_says_who_changed_which_setting_and_an_older_version_comes_back(platform):
+    etag, settings = await config(platform)
+    await put(platform, {**settings, "threshold": 0.77, "channels": ["email"]})
+    key = platform.first.secret_key
+    _, _, page = await platform.ask("GET", "/api/config/history?limit=1", key=key)
+    (newest,) = page["items"]
+    assert newest["by"].startswith("key:")
+    assert {each["setting"]: each["after"] for each in newest["changes"]} == {"threshold": 0.77, "channels": ["email"]}
+    _, _, rest = await platform.ask("GET", f"/api/config/history?cursor={page['next_cursor']}", key=key)
+    assert [each["version"] for each in rest["items"]] == list(range(newest["version"] - 1, 0, -1))
+    before = newest["version"] - 1
+    _, _, written = await platform.ask("GET", f"/api/config/history/{before}", key=key)
+    assert written["settings"] == settings
+    stale = {"If-Match": etag}
+    restore = {"json": {"version": before}, "key": key}
+    assert (await platform.ask("POST", "/api/config/restore", **restore, headers=stale))[0] == 412
+    status, headers, restored = await platform.ask("POST", "/api/config/restore", **restore)
+    assert (status, headers["ETag"], restored) == (200, f'"{newest["version"] + 1}"', settings)
+    nowhere = {**restore, "json": {"version": 999_999}}
+    assert (await platform.ask("POST", "/api/config/restore", **nowhere))[0] == 404
+
+
+async def test_a_version_with_settings_that_are_gone_is_shown_and_not_restored(platform):
+    store_id, key = await platform.another_store()
+    connection = await asyncpg.connect(platform.deps.postgres_url)
+    try:
+        await connection.execute(
+            "insert into platform.store_settings select store_id, 2, settings, created_at, created_by"
+            " from platform.store_settings where store_id = $1",
+            store_id,
+        )
+        await connection.execute(
+            "update platform.store_settings set settings = settings - 'holdout' || '{\"of_old\": 1}'"
+            " where store_id = $1 and version = 1",
+            store_id,
+        )
+    finally:
+        await connection.close()
+    here = {"key": key, "params": {"store_id": store_id}}
+    _, _, page = await platform.ask("GET", "/api/config/history", **here)
+    assert page["items"][0]["changes"] == [{"setting": "of_old", "before": 1, "after": None}]
+    status, _, problem = await platform.ask("POST", "/api/config/restore", **here, json={"version": 1})
+    assert (status, problem["code"]) == (409, "cannot_be_restored")
+
+
+async def test_every_setting_is_explained_with_default_and_unit(platform):
+    _, _, told = await platform.ask("GET", "/api/config/definitions", key=platform.first.secret_key)
+    assert [each["name"] for each in told["items"]] == [*StoreSettings.__struct_fields__]
+    assert {each["name"]: each["default"] for each in told["items"]} == json.loads(msgspec.json.encode(StoreSettings()))
+    assert [each["name"] for each in told["items"] if not each["description"]] == []
+    numbers = [each for each in told["items"] if each["accepts"].get("type") in {"integer", "number"}]
+    assert [each["name"] for each in numbers if not each["unit"]] == []
+
+
 async def test_a_store_without_events_may_choose_its_clock_and_one_with_events_keeps_it(platform):
     await has_events(platform, 0)
     _, settings = await config(platform)

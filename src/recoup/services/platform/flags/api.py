@@ -11,7 +11,7 @@ from msgspec import Struct
 from recoup.kit.errors import Invalid, Missing
 from recoup.kit.etags import expected, headers
 from recoup.kit.flags.model import KEY_PATTERN, Context, Evaluation, Flag, Unanswered
-from recoup.kit.pages import DEFAULT_LIMIT, Limit, Page, cursor_after, position
+from recoup.kit.pages import DEFAULT_LIMIT, Limit, Page, cursor_after, position, version_before
 from recoup.messages.access import Permission
 from recoup.messages.flags import KNOWN, KnownFlag
 from recoup.messages.stores import FlagUses, UsesNoted
@@ -22,7 +22,6 @@ from recoup.services.platform.flags.domain import FlagState, FlagVersion
 # Litestar's own parameter: it doesn't look at msgspec's `Meta` inside a `FromPath`.
 NewKey = Annotated[str, PathParameter(pattern=KEY_PATTERN)]
 IfMatch = Annotated[str | None, HeaderParameter(name="If-Match")]
-_LARGEST = 2**31 - 1
 
 
 class KnownFlags(Struct, frozen=True):
@@ -99,7 +98,7 @@ async def flag_history(
     limit: FromQuery[Limit] = DEFAULT_LIMIT,
 ) -> Page[FlagVersion]:
     """Who changed a flag, when, in what; newest first, deleted flags too."""
-    found = await flags.history(store_id, flag, _before(cursor), limit)
+    found = await flags.history(store_id, flag, version_before(cursor), limit)
     return Page([*found], cursor_after(str(found[-1].version)) if len(found) == limit else None)
 
 
@@ -123,15 +122,6 @@ async def note_uses(data: JSONBody[FlagUses], flags: NamedDependency[FlagActions
 
 def _with_etag(flag: FlagState) -> Response[FlagState]:
     return Response(flag, headers=headers(flag.version))
-
-
-def _before(cursor: str | None) -> int | None:
-    if cursor is None:
-        return None
-    (last,) = position(cursor, 1)
-    if not last.isascii() or not last.isdigit() or int(last) > _LARGEST:
-        raise Invalid("the cursor belongs to another list", code="cursor_invalid")
-    return int(last)
 
 
 HANDLERS = (list_flags, known_flags, read_flag, write_flag, delete_flag, flag_history, try_flag, note_uses)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from recoup.kit.clock import Clock
@@ -50,6 +51,17 @@ class StoreActions:
         made = await self.stores.configure(store_id, settings, expected, actor, self.clock.now())
         await self.announce([made])
         return made
+
+    async def restore(self, store_id: str, version: int, expected: int | None, actor: Actor) -> StoreConfigured:
+        """An older version anew, as the newest one; what was added since has its default."""
+        written = await self.stores.written(store_id, version)
+        try:
+            settings = msgspec.convert(written.settings, StoreSettings)
+        except msgspec.ValidationError as error:
+            raise Conflict(
+                f"version {version} does not go with today's settings: {error}", code="cannot_be_restored"
+            ) from error
+        return await self.configure(store_id, settings, expected, actor)
 
     async def tell(self, store_id: str) -> None:
         """That something about a store has changed which others keep."""

@@ -6,13 +6,14 @@ from uuid import UUID
 
 from litestar import Response, get, patch, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, HeaderParameter, JSONBody
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, PathParameter
 from msgspec import Meta, Struct
 
 from recoup.kit.clock import Clock
+from recoup.kit.described import Described, described
 from recoup.kit.errors import Forbidden
 from recoup.kit.etags import expected, headers
-from recoup.kit.pages import Page
+from recoup.kit.pages import DEFAULT_LIMIT, Limit, Page, cursor_after, version_before
 from recoup.messages.access import Permission, Principal
 from recoup.messages.stores import StoreConfigured, StoreSettings
 from recoup.services.platform.audit.domain import Actor
@@ -21,6 +22,8 @@ from recoup.services.platform.stores.actions import StoreActions
 from recoup.services.platform.stores.domain import Store
 from recoup.services.platform.stores.store import Stores
 
+IfMatch = Annotated[str | None, HeaderParameter(name="If-Match")]
+VersionNumber = Annotated[int, PathParameter(ge=1, le=2**31 - 2)]
 StoreName = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -35,6 +38,18 @@ class StoreChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """What can be changed of a store itself."""
 
     name: StoreName
+
+
+class Restore(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which version is to be the newest again."""
+
+    version: Annotated[int, Meta(ge=1, le=2**31 - 2)]
+
+
+class Definitions(Struct, frozen=True):
+    """All settings of a store, explained."""
+
+    items: Sequence[Described]
 
 
 @get("/stores", opt={"permission": Permission.SELF_READ})
@@ -83,10 +98,49 @@ async def write_config(
     store_id: NamedDependency[str],
     actor: NamedDependency[Actor],
     actions: NamedDependency[StoreActions],
-    if_match: Annotated[str | None, HeaderParameter(name="If-Match")] = None,
+    if_match: IfMatch = None,
 ) -> Response[StoreSettings]:
     """All settings anew: what is left out has the default. With `If-Match`, only on top of that version (412)."""
     return _with_etag(await actions.configure(store_id, data, expected(if_match), actor))
+
+
+@get("/config/definitions", opt={"permission": Permission.SETTINGS_READ})
+async def config_definitions(store_id: NamedDependency[str]) -> Definitions:
+    """Every setting with its meaning, unit and default, and what it accepts."""
+    _ = store_id
+    return Definitions(described(StoreSettings))
+
+
+@get("/config/history", opt={"permission": Permission.SETTINGS_READ})
+async def config_history(
+    store_id: NamedDependency[str],
+    stores: NamedDependency[Stores],
+    cursor: FromQuery[str | None] = None,
+    limit: FromQuery[Limit] = DEFAULT_LIMIT,
+) -> Page[domain.Version]:
+    """Who changed a store's settings, when, and what; newest first."""
+    found = domain.history(await stores.history(store_id, version_before(cursor), limit))[:limit]
+    return Page([*found], cursor_after(str(found[-1].version)) if len(found) == limit else None)
+
+
+@get("/config/history/{version:int}", opt={"permission": Permission.SETTINGS_READ})
+async def config_version(
+    version: VersionNumber, store_id: NamedDependency[str], stores: NamedDependency[Stores]
+) -> domain.Written:
+    """An older version of the settings, as it was written down."""
+    return await stores.written(store_id, version)
+
+
+@post("/config/restore", status_code=200, opt={"permission": Permission.SETTINGS_WRITE})
+async def restore_config(
+    data: JSONBody[Restore],
+    store_id: NamedDependency[str],
+    actor: NamedDependency[Actor],
+    actions: NamedDependency[StoreActions],
+    if_match: IfMatch = None,
+) -> Response[StoreSettings]:
+    """Makes an older version the newest one, by the rules of `PUT /config`; `If-Match` as there."""
+    return _with_etag(await actions.restore(store_id, data.version, expected(if_match), actor))
 
 
 @get("/internal/stores", opt={"permission": Permission.INTERNAL})
@@ -105,4 +159,7 @@ def _with_etag(configured: StoreConfigured) -> Response[StoreSettings]:
     return Response(configured.settings, headers=headers(configured.version))
 
 
-HANDLERS = (list_stores, make_store, change_store, read_config, write_config, configured_stores, configured_store)
+HANDLERS = (
+    list_stores, make_store, change_store, read_config, write_config, config_definitions, config_history,
+    config_version, restore_config, configured_stores, configured_store,
+)  # fmt: skip

@@ -1,14 +1,18 @@
 """A store, its members, and what its settings must obey beyond their types."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from zoneinfo import available_timezones
 
+import msgspec
 from msgspec import Struct
 
 from recoup.kit.errors import Problem
 from recoup.messages.access import Permission
 from recoup.messages.stores import StoreSettings
+
+SettingValue = None | bool | int | float | str | list[str | int]
+_DEFAULTS: Mapping[str, SettingValue] = msgspec.convert(msgspec.to_builtins(StoreSettings()), dict[str, SettingValue])
 
 
 class Store(Struct, frozen=True, kw_only=True):
@@ -25,6 +29,50 @@ class Membership(Struct, frozen=True, kw_only=True):
     store_id: str
     name: str
     role: str
+
+
+class Changed(Struct, frozen=True, kw_only=True):
+    """One setting, before and after."""
+
+    setting: str
+    before: SettingValue
+    after: SettingValue
+
+
+class Version(Struct, frozen=True, kw_only=True):
+    """One version of a store's settings: who made it, when, and what it changed."""
+
+    version: int
+    at: datetime
+    by: str
+    changes: Sequence[Changed] = ()
+
+
+class Written(Struct, frozen=True, kw_only=True):
+    """A version as it was written down: settings that were added since are missing, others may be gone since."""
+
+    version: int
+    settings: dict[str, SettingValue]
+    at: datetime
+    by: str
+
+
+def history(written: Sequence[Written]) -> Sequence[Version]:
+    """Versions, newest first, each with what it changed of the one after it in the list; of the last, nothing."""
+    following = [*written[1:], None]
+    return [
+        Version(version=one.version, at=one.at, by=one.by, changes=_changes(before, one) if before else ())
+        for one, before in zip(written, following, strict=True)
+    ]
+
+
+def _changes(before: Written, after: Written) -> Sequence[Changed]:
+    left, right = {**_DEFAULTS, **before.settings}, {**_DEFAULTS, **after.settings}
+    return [
+        Changed(setting=name, before=left.get(name), after=right.get(name))
+        for name in {**left, **right}
+        if left.get(name) != right.get(name)
+    ]
 
 
 def problems(settings: StoreSettings) -> Sequence[Problem]:

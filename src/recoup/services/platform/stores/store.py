@@ -12,7 +12,7 @@ from recoup.messages.access import Role
 from recoup.messages.stores import StoreConfigured, StoreSettings
 from recoup.services.platform.audit.domain import Actor
 from recoup.services.platform.audit.store import AuditLog
-from recoup.services.platform.stores.domain import Store
+from recoup.services.platform.stores.domain import Store, Written
 
 CURRENT = (
     "select current.*, coalesce(changes.revision, 0) as schemas, coalesce(switches.revision, 0) as flags_revision,"
@@ -37,6 +37,22 @@ class Stores:
         if found is None:
             raise Missing(f"no store {store_id!r}")
         return found
+
+    async def history(self, store_id: str, before: int | None, limit: int) -> Sequence[Written]:
+        """Versions of a store's settings, newest first, with one more than asked for, to compare with."""
+        return await self.db.rows(
+            Written,
+            "select version, settings, created_at as at, created_by as by from store_settings where store_id = $1"
+            " and ($2::int is null or version < $2) order by version desc limit $3",
+            store_id, before, limit + 1,
+        )  # fmt: skip
+
+    async def written(self, store_id: str, version: int) -> Written:
+        """One version; raises Missing."""
+        found = await self.history(store_id, version + 1, 0)
+        if not found or found[0].version != version:
+            raise Missing(f"there is no version {version} of these settings")
+        return found[0]
 
     async def all_configured(self) -> Sequence[StoreConfigured]:
         """Every store of the installation, for our own services."""
