@@ -11,13 +11,20 @@ from litestar import Litestar
 from typing_extensions import override
 
 from recoup import app as house
-from recoup.kit.config import new_secret
+from recoup.kit.config import Secret, new_secret
 from recoup.kit.http import PUBLIC
 from recoup.messages.access import Permission, Principal
 from recoup.processes import PROCESSES
 
 HOLDS_NOTHING_OF_A_STORE = {
-    "/auth/me",  # answers about the caller
+    "/auth/me",  # answers about the caller, as do the next
+    "/auth/password",
+    "/auth/second-factor",
+    "/auth/second-factor/confirm",
+    "/auth/second-factor/disable",
+    "/auth/second-factor/recovery-codes",
+    "/auth/sessions",
+    "/auth/sessions/{session_id:uuid}",
     "/stores",  # lists the caller's own, and makes new ones
     "/pipeline/status",  # figures of the machinery
     "/pipeline/parked",  # places and sizes, nothing of what is in the records
@@ -78,10 +85,10 @@ def houses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Litestar
     return _houses(str(tmp_path_factory.mktemp("data")))
 
 
-def _houses(data: str) -> dict[str, tuple[Litestar, str]]:
+def _houses(data: str, seed: Secret | None = None) -> dict[str, tuple[Litestar, str]]:
     nowhere = "127.0.0.1:9"
     settings = house.Settings(
-        internal_key=new_secret(), postgres_url=f"postgresql://{nowhere}/x", valkey_url=f"redis://{nowhere}/0",
+        internal_key=seed or new_secret(), postgres_url=f"postgresql://{nowhere}/x", valkey_url=f"redis://{nowhere}/0",
         warehouse_url=f"chdb:///{data}/warehouse", data=data,
     )  # fmt: skip
     built: dict[str, tuple[Litestar, str]] = {}
