@@ -110,12 +110,16 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _migrate(_: argparse.Namespace) -> None:
-    from recoup.app import Settings
-    from recoup.kit.migrate import migrate_now
+    from recoup.app import Settings, with_secrets
+    from recoup.kit.migrate import migrate
     from recoup.processes import PROCESSES
 
     schemas = sorted({process.schema for process in PROCESSES.values() if process.schema is not None})
-    migrate_now(config.load(Settings, os.environ).postgres_url, schemas)
+
+    async def run() -> None:
+        await migrate((await with_secrets(config.load(Settings, os.environ), os.environ)).postgres_url, schemas)
+
+    uvloop.run(run())
 
 
 def _picture(options: argparse.Namespace) -> None:
@@ -131,7 +135,7 @@ def _serve(options: argparse.Namespace) -> None:
     without("rich")
     from recoup.app import Settings, serve
 
-    uvloop.run(serve(options.service, config.load(Settings, os.environ)))
+    uvloop.run(serve(options.service, config.load(Settings, os.environ), os.environ))
 
 
 if __name__ == "__main__":

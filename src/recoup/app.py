@@ -4,7 +4,7 @@ Which processes there are: `processes`.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -30,12 +30,14 @@ from recoup.kit.niceness import step_back
 from recoup.kit.peers import Peers, TokenSource
 from recoup.kit.process import run
 from recoup.kit.runner import Publisher
+from recoup.kit.secrets import SecretUrl, opened
 from recoup.kit.service import Consumer, Service, Worker
 from recoup.kit.spiffe import Identity, MutualTls
 from recoup.kit.telemetry import configure_logs, export_to, logger
 from recoup.kit.tokens import Signer, Verifier
 from recoup.kit.trail import Change, Doer, Trail
 from recoup.kit.valkey import connect
+from recoup.kit.vault import VaultSettings
 from recoup.messages.access import Principal, service_principal
 from recoup.messages.changes import CHANGES_MADE, CONFIG_CHANGES, changes_made, is_change
 from recoup.messages.deps import Deps
@@ -60,10 +62,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     internal_key: Secret
     """Seed of the key pair that signs identities between services; the same for all of one installation."""
-    postgres_url: str
-    valkey_url: str
-    warehouse_url: str
-    log_url: str = ""
+    postgres_url: SecretUrl
+    valkey_url: SecretUrl
+    warehouse_url: SecretUrl
+    log_url: SecretUrl = ""
     """kafka://host:port,… for Apache Kafka; empty means Valkey Streams in the Valkey above."""
     partitions: int = 8
     data: str = "data"
@@ -85,6 +87,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     alone, or with mutual TLS. The others' ports become such doors themselves by mutual TLS."""
     tls: Tls = Tls()
     mutual_tls: MutualTls = MutualTls()
+    vault: VaultSettings = VaultSettings()
     discovery: DiscoverySettings = DiscoverySettings()
     balancing: Balancing = Balancing()
     breaker: BreakerSettings = BreakerSettings()
@@ -162,8 +165,20 @@ def trail(name: str, deps: Deps) -> Trail:
     return Trail(take, is_change, "store_id")
 
 
-async def serve(name: str, settings: Settings) -> None:
-    """Runs one process until it is told to stop."""
+async def with_secrets(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    """The settings with every secret that they only refer to."""
+    async with opened(environ, settings.vault) as secrets:
+        return await secrets.resolved(settings)
+
+
+async def serve(name: str, settings: Settings, environ: Mapping[str, str]) -> None:
+    """Runs one process until it is told to stop, signed in to Vault where secrets are kept there."""
+    async with opened(environ, settings.vault) as secrets:
+        watching = () if secrets.vault is None else (Worker("vault", secrets.vault.watch),)
+        await _serve(name, await secrets.resolved(settings), watching)
+
+
+async def _serve(name: str, settings: Settings, watching: Sequence[Worker]) -> None:
     process = _process(name)
     if not process.needs_pandas:
         without("pandas")
@@ -181,7 +196,7 @@ async def serve(name: str, settings: Settings) -> None:
     closing = (deps.valkey.aclose, deps.log.close, deps.peers.close)
     listening = replace(
         service, consumes=(*service.consumes, changes), on_stop=(*closing, *service.on_stop),
-        workers=(*service.workers, Worker("uses of flags", partial(tell_uses, deps)),
+        workers=(*service.workers, *watching, Worker("uses of flags", partial(tell_uses, deps)),
                  *_sisters(settings.discovery, deps.peers)),
     )  # fmt: skip
     doors = Doors(
