@@ -7,7 +7,7 @@ satisfy every part.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from recoup.kit.schemas.json_schema import Document, Node, Schema, subschemas
 
@@ -57,10 +57,20 @@ class Part:
         return [self.child(keyword, place) for place in range(len(self.names(keyword)))]
 
 
-def parts(node: Node, draft: int) -> list[Part] | None:
+class Spend(Protocol):
+    """Counts work, and ends it where it is too much."""
+
+    def __call__(self, steps: int, /) -> None: ...
+
+
+def parts(node: Node, draft: int, spend: Spend) -> list[Part] | None:
     """Every part of a schema; None for the schema that nothing satisfies."""
     found: list[Part] = []
-    if not _gather(node, draft, found, set()):
+    met: set[str] = set()
+    fits = _gather(node, draft, found, met)
+    # What was met again costs as well: where each leads to each, that is most of it.
+    spend(len(met) + sum(len(part.names("allOf")) for part in found))
+    if not fits:
         return None
     known = frozenset(name for part in found for name in part.table("properties"))
     return [Part(part.node, draft, part.ignored, known) for part in found]
@@ -104,7 +114,7 @@ def values(writer: Sequence[Part]) -> list[object] | None:
     return None
 
 
-def alternatives(writer: Sequence[Part], document: Document) -> list[list[Part]] | None:
+def alternatives(writer: Sequence[Part], document: Document, spend: Spend) -> list[list[Part]] | None:
     """The same values as a choice: one list of parts for each branch of the first `anyOf` or `oneOf`."""
     for place, part in enumerate(writer):
         for keyword in ("anyOf", "oneOf"):
@@ -112,7 +122,7 @@ def alternatives(writer: Sequence[Part], document: Document) -> list[list[Part]]
             if branches:
                 rest = Part(part.node, part.draft, part.ignored | {keyword}, part.known)
                 others = [*writer[:place], rest, *writer[place + 1 :]]
-                made = [parts(branch, document.draft) for branch in branches]
+                made = [parts(branch, document.draft, spend) for branch in branches]
                 return [[*others, *branch] for branch in made if branch is not None]
     return None
 

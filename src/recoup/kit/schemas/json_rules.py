@@ -13,11 +13,12 @@ from typing import Final, cast
 from recoup.kit.errors import Invalid
 from recoup.kit.schemas import json_parts
 from recoup.kit.schemas.json_parts import Part, parts, types
-from recoup.kit.schemas.json_schema import HOME, Document, Node
+from recoup.kit.schemas.json_schema import HOME, Document, Node, check_ways
 from recoup.kit.schemas.source import Difference
 
 STEPS: Final = 50_000
 """Parts looked at, after which we give up: a second or two."""
+_TOO_COMPLEX: Final = "these schemas are too entangled to be compared"
 FORMATS: Final = frozenset({
     "date", "date-time", "duration", "email", "hostname", "idn-email", "idn-hostname", "ipv4", "ipv6", "iri",
     "iri-reference", "json-pointer", "regex", "relative-json-pointer", "time", "uri", "uri-reference", "uri-template",
@@ -33,7 +34,10 @@ _LIMITS: Final = (
 def differences(reader: Document, writer: Document) -> list[Difference]:
     """Every reason why not; none if all that was written can be read. Raises Invalid where it would take too long."""
     comparison = _Comparison(reader, writer)
-    comparison.accept([writer.root], reader.root)
+    try:
+        comparison.accept([writer.root], reader.root)
+    except RecursionError as error:
+        raise Invalid(_TOO_COMPLEX, code="too_complex") from error
     return list(dict.fromkeys(comparison.found))
 
 
@@ -47,7 +51,7 @@ class _Comparison:
 
     def accept(self, written: Sequence[Node], node: Node) -> None:
         """Whatever satisfies all of `written` must satisfy `node`."""
-        made = [parts(one, self.writer.draft) for one in written]
+        made = [parts(one, self.writer.draft, self.spend) for one in written]
         if None not in made:
             self._accept([part for one in made if one is not None for part in one], node)
 
@@ -57,7 +61,7 @@ class _Comparison:
             return
         self.met.add(key)
         self.spend(1 + len(writer))
-        wanted = parts(node, self.reader.draft)
+        wanted = parts(node, self.reader.draft, self.spend)
         if wanted is None:
             if types(writer):
                 self.say("nothing_allowed", node, "the reader allows nothing here")
@@ -68,7 +72,7 @@ class _Comparison:
     def spend(self, steps: int) -> None:
         self.steps[0] -= steps
         if self.steps[0] < 0:
-            raise Invalid("these schemas are too entangled to be compared", code="too_complex")
+            raise Invalid(_TOO_COMPLEX, code="too_complex")
 
     def _part(self, writer: list[Part], part: Part) -> None:
         """Directly, or else branch by branch of what the writer may choose from."""
@@ -76,7 +80,7 @@ class _Comparison:
         complaints = self.trial(lambda trial: trial.rules(writer, part))
         if not complaints:
             return
-        choices = json_parts.alternatives(writer, self.writer)
+        choices = json_parts.alternatives(writer, self.writer, self.spend)
         if choices is None and (part.get("anyOf") or part.get("oneOf")):
             choices = json_parts.narrowed(writer, self.writer)
         if choices is None:
@@ -117,6 +121,9 @@ class _Comparison:
         _combined(self, writer, part)
 
     def _values(self, values: list[object], writer: Sequence[Part], part: Part) -> None:
+        self.spend(len(values))
+        check_ways(self.writer)
+        check_ways(self.reader)
         for value in values:
             written = all(self.writer.accepts(one.node, value) for one in writer)
             if written and not self.reader.accepts(part.node, value):
@@ -223,7 +230,7 @@ def _contains(to: _Comparison, writer: list[Part], part: Part) -> None:
     least = cast("int", part.get("minContains") or 1)
     for one in writer:
         enough = cast("int", one.get("minContains") or 1) >= least and one.get("maxContains") == part.get("maxContains")
-        inner = parts(one.child("contains"), to.writer.draft) if one.get("contains") is not None else None
+        inner = parts(one.child("contains"), to.writer.draft, to.spend) if one.get("contains") is not None else None
         if enough and inner is not None and to.fits(inner, part.child("contains")):
             return
     to.say("contains_changed", part.node, "what a list must hold is not what was asked before", "contains")
@@ -295,7 +302,7 @@ def _dependent(to: _Comparison, writer: list[Part], part: Part, name: str, asked
     kept = [found for one in writer for key, found in json_parts.dependents(one) if key == name]
     if isinstance(asked, Node):
         nodes = [found for found in kept if isinstance(found, Node)]
-        more = [made for node in nodes if (made := parts(node, to.writer.draft)) is not None]
+        more = [made for node in nodes if (made := parts(node, to.writer.draft, to.spend)) is not None]
         if not to.fits([*writer, *(one for made in more for one in made)], asked):
             to.say("dependency_schema_changed", asked, f"with {name!r} comes a schema that was not asked before")
         return
@@ -323,7 +330,7 @@ def _combined(to: _Comparison, writer: list[Part], part: Part) -> None:
 
 
 def _negated(to: _Comparison, writer: list[Part], part: Part) -> None:
-    refused = parts(part.child("not"), to.reader.draft)
+    refused = parts(part.child("not"), to.reader.draft, to.spend)
     if refused is None or not types(writer) & types(refused):
         return
     swapped = _Comparison(to.writer, to.reader, steps=to.steps)

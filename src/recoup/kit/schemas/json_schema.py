@@ -26,15 +26,16 @@ _NEWER: Final = frozenset({
     "$dynamicRef", "dependentRequired", "dependentSchemas", "maxContains", "minContains", "prefixItems",
     "unevaluatedItems", "unevaluatedProperties",
 })  # fmt: skip
-_SUBSCHEMA: Final = frozenset({
+SUBSCHEMA: Final = frozenset({
     "additionalItems", "additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then",
     "unevaluatedItems", "unevaluatedProperties",
 })  # fmt: skip
 _TABLES: Final = frozenset(
     {"$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties"}
 )
-_CONDITION: Final = frozenset({"if", "then", "else"})
-_LISTS: Final = frozenset({"allOf", "anyOf", "items", "oneOf", "prefixItems"})
+CONDITION: Final = frozenset({"if", "then", "else"})
+LISTS: Final = frozenset({"allOf", "anyOf", "items", "oneOf", "prefixItems"})
+"""Keywords that hold schemas: one, or one of a list."""
 MOST_WAYS: Final = 100_000
 """Ways through a schema beyond which holding a value against it may take very long."""
 _LONGEST_WAY: Final = 300
@@ -192,9 +193,9 @@ def subschemas(schema: object, *path: str | int) -> Iterator[tuple[tuple[str | i
     table = cast("Schema", schema)
     yield path, table
     for key, value in table.items():
-        if key in _SUBSCHEMA:
+        if key in SUBSCHEMA:
             yield from subschemas(value, *path, key)
-        if key in _LISTS and isinstance(value, list):
+        if key in LISTS and isinstance(value, list):
             for place, entry in enumerate(cast("list[object]", value)):
                 yield from subschemas(entry, *path, key, place)
         if key in _TABLES and isinstance(value, dict):
@@ -212,24 +213,34 @@ def names(node: Node) -> Iterator[str]:
         schema = here.schema
         yield from cast("Mapping[str, object]", schema.get("properties", {}))
         yield from cast("list[str]", schema.get("required", []))
-        for other in _about_the_same(here):
+        for other in about_the_same(here):
             if other.place not in seen:
                 seen.add(other.place)
                 waiting.append(other)
 
 
-def _about_the_same(node: Node) -> Iterator[Node]:
+def about_the_same(node: Node) -> Iterator[Node]:
     """The schemas that a schema holds against the very value it is held against."""
-    schema = cast("Schema", node.schema)
+    if not isinstance(node.schema, dict):
+        return
+    schema = node.schema
     if isinstance(schema.get("$ref"), str):
         yield node.follow(cast("str", schema["$ref"]))
-    for key in _CONDITION & schema.keys():
+    for key in CONDITION & schema.keys():
         yield node.child(key)
     for key in ("allOf", "anyOf", "oneOf"):
         for place in range(len(cast("list[object]", schema.get(key, [])))):
             yield node.child(key, place)
-    for name in cast("Mapping[str, object]", schema.get("dependentSchemas", {})):
-        yield node.child("dependentSchemas", name)
+    for key in ("dependencies", "dependentSchemas"):
+        for name, found in cast("Mapping[str, object]", schema.get(key, {})).items():
+            if isinstance(found, bool | dict):
+                yield node.child(key, name)
+
+
+def check_ways(document: Document) -> None:
+    """Raises Invalid where even to tell whether a value fits would take very long."""
+    if ways(document.root, {}) >= MOST_WAYS:
+        refuse("#", "its references multiply beyond what can be held against a value", "too_complex")
 
 
 def ways(node: Node, known: dict[str, int], depth: int = 0) -> int:
@@ -249,9 +260,11 @@ def _next(node: Node) -> Iterator[Node]:
     """The schemas that a validator goes on with."""
     if not isinstance(node.schema, dict):
         return
-    yield from _about_the_same(node)
+    yield from about_the_same(node)
+    if isinstance(node.schema.get("$dynamicRef"), str):
+        yield node.follow(cast("str", node.schema["$dynamicRef"]))
     for key, value in node.schema.items():
-        if key in _SUBSCHEMA - _CONDITION and isinstance(value, bool | dict):
+        if key in SUBSCHEMA - CONDITION and isinstance(value, bool | dict):
             yield node.child(key)
         if key in {"items", "prefixItems"} and isinstance(value, list):
             for place in range(len(cast("list[object]", value))):

@@ -12,6 +12,10 @@ DEEPEST: Final = 64
 """How far brackets may be nested in a schema; deeper is an attack or a mistake."""
 
 
+MOST_CHECKS: Final = 20_000
+"""Checks that may be made, for one value, to tell what is wrong with it; some 40 µs each at the worst."""
+
+
 class Format(StrEnum):
     """The formats, by the names that registries use for them."""
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recoup.kit.schemas import avro, avro_values, formats, json_schema, proto_values, protobuf
 from recoup.kit.schemas.json_schema import Document
-from recoup.kit.schemas.source import Kind, Source, Validator, Violation, dotted, refuse
+from recoup.kit.schemas.json_work import Work
+from recoup.kit.schemas.source import MOST_CHECKS, Kind, Source, Validator, Violation, dotted, refuse
 
 if TYPE_CHECKING:
     from jsonschema_rs import ValidationError
@@ -31,12 +32,15 @@ _KINDS: Final = {
 """What the library's findings are called here; whatever else there is concerns several schemas at once."""
 
 
-def compiled(source: Source) -> Validator:
-    """A validator to be kept; raises Invalid for a schema that is none. Protobuf text takes a process for it."""
+def compiled(source: Source, most_checks: int = MOST_CHECKS) -> Validator:
+    """A validator to be kept; raises Invalid for a schema that is none. Protobuf text takes a process for it.
+
+    Where a value could take more than `most_checks` of a JSON Schema, it is only said that it does not fit.
+    """
     found = formats.read(source)
     match found:
         case Document():
-            return _Json(found)
+            return _Json(found, most_checks)
         case protobuf.File():
             return _Proto(found)
         case _:
@@ -44,15 +48,18 @@ def compiled(source: Source) -> Validator:
 
 
 class _Json:
-    def __init__(self, document: Document) -> None:
-        if json_schema.ways(document.root, {}) >= json_schema.MOST_WAYS:
-            refuse("#", "its references multiply beyond what can be held against a value", "too_complex")
+    def __init__(self, document: Document, most_checks: int) -> None:
+        json_schema.check_ways(document)
         self._validator = document.validator
+        self._work = Work(document.root)
+        self._most_checks = most_checks
         self.names = frozenset(json_schema.names(document.root))
 
     def violations(self, value: object) -> list[Violation]:
         if self._validator.is_valid(value):
             return []
+        if self._work.checks(value) > self._most_checks:
+            return [_said(Kind.COMBINATION, [], "it does not fit; to find out why would take too long")]
         found: list[Violation] = []
         for error in self._validator.iter_errors(value):
             found += _named(error)

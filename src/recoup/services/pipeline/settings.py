@@ -52,6 +52,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How far back the enriched topic is read for carts where Valkey came back empty and the log, on Kafka, did not."""
     rebuild_records: int = 2_000
     """Most records of the topic in memory at a time while it is read back."""
+    schema_checks: int = 20_000
+    """Checks that may be made to tell what is wrong with one event; where its schema and depth could need more, it is
+    only told that it does not fit."""
     read_records: int = 400
     """Most records a partition gives to one step of the processor."""
     engine_threads: int = 1

@@ -261,7 +261,13 @@ def build_processor(deps: Deps, settings: Settings) -> Service:
 
 
 def _catalogs(deps: Deps, settings: Settings) -> Catalogs:
-    return Catalogs(deps.peers, deps.stores, settings.schema_wait_seconds, settings.schema_pause_seconds)
+    return Catalogs(
+        deps.peers,
+        deps.stores,
+        settings.schema_wait_seconds,
+        settings.schema_pause_seconds,
+        settings.schema_checks,
+    )
 
 
 def _steady(deps: Deps, settings: Settings) -> Deps:

@@ -13,7 +13,7 @@ import msgspec
 from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Failure, Invalid, Missing
 from recoup.kit.metrics import Counter
-from recoup.kit.schemas.source import Source, Validator
+from recoup.kit.schemas.source import MOST_CHECKS, Source, Validator
 from recoup.kit.telemetry import logger
 from recoup.messages.schemas import ActiveSchemas, ActiveVersion
 from recoup.messages.stores import Asks, StoreDirectory
@@ -32,6 +32,7 @@ class _Shelf:
     """What is known of one store."""
 
     catalog: Catalog
+    most_checks: int = MOST_CHECKS
     validators: dict[int, Validator | None] = field(default_factory=dict)
     """By the schema's id, which never means another schema."""
     asked_at: float = float("-inf")
@@ -43,7 +44,7 @@ class _Shelf:
 
     def validator(self, version: ActiveVersion) -> Validator | None:
         if version.id not in self.validators:
-            self.validators[version.id] = _compiled(version)
+            self.validators[version.id] = _compiled(version, self.most_checks)
         return self.validators[version.id]
 
     def is_news(self, wanted: Iterable[object]) -> bool:
@@ -66,6 +67,8 @@ class Catalogs:
     wait_seconds: float
     pause_seconds: float
     """How long a registry that did not answer is left alone."""
+    most_checks: int = MOST_CHECKS
+    """Checks that may be made to tell what is wrong with one event."""
     _shelves: dict[str, _Shelf] = field(default_factory=dict)
 
     async def find(self, store_id: str) -> Catalog | None:
@@ -75,7 +78,7 @@ class Catalogs:
         if shelf is None:
             if not revision:
                 return None
-            shelf = self._shelves[store_id] = _Shelf(UNKNOWN)
+            shelf = self._shelves[store_id] = _Shelf(UNKNOWN, self.most_checks)
         if shelf.catalog.revision < revision or not shelf.catalog.current:
             self._ask(store_id, shelf, _ASK_AGAIN_SECONDS if shelf.catalog.current else self.pause_seconds)
             if shelf.catalog.revision < 0:
@@ -85,7 +88,7 @@ class Catalogs:
     async def renewed(self, store_id: str, wanted: Iterable[object]) -> Catalog:
         """The same, after the registry was asked whether it knows more by now, as `wanted` is not among it."""
         revision = await self._revision(store_id)
-        shelf = self._shelves.setdefault(store_id, _Shelf(UNKNOWN if revision else Catalog()))
+        shelf = self._shelves.setdefault(store_id, _Shelf(UNKNOWN if revision else Catalog(), self.most_checks))
         # An answer that is on its way may have left before what is wanted was registered.
         await self._wait(shelf)
         if not shelf.catalog.current:
@@ -170,12 +173,12 @@ def _is_known(catalog: Catalog, name: str, version: int, *, strict: bool) -> boo
     return not strict if subject is None else subject.knows(version)
 
 
-def _compiled(version: ActiveVersion) -> Validator | None:
+def _compiled(version: ActiveVersion, most_checks: int) -> Validator | None:
     from recoup.kit.schemas.validation import compiled  # noqa: PLC0415 - libraries that wait for the first schema
 
     source = Source(format=version.format, text=version.schema, references=version.references)
     try:
-        return compiled(source)
+        return compiled(source, most_checks)
     except Invalid as refusal:
         log.warning(
             "a registered schema cannot be used", name=version.name, version=version.version, why=refusal.detail
