@@ -110,3 +110,19 @@ async def test_a_group_reads_a_topic_from_when_it_came(log: Log, readers: Reader
     await reader.commit(reached(await take(reader, 3)))
 
     assert (before, await log.reads(group, topic)) == (False, True)
+
+
+async def test_the_past_of_some_partitions_is_read_back_in_order_and_ends(
+    log: Log, readers: Readers, topic: str, group: str
+):
+    await log.append(topic, numbered(30))
+    reader = readers.open(group, "a", topic)
+    outputs = {f"{topic}-out": [Outgoing(record.partition, record.value) for record in await take(reader, 30)]}
+    await reader.commit({(topic, 0): 0}, outputs, lambda _: None)
+
+    found = [record async for records in log.past(f"{topic}-out", {0, 2}, since_ms=0, limit=4) for record in records]
+    future = [records async for records in log.past(f"{topic}-out", {0, 2}, since_ms=4_102_444_800_000, limit=4)]
+
+    by_partition = {at: [int(record.value) for record in found if record.partition == at] for at in range(PARTITIONS)}
+    assert by_partition == {0: list(range(0, 30, 3)), 1: [], 2: list(range(2, 30, 3))}
+    assert future == []

@@ -6,23 +6,16 @@ Kafka's own: set `topics.retention.ms`. Offsets are Kafka's, so the end of a tra
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
     KafkaError,
-    KafkaException,
     Message,
     Producer,
     ThrottleEvent,
-    TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._listoffsets import EarliestSpec, LatestSpec, OffsetSpec
-from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Conflict, Unavailable
@@ -31,11 +24,13 @@ from recoup.kit.log.kafka_client import (
     PATIENCE_SECONDS,
     Door,
     KafkaSettings,
+    code_of,
     failure,
     made,
     parse,
     translated,
 )
+from recoup.kit.log.kafka_inquiry import Inquiry
 from recoup.kit.log.kafka_journal import Journal
 from recoup.kit.log.kafka_member import Member
 from recoup.kit.log.kafka_past import Past
@@ -94,13 +89,14 @@ class KafkaLog:
     _state: Valkey = field(init=False)
     _known: set[str] = field(default_factory=set)
     _creating: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _admin: AdminClient | None = None
+    _inquiry: Inquiry = field(init=False)
     _producer: Producer | None = None
     _closed: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self._settings = parse(self.address)
         self._state = connect(self.state_url)
+        self._inquiry = Inquiry(self._settings)
 
     async def append(self, topic: str, records: Sequence[Outgoing]) -> None:
         if not records:
@@ -152,10 +148,7 @@ class KafkaLog:
     async def lag(self, group: str, topic: str) -> Sequence[Lag]:
         numbers = await self._numbers(topic)
         committed = await self._committed(group, topic, numbers)
-        first, last = (
-            await self._watermarks(topic, EarliestSpec()),
-            await self._watermarks(topic, LatestSpec()),
-        )
+        first, last = await self._ends(topic, numbers)
         return [
             Lag(
                 partition=number,
@@ -166,46 +159,23 @@ class KafkaLog:
         ]
 
     async def _committed(self, group: str, topic: str, numbers: Sequence[int]) -> dict[int, int]:
-        wanted = [TopicPartition(topic, number) for number in numbers]
+        return await self._patiently(lambda: self._inquiry.committed(group, topic, numbers))
 
-        async def ask() -> dict[int, int]:
-            request = [ConsumerGroupTopicPartitions(group, wanted)]
-            # Stable: of a transaction that is just ending we want the outcome, not what was before.
-            answers = self._living_admin().list_consumer_group_offsets(
-                request, require_stable=True, request_timeout=PATIENCE_SECONDS
-            )
-            found = (await asyncio.wrap_future(answers[group])).topic_partitions or ()
-            return {at.partition: at.offset for at in _sound(found) if at.offset >= 0}
-
-        return await self._patiently(ask)
-
-    async def _watermarks(self, topic: str, which: OffsetSpec) -> list[int]:
-        wanted = {TopicPartition(topic, number): which for number in await self._numbers(topic)}
-
-        async def ask() -> list[int]:
-            answers = self._living_admin().list_offsets(wanted, request_timeout=PATIENCE_SECONDS)
-            return [(await asyncio.wrap_future(answers[at])).offset for at in wanted]
-
-        return await self._patiently(ask)
+    async def _ends(self, topic: str, numbers: Sequence[int]) -> tuple[list[int], list[int]]:
+        first = await self._patiently(lambda: self._inquiry.firsts(topic, numbers))
+        return first, await self._patiently(lambda: self._inquiry.lasts(topic, numbers))
 
     async def _numbers(self, topic: str) -> range:
         """All partitions there are, those included that somebody else has added."""
         await self._ensure(topic)
-        with self._asking():
-            return range(await self._width(topic))
+        return range(await self._inquiry.width(topic))
 
     async def seek(self, group: str, topic: str, where: Literal["start", "end"]) -> None:
-        offsets = await self._watermarks(topic, EarliestSpec() if where == "start" else LatestSpec())
+        first, last = await self._ends(topic, await self._numbers(topic))
+        offsets = first if where == "start" else last
         await Journal(self._state, group).forget([(topic, number) for number in range(len(offsets))])
-        wanted = [TopicPartition(topic, number, offset) for number, offset in enumerate(offsets)]
-
-        async def ask() -> None:
-            request = [ConsumerGroupTopicPartitions(group, wanted)]
-            answers = self._living_admin().alter_consumer_group_offsets(request, request_timeout=PATIENCE_SECONDS)
-            _sound((await asyncio.wrap_future(answers[group])).topic_partitions or ())
-
         try:
-            await self._patiently(ask)
+            await self._patiently(lambda: self._inquiry.move(group, topic, offsets))
         except Fenced as error:
             raise Conflict(f"the readers of group {group!r} must be stopped: {error.detail}") from error
 
@@ -224,20 +194,17 @@ class KafkaLog:
             yield records
 
     async def size(self, topic: str) -> int:
-        first, last = (
-            await self._watermarks(topic, EarliestSpec()),
-            await self._watermarks(topic, LatestSpec()),
-        )
+        first, last = await self._ends(topic, await self._numbers(topic))
         return sum(last) - sum(first)
 
     async def ping(self) -> None:
-        with self._asking():
-            await asyncio.wrap_future(self._living_admin().describe_cluster(request_timeout=_PING_SECONDS))
+        await self._inquiry.ping()
 
     async def close(self) -> None:
         self._closed.set()
         if self._producer is not None:
             await asyncio.to_thread(self._producer.flush, _PING_SECONDS)
+        await self._inquiry.close()
         await self._state.aclose()
 
     async def _ensure(self, topic: str) -> None:
@@ -245,72 +212,40 @@ class KafkaLog:
         if topic in self._known:
             return
         async with self._creating:
-            with self._asking():
-                await self._create(topic)
+            await self._create(topic)
             self._known.add(topic)
 
     async def _create(self, topic: str) -> None:
-        wanted = NewTopic(
-            topic,
-            self.partitions,
-            self._settings.replication,
-            config={"max.message.bytes": str(LARGEST_RECORD_BYTES), **self._settings.topics},
-        )
+        config = {"max.message.bytes": str(LARGEST_RECORD_BYTES), **self._settings.topics}
         try:
-            await asyncio.wrap_future(
-                self._living_admin().create_topics([wanted], request_timeout=PATIENCE_SECONDS)[topic]
-            )
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            await self._inquiry.create(topic, self.partitions, self._settings.replication, config)
+        except Unavailable as error:
+            if code_of(error) != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
-            if await self._width(topic) < self.partitions:
+            if await self._inquiry.width(topic) < self.partitions:
                 await self._widen(topic)
         # The controller knows the topic before the brokers do, and a consumer asks only now and then.
-        while await self._width(topic) < self.partitions:  # noqa: ASYNC110 - only asking tells
+        while await self._inquiry.width(topic) < self.partitions:  # noqa: ASYNC110 - only asking tells
             await asyncio.sleep(_ROOM_SECONDS)
 
     async def _widen(self, topic: str) -> None:
-        wider = NewPartitions(topic, self.partitions)
         try:
-            await asyncio.wrap_future(
-                self._living_admin().create_partitions([wider], request_timeout=PATIENCE_SECONDS)[topic]
-            )
-        except KafkaException as error:
+            await self._inquiry.widen(topic, self.partitions)
+        except Unavailable as error:
             # Another process was quicker.
-            if error.args[0].code() != KafkaError.INVALID_PARTITIONS:
+            if code_of(error) != KafkaError.INVALID_PARTITIONS:
                 raise
-
-    async def _width(self, topic: str) -> int:
-        found = await asyncio.to_thread(self._living_admin().list_topics, topic, _PING_SECONDS)
-        return len(found.topics[topic].partitions)
-
-    @contextmanager
-    def _asking(self) -> Generator[None]:
-        """Translates what the admin client raises; it says why a broker refused us only when it is polled."""
-        try:
-            yield
-        except KafkaException as error:
-            self._living_admin().poll(0)
-            raise failure(error.args[0], self._settings.door) from error
 
     async def _patiently(self, ask: Callable[[], Awaitable[R]]) -> R:
         """Asks again while leaders are being chosen or transactions are ending."""
         give_up = stopwatch() + PATIENCE_SECONDS
         while True:
             try:
-                with self._asking():
-                    return await ask()
+                return await ask()
             except Unavailable as error:
-                cause = error.__cause__
-                passing = isinstance(cause, KafkaException) and cause.args[0].code() in _PASSING
-                if not passing or stopwatch() > give_up:
+                if code_of(error) not in _PASSING or stopwatch() > give_up:
                     raise
                 await asyncio.sleep(_ROOM_SECONDS)
-
-    def _living_admin(self) -> AdminClient:
-        if self._admin is None:
-            self._admin = made(AdminClient, self._settings.admin())
-        return self._admin
 
     def _living_producer(self) -> Producer:
         if self._producer is None:
@@ -326,11 +261,3 @@ class KafkaLog:
 
 def _throttled(event: ThrottleEvent) -> None:
     THROTTLED.inc(event.throttle_time)
-
-
-def _sound(ats: Sequence[TopicPartition]) -> Sequence[TopicPartition]:
-    """The answer, unless one of its partitions has an error."""
-    for at in ats:
-        if at.error is not None:
-            raise KafkaException(at.error)
-    return ats

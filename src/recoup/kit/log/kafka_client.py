@@ -23,7 +23,7 @@ from confluent_kafka import KafkaError, KafkaException
 from msgspec import Struct
 from typing_extensions import override
 
-from recoup.kit.errors import Invalid, TooLarge, Unavailable
+from recoup.kit.errors import Failure, Invalid, TooLarge, Unavailable
 from recoup.kit.log.port import Fenced
 
 P = ParamSpec("P")
@@ -188,6 +188,12 @@ def failure(error: KafkaError, door: Door | None = None) -> Exception:
         return KafkaException(error)
     what = f"kafka does not answer: {error.str()}"
     return Unavailable(door.explain(what) if door else what)
+
+
+def code_of(error: Failure) -> int | None:
+    """What the library's own error was, where it caused this one."""
+    cause = error.__cause__
+    return cause.args[0].code() if isinstance(cause, KafkaException) else None
 
 
 @contextmanager
