@@ -1,4 +1,7 @@
-"""The whole platform on a Kafka broker: the recorded shop's figures, then all that is on the path killed under load."""
+"""The whole platform on a Kafka broker: the recorded shop's figures, then all that is on the path killed under load.
+
+Then Valkey loses everything under load, and at last the house is told to stop while its broker is dead.
+"""
 
 import asyncio
 import os
@@ -9,8 +12,10 @@ from pathlib import Path
 
 import pytest
 from bench.lib.house import House, house
-from tests.faults.ledger import BATCH, Books, Shop, books, killing, put_under_load
+from tests.faults.ledger import BATCH, Books, Shop, books, empty, killing, put_under_load
 from tests.kafka.broker import Broker, kafka_classpath
+
+from recoup.kit.supervisor import read_statuses
 
 RECORDING = "data/clickstream_rees46_multicategory/2019-Oct-01_first17k.csv"
 PATH = ("pipeline", "processor", "intelligence")
@@ -29,7 +34,11 @@ class Played:
 
     overview: dict[str, object]
     shop: Shop
+    afterwards: Shop
+    """Who was sending when Valkey lost everything."""
     books: Books
+    exits: dict[str, int | None]
+    """How each part ended when it was told to, without a broker."""
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +57,12 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
             _replay(running)
             overview = running.get("/api/analytics/overview")
             shop = asyncio.run(put_under_load(running, [*map(killing, PATH), kill_broker]))
+            afterwards = asyncio.run(put_under_load(running, [empty], after=shop))
+            broker.kill()
     finally:
         broker.kill()
-    return Played(overview, shop, asyncio.run(books(folder)))
+    exits = {status.name: status.last_exit for status in read_statuses(folder)}
+    return Played(overview, shop, afterwards, asyncio.run(books(folder)), exits)
 
 
 def _replay(running: House) -> None:
@@ -72,10 +84,16 @@ def test_the_recorded_shop_gives_its_exact_figures(played: Played) -> None:
 
 def test_nothing_acknowledged_is_missing_or_doubled_though_broker_and_processes_were_killed(played: Played) -> None:
     assert len(played.shop.acknowledged) > 5 * BATCH
-    assert played.books.processed == dict.fromkeys(played.shop.acknowledged, 1)
+    assert played.books.processed == dict.fromkeys(played.shop.acknowledged | played.afterwards.acknowledged, 1)
 
 
-def test_each_abandoned_cart_is_noticed_and_decided_once(played: Played) -> None:
-    once = dict.fromkeys(played.shop.left, 1)
+def test_carts_left_before_valkey_lost_everything_are_noticed_and_decided_all_the_same_and_once(played: Played) -> None:
+    assert len(played.afterwards.acknowledged) > 2 * BATCH
+    once = dict.fromkeys(played.shop.left | played.afterwards.left, 1)
 
     assert (played.books.abandoned, played.books.decided) == (once, once)
+
+
+def test_each_part_ends_by_itself_in_time_although_the_broker_is_dead(played: Played) -> None:
+    assert played.exits
+    assert set(played.exits.values()) == {0}
