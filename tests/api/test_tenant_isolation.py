@@ -76,7 +76,7 @@ class Route:
         if not segment.startswith("{"):
             return segment
         name, _, kind = segment.strip("{}").partition(":")
-        return THEIRS if name == "store" else str(uuid4()) if kind == "uuid" else "x"
+        return THEIRS if name == "store" else {"uuid": str(uuid4()), "int": "1"}.get(kind, "x")
 
 
 @pytest.fixture(scope="module")
