@@ -39,8 +39,11 @@ export const change = (path, body) => call("PATCH", path, { body });
 /** DELETE in the store that is chosen. */
 export const remove = (path) => call("DELETE", path);
 
-export async function login(email, password) {
-  keep(await request("POST", "/api/auth/login", { body: { email, password } }));
+/** POST by whoever stands before the door. */
+export const knock = (path, body) => request("POST", `/api${path}`, { body });
+
+export async function login(email, password, code = undefined) {
+  keep(await knock("/auth/login", { email, password, code }));
   const me = await call("GET", "/auth/me");
   saveSession({ me });
   return me;

@@ -7,7 +7,9 @@ import { isLoggedIn, onSession, role, saveSession, session } from "./session.js"
 import { nextTheme, setTheme, theme } from "./theme.js";
 import { createStage } from "./stage.js";
 import { live } from "./screens/live.js";
+import { invitation } from "./screens/invitation.js";
 import { login } from "./screens/login.js";
+import { forgotten, reset } from "./screens/password.js";
 import { EVENT_SCREENS } from "./parts.js";
 import { overview } from "./screens/overview.js";
 import { carts } from "./screens/carts.js";
@@ -44,6 +46,12 @@ const ROUTES = [
   { pattern: /^system$/, screen: system, nav: "system" },
 ];
 
+/** Screens in front of the door: links of letters lead to them, whoever is logged in. */
+const DOORS = [
+  { pattern: /^reset\/(?<token>.+)$/, screen: reset },
+  { pattern: /^invitation\/(?<token>.+)$/, screen: invitation },
+];
+
 const app = document.getElementById("app");
 let stage = null;
 
@@ -55,6 +63,17 @@ export function route(hash) {
     if (found) return { screen, nav, params: decoded(found.groups ?? {}) };
   }
   return { screen: overview, nav: "overview", params: {} };
+}
+
+/** What is shown instead of the house: to whoever follows a letter's link, or is not logged in. */
+function doorway(hash) {
+  const path = hash.replace(/^#\/?/, "");
+  for (const { pattern, screen } of DOORS) {
+    const found = pattern.exec(path);
+    if (found) return (root) => screen(root, decoded(found.groups));
+  }
+  if (isLoggedIn()) return null;
+  return path === "forgotten" ? forgotten : login;
 }
 
 const decoded = (groups) =>
@@ -141,10 +160,11 @@ function skip(event) {
 
 /** Shows what the address names; on moving between screens, reading goes on at its heading. */
 function navigate(event) {
-  if (!isLoggedIn()) {
+  const before = doorway(location.hash);
+  if (before) {
     stage?.clear();
     stage = null;
-    login(app);
+    before(app);
     return;
   }
   const { screen, nav, params } = route(location.hash);

@@ -1,68 +1,54 @@
-// Logging in with e-mail and password. Where the first account's password is to be found is said on the page.
+// Logging in: e-mail and password, and a code where the account has a second factor.
 
 import { login as enter } from "../api.js";
 import { h, patch } from "../dom.js";
-import { icon, mark } from "../icons.js";
 import { session } from "../session.js";
+import { door, field, submitted, way } from "./door.js";
+
+const ASKS_FOR_CODE = new Set(["second_factor_required", "second_factor_wrong"]);
 
 export function login(root) {
-  const state = { problem: null, busy: false, notice: session().notice };
+  const state = { problem: null, busy: false, notice: session().notice, asksForCode: false };
+  const draw = () => patch(root, [form(state, submit)]);
 
   async function submit(event) {
-    event.preventDefault();
-    const fields = new FormData(event.target);
-    Object.assign(state, { busy: true, problem: null, notice: "" });
+    const send = ({ email, password, code }) => enter(email.trim(), password, code?.trim());
+    if (await submitted(event, state, { draw, send })) return;
+    if (state.problem.code === "second_factor_required") Object.assign(state, { asksForCode: true, problem: null });
+    else state.asksForCode &&= ASKS_FOR_CODE.has(state.problem.code);
     draw();
-    try {
-      await enter(fields.get("email").trim(), fields.get("password"));
-    } catch (problem) {
-      Object.assign(state, { busy: false, problem });
-      draw();
-      document.getElementById("password").select();
-    }
+    document.getElementById(state.asksForCode ? "code" : "password").select();
   }
 
-  const draw = () => patch(root, [form(state, submit)]);
   document.title = "Log in · Recoup";
   draw();
   document.getElementById("email").focus();
 }
 
-const form = ({ problem, busy, notice }, submit) =>
-  h(
-    "main",
-    { class: "login", key: "login" },
-    h(
-      "form",
-      { on: { submit } },
-      h("p", { class: "brand" }, mark(36), h("span", {}, "Recoup")),
-      h("h1", {}, "Log in"),
-      notice && h("p", { class: "notice", role: "status" }, notice),
-      field({ id: "email", name: "E-mail", type: "email", autocomplete: "username" }, problem),
-      field({ id: "password", name: "Password", type: "password", autocomplete: "current-password" }, problem),
-      problem && h("p", { class: "trouble", id: "login-problem", role: "alert" }, icon("alert"), problem.message),
-      h("button", { type: "submit", class: "button primary", disabled: busy }, busy ? "Logging in…" : "Log in"),
-      h(
-        "p",
-        { class: "fine" },
-        "First time here? The first account stands in ",
-        h("code", {}, "first-run.json"),
-        " in the data folder of this installation.",
-      ),
-    ),
+const form = (state, submit) =>
+  door(
+    { title: "Log in", state, submit, action: state.busy ? "Logging in…" : "Log in", below: below() },
+    field({ id: "email", name: "E-mail", type: "email", autocomplete: "username" }, state.problem),
+    field({ id: "password", name: "Password", type: "password", autocomplete: "current-password" }, state.problem),
+    state.asksForCode && field(CODE, state.problem),
   );
 
-const field = ({ id, name, type, autocomplete }, problem) =>
+const CODE = {
+  id: "code",
+  name: "Code",
+  type: "text",
+  autocomplete: "one-time-code",
+  spellcheck: "false",
+  hint: "Of your authenticator app, or one of your recovery codes.",
+};
+
+const below = () => [
+  way("#/forgotten", "Forgotten your password?"),
   h(
-    "div",
-    { class: "field", key: id },
-    h("label", { for: id }, name),
-    h("input", {
-      id,
-      name: id,
-      type,
-      autocomplete,
-      required: true,
-      "aria-describedby": problem ? "login-problem" : null,
-    }),
-  );
+    "p",
+    { class: "fine" },
+    "First time here? The first account stands in ",
+    h("code", {}, "first-run.json"),
+    " in the data folder of this installation.",
+  ),
+];

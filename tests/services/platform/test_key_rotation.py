@@ -1,0 +1,203 @@
+"""Two doors of one installation: keys change under load without anybody noticing, and what one ends the other refuses.
+
+Both go by a clock that is moved, so that nothing here depends on how fast the machine is.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+import asyncpg
+import pyseto
+import pytest
+import pytest_asyncio
+from pyseto import Key
+from tests.services.platform.conftest import Platform, listening, make_deps
+
+from recoup.kit.config import new_secret
+from recoup.kit.http import HttpSettings, create_app
+from recoup.kit.postgres import Postgres
+from recoup.kit.sealing import Sealer
+from recoup.kit.service import Service
+from recoup.kit.tokens import Verifier, opened
+from recoup.messages.access import Principal
+from recoup.services.platform.identity.store.signing import SigningKeys
+from recoup.services.platform.settings import Settings
+from recoup.services.platform.wiring import build
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+PATIENCE_SECONDS = 60
+LEAD = timedelta(seconds=Settings().key_lead_seconds)
+LIFETIME = timedelta(minutes=Settings().access_minutes)
+WATCH = "ended sign-ins and signing keys"
+
+
+@dataclass
+class MovedClock:
+    """The machine's time, and as much as a test has moved it on."""
+
+    ahead: timedelta = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+@dataclass
+class Doors:
+    """Two processes of the platform on the same engines."""
+
+    urls: tuple[str, str]
+    services: tuple[Service, Service]
+    clock: MovedClock
+    http: aiohttp.ClientSession
+    proof: dict[str, str]
+    database: str
+
+    async def ask(self, door: int, method: str, path: str, token: str | None = None, body: object = None) -> Any:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with self.http.request(method, self.urls[door] + path, headers=headers, json=body) as answer:
+            text = await answer.text()
+            return answer.status, json.loads(text) if text else None
+
+    async def login(self, door: int = 0) -> dict[str, str]:
+        status, tokens = await self.ask(door, "POST", "/api/auth/login", body=self.proof)
+        assert status == 200, tokens
+        return tokens
+
+    async def published(self, door: int) -> list[dict[str, Any]]:
+        _, answer = await self.ask(door, "GET", "/.well-known/paseto-keys")
+        return answer["keys"]
+
+    async def rotate(self) -> str:
+        (job,) = [job for job in self.services[0].jobs if job.name == "rotate-signing-key"]
+        return (await job.run()).split()[1]
+
+    async def until_known(self, kid: str) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not all([kid in [key["kid"] for key in await self.published(door)] for door in (0, 1)]):
+                await asyncio.sleep(0.05)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def doors(running: Platform, valkey_url: str, tmp_path_factory) -> AsyncIterator[Doors]:
+    clock = MovedClock()
+    async with AsyncExitStack() as stack:
+        services: list[Service] = []
+        urls: list[str] = []
+        for _ in range(2):
+            data, seed = tmp_path_factory.mktemp("data"), running.deps.signer.seed
+            deps = make_deps(
+                running.deps.postgres_url, valkey_url, {"platform": running.url}, data, seed, running.url
+            )  # fmt: skip
+            service = build(replace(deps, clock=clock), Settings())
+            for stop in (deps.valkey.aclose, deps.peers.close, deps.log.close, *service.on_stop):
+                stack.push_async_callback(stop)
+            await begun(service, stack)
+            app = create_app(service, HttpSettings(), Verifier(seed, Principal, deps.clock).verify)
+            urls.append(await stack.enter_async_context(listening(app)))
+            services.append(service)
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        proof = {"email": running.first.admin_email, "password": running.first.admin_password}
+        yield Doors((urls[0], urls[1]), (services[0], services[1]), clock, http, proof, running.deps.postgres_url)
+
+
+async def begun(service: Service, stack: AsyncExitStack) -> None:
+    """Starts a service with the one worker these tests are about."""
+    for start in service.on_start:
+        await start()
+    (watch,) = [worker.run for worker in service.workers if worker.name == WATCH]
+    stack.callback(asyncio.ensure_future(watch()).cancel)
+
+
+def kid_of(token: str, keys: list[dict[str, Any]]) -> str:
+    """Which published key verifies a token, as anybody outside would find out."""
+    for key in keys:
+        try:
+            opened(Key.from_paserk(key["paserk"]), token)
+        except (pyseto.PysetoError, ValueError):
+            continue
+        return str(key["kid"])
+    return ""
+
+
+async def use(doors: Doors, tokens: dict[str, str], answers: list[int], done: asyncio.Event) -> None:
+    """Somebody who asks at both doors all the time, and refreshes now and then."""
+    turn = 0
+    while not done.is_set():
+        turn += 1
+        if turn % 5 == 0:
+            status, tokens = await doors.ask(
+                turn % 2, "POST", "/api/auth/refresh", body={"refresh_token": tokens["refresh_token"]}
+            )
+            answers.append(status)
+        status, _ = await doors.ask(turn % 2, "GET", "/api/stores", tokens["access_token"])
+        answers.append(status)
+        await asyncio.sleep(0.02)
+
+
+async def test_keys_change_under_load_and_nobody_is_turned_away(doors: Doors):
+    answers: list[int] = []
+    done = asyncio.Event()
+    people = [asyncio.create_task(use(doors, await doors.login(), answers, done)) for _ in range(4)]
+    old = await doors.login()
+    for _ in range(2):
+        kid = await doors.rotate()
+        assert await doors.rotate() == kid  # one that waits is not overtaken
+        await doors.until_known(kid)
+        assert kid_of((await doors.login())["access_token"], await doors.published(0)) not in {kid, ""}
+        doors.clock.ahead += LEAD
+        for door in (0, 1):
+            fresh = (await doors.login(door))["access_token"]
+            assert kid_of(fresh, await doors.published(1 - door)) == kid
+            assert (await doors.ask(1 - door, "GET", "/api/auth/me", fresh))[0] == 200
+        assert (await doors.ask(1, "GET", "/api/auth/me", old["access_token"]))[0] == 200
+    done.set()
+    await asyncio.gather(*people)
+    assert set(answers) <= {200}
+    assert len(answers) > len(people)
+
+
+async def test_a_key_goes_once_the_last_token_it_signed_has_ended(doors: Doors):
+    token = (await doors.login())["access_token"]
+    old = kid_of(token, await doors.published(0))
+    new = await doors.rotate()
+    await doors.until_known(new)
+    doors.clock.ahead += LEAD
+    (until,) = [key["trusted_until"] for key in await doors.published(0) if key["kid"] == old]
+    assert datetime.fromisoformat(until) >= doors.clock.now() + LIFETIME - timedelta(minutes=1)
+    doors.clock.ahead += 2 * LIFETIME
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while [key["kid"] for door in (0, 1) for key in await doors.published(door)] != [new, new]:
+            await asyncio.sleep(0.05)
+    assert (await doors.ask(0, "GET", "/api/auth/me", token))[0] == 401
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["seen there before", "not seen there"])
+async def test_a_sign_in_that_ended_at_one_door_is_over_at_the_other(doors: Doors, seen: bool):
+    token = (await doors.login())["access_token"]
+    if seen:
+        assert (await doors.ask(1, "GET", "/api/auth/me", token))[0] == 200
+    assert (await doors.ask(0, "POST", "/api/auth/logout", token))[0] == 204
+    assert (await doors.ask(0, "GET", "/api/auth/me", token))[0] == 401
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (await doors.ask(1, "GET", "/api/auth/me", token))[0] != 401:
+            await asyncio.sleep(0.05)
+    assert (await doors.ask(1, "GET", "/api/auth/me", token))[1]["code"] == "session_ended"
+
+
+async def test_seeds_are_sealed_and_where_they_cannot_be_opened_another_key_begins(doors: Doors):
+    db, connection = Postgres(doors.database, "platform"), await asyncpg.connect(doors.database)
+    try:
+        keys = SigningKeys(db, Sealer(new_secret(), "signing keys"), LEAD)
+        (made,) = await keys.all(datetime.now(UTC))
+        assert [key.id for key in await keys.all(datetime.now(UTC))] == [made.id]
+        assert made.seed.reveal() not in str(await connection.fetch("select t::text from platform.signing_keys t"))
+        await connection.execute("delete from platform.signing_keys where id = $1", made.id)
+    finally:
+        await connection.close()
+        await db.close()
