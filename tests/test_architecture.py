@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from recoup import permissions
 from recoup.kit.service import ArrowTopic
 from recoup.messages import topics
 from recoup.picture import readers, redrawn, services, writers
@@ -15,6 +16,12 @@ def test_the_picture_in_the_architecture_is_the_house_as_it_is() -> None:
     document = (ROOT / "ARCHITECTURE.md").read_text()
 
     assert redrawn(document) == document, "draw it anew: recoup picture ARCHITECTURE.md"
+
+
+def test_the_page_of_permissions_is_the_table_as_it_is() -> None:
+    page = ROOT / "docs/guides/permissions.md"
+
+    assert permissions.page() == page.read_text(), "draw it anew: recoup permissions docs/guides/permissions.md"
 
 
 def test_every_topic_has_a_writer_and_a_reader() -> None:

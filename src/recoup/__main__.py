@@ -64,9 +64,13 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(run=_train)
     migrate = commands.add_parser("migrate", help="bring the database of every service up to date")
     migrate.set_defaults(run=_migrate)
-    picture = commands.add_parser("picture", help="draw the house into a document, from its own records")
-    picture.add_argument("file", type=Path)
-    picture.set_defaults(run=_picture)
+    for name, what, run in (
+        ("picture", "draw the house into a document, from its own records", _picture),
+        ("permissions", "draw who may do what into a document, from the one table", _permissions),
+    ):
+        drawing = commands.add_parser(name, help=what)
+        drawing.add_argument("file", type=Path)
+        drawing.set_defaults(run=run)
     serve = commands.add_parser("serve", help="run one service, engines by URL from the settings")
     serve.add_argument("service")
     serve.set_defaults(run=_serve)
@@ -126,6 +130,12 @@ def _picture(options: argparse.Namespace) -> None:
     from recoup.picture import redraw
 
     redraw(options.file)
+
+
+def _permissions(options: argparse.Namespace) -> None:
+    from recoup.permissions import draw
+
+    draw(options.file)
 
 
 def _serve(options: argparse.Namespace) -> None:
