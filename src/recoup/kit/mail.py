@@ -18,6 +18,8 @@ class Mailer(Protocol):
 
     async def send(self, message: EmailMessage) -> None: ...
 
+    async def close(self) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class MailFolder:
@@ -30,6 +32,9 @@ class MailFolder:
             await asyncio.to_thread(self._write, message.as_bytes())
         except OSError as error:
             raise Unavailable("the mail folder takes nothing", cause=error) from error
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
     def _write(self, content: bytes) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -142,7 +142,7 @@ def build(deps: Deps, settings: Settings) -> Service:
         jobs=Upkeep(key_change, rooms.sessions, deps.clock).jobs(),
         checks=parts.checks,
         on_start=(begin,),
-        on_stop=(rooms.db.close, ring.flush),
+        on_stop=(rooms.db.close, ring.flush, writer.mailer.close),
     )
 
 

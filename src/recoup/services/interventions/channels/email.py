@@ -3,25 +3,20 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from email.message import EmailMessage
-from typing import Protocol
 
 from recoup.kit.errors import Refused, Unavailable
+from recoup.kit.mail import Mailer
 from recoup.services.interventions.channels.domain import Parcel, Receipt, mail_of
 from recoup.services.interventions.channels.store import Outbox
 
 _NO_ADDRESS = Receipt("refused", "there is no address to write to")
 
 
-class MailServer(Protocol):
-    async def send(self, message: EmailMessage) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class SmtpChannel:
     """Mail by SMTP; the server's permanent refusal is final."""
 
-    server: MailServer
+    server: Mailer
 
     async def send(self, parcels: Sequence[Parcel]) -> Sequence[Receipt]:
         return await asyncio.gather(*(self._sent(parcel) for parcel in parcels))
