@@ -133,6 +133,76 @@ def test_values_of_different_currencies_are_never_added(modules: Page):
     ]
 
 
+FIELDS = [
+    {"name": "type", "kind": "text", "operators": ["equals", "in"]},
+    {"name": "cart_value", "kind": "number", "operators": ["equals", "above"]},
+    {"name": "is_weekend", "kind": "flag", "operators": ["equals"]},
+]
+CONDITIONS = [
+    None,
+    {"field": "type", "operator": "in", "value": ["cart_abandoned", "cart_expired"]},
+    {
+        "any": [
+            {"field": "cart_value", "operator": "above", "value": 100},
+            {"field": "is_weekend", "operator": "equals", "value": False},
+            {"field": "properties.size", "operator": "equals", "value": "5"},
+            {"field": "properties.size", "operator": "equals", "value": 5},
+            {"field": "properties.gift", "operator": "exists"},
+        ]
+    },
+]
+
+
+def test_a_condition_is_the_same_after_it_was_rows_of_a_form(modules: Page):
+    for condition in CONDITIONS:
+        rows = call(modules, "routing_readings", "flat", condition)
+        assert call(modules, "routing_readings", "conditionOf", rows, FIELDS) == condition
+    nested = {"all": [{"not": {"field": "type", "operator": "equals", "value": "page_viewed"}}]}
+    assert call(modules, "routing_readings", "flat", nested) is None
+    assert call(modules, "routing_readings", "says", nested) == "not (type is page_viewed)"
+
+
+def test_an_event_to_try_a_condition_on_has_what_it_asks_for(modules: Page):
+    sample = call(modules, "routing_readings", "sampleFor", CONDITIONS[2], "2026-06-01T12:00:00Z")
+    assert isinstance(sample, dict)
+    assert (sample["cart_value"], sample["is_weekend"]) == (101, False)
+    assert sample["properties"] == {"size": 5, "gift": True}
+
+
+def test_steps_are_the_same_after_they_were_rows_of_a_form(modules: Page):
+    steps = [
+        {"op": "rename", "path": "colour", "to": "color"},
+        {"op": "default", "path": "place.floor", "value": "5"},
+        {"op": "minor_units", "path": "price", "currency": "EUR"},
+        {"op": "minor_units", "path": "price", "currency_at": "price_currency"},
+        {"op": "minor_units", "path": "price"},
+        {"op": "drop", "path": "lines[].internal"},
+    ]
+    rows = call(modules, "schema_readings", "rowsOf", steps)
+    assert call(modules, "schema_readings", "stepsOf", rows) == steps
+
+
+LOST = {"looked_at": "2026-06-01T12:00:00Z", "log_lost": True, "unread_since": 0, "unread": []}
+UNREAD = [{"group": "pipeline", "topic": "raw", "records": 7}, {"group": "intelligence", "topic": "raw", "records": 9}]
+
+
+@pytest.mark.parametrize(
+    ("loss", "word"),
+    [
+        ({**LOST, "looked_at": None}, "Extent not known"),
+        ({**LOST, "log_lost": False}, "No event lost"),
+        (LOST, "No event lost"),
+        ({**LOST, "unread": UNREAD, "unread_since": 2}, "Events lost"),
+    ],
+)
+def test_a_loss_is_said_with_what_to_do(modules: Page, loss: dict[str, object], word: str):
+    said = call(modules, "pipeline_readings", "lossWords", loss)
+    assert isinstance(said, dict)
+    assert said["word"] == word
+    assert said["advice"]
+    assert ("Up to 11 records" in said["says"]) == (word == "Events lost")
+
+
 def test_patching_keeps_what_a_person_is_using(modules: Page):
     kept = modules.evaluate("""async () => {
         const { h, patch } = await import("/console/dom.js");

@@ -11,6 +11,7 @@ export const STEPS = {
   rename: { name: "Rename", asks: "to", hint: "new name" },
   move: { name: "Move", asks: "to", hint: "place.name" },
   convert: { name: "Convert to", asks: "to", options: ["string", "integer", "number", "boolean"] },
+  minor_units: { name: "Money to minor units", asks: "currency", hint: "EUR or a place; else the event's" },
   default: { name: "Give a default", asks: "value", hint: '0, true or "text"' },
   drop: { name: "Drop" },
 };
@@ -26,13 +27,19 @@ export const outcome = (name) => OUTCOMES[name] ?? { tone: "skipped", says: name
 
 /** Saved steps as rows of a form. */
 export const rowsOf = (steps) =>
-  steps.map(({ op, path, to, value }, id) => ({ id, op, path, text: op === "default" ? JSON.stringify(value) : (to ?? "") }));
+  steps.map(({ op, path, to, value, currency, currency_at: place }, id) => ({
+    id,
+    op,
+    path,
+    text: op === "default" ? JSON.stringify(value) : (to ?? currency ?? place ?? ""),
+  }));
 
 /** Rows of a form as steps; a default that is no JSON is text. */
 export const stepsOf = (rows) =>
   rows.map(({ op, path, text }) => {
     const { asks } = STEPS[op];
-    if (!asks) return { op, path };
+    if (!asks || (op === "minor_units" && !text)) return { op, path };
+    if (op === "minor_units") return { op, path, [/^[A-Z]{3}$/.test(text) ? "currency" : "currency_at"]: text };
     return { op, path, [asks]: asks === "value" ? valueOf(text) : text };
   });
 
