@@ -18,13 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from recoup.kit.ports import free_port
 
 CHROMIUM = Path(os.environ.get("RECOUP_TEST_CHROMIUM", "/usr/bin/chromium"))
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PATIENCE_SECONDS = 120
+# What is expected is waited for, on however slow a machine.
+expect.set_options(timeout=60_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Installation:
     store_id: str
     secret_key: str
     publishable_key: str
+    data: Path
 
     def send(self, method: str, path: str, body: object) -> None:
         headers = {"Authorization": f"Bearer {self.secret_key}", "Content-Type": "application/json"}
@@ -75,12 +78,14 @@ def installation() -> Iterator[Installation]:
     port = free_port()
     with (data / "output").open("wb") as output:
         command = [sys.executable, "-m", "recoup", "up", "--data", str(data / "d"), "--port", str(port)]
-        process = subprocess.Popen(command, stdout=output, stderr=output)
+        # Webhooks of the tests' own are on this machine.
+        env = {**os.environ, "RECOUP_PIPELINE__ROUTING_PRIVATE_ADDRESSES": "true"}
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=env)
     try:
         wait_until_ready(f"http://127.0.0.1:{port}/health/ready", process, data)
         facts = json.loads((data / "d/first-run.json").read_text())
-        names = Installation.__slots__
-        yield Installation(**{name: facts[name] for name in names})
+        names = (name for name in Installation.__slots__ if name != "data")
+        yield Installation(data=data / "d", **{name: facts[name] for name in names})
     finally:
         process.send_signal(signal.SIGTERM)
         try:

@@ -1,13 +1,21 @@
 """The console before a running Recoup: logging in, figures that change, a cart's story, phones, keyboards."""
 
+import email
+import json
 import re
+import time
+import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from email.policy import default
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from recoup.kit.config import Secret
+from recoup.kit.totp import totp_code
 
 pytestmark = [pytest.mark.browser, pytest.mark.flow, pytest.mark.timeout(300)]
 
@@ -227,3 +235,90 @@ def test_logging_out_leaves_nothing_behind(console: Page):
     console.get_by_role("button", name="Log out").click()
     expect(console.get_by_role("heading", name="Log in")).to_be_visible()
     assert console.evaluate("sessionStorage.length") == 0
+
+
+def test_somebody_invited_comes_in_by_keyboard_and_later_with_a_code(page: Page, installation):
+    address, password = "ada@example.com", "sparrow-lantern-74-quay"
+    first = Person(installation, installation.admin_email, installation.admin_password)
+    first.send("POST", f"/api/invitations?store_id={installation.store_id}", {"email": address, "role": "analyst"})
+    page.goto(linked(installation, "invitation", address))
+    expect(page.get_by_label("New password")).to_be_focused()
+    page.keyboard.type("password1234")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("among the first that anybody would try")
+    expect(page.get_by_label("New password")).to_be_focused()
+    page.keyboard.type(password)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").filter(has_text="You belong to")).to_be_visible()
+    log_in_by_keyboard(page, address, password)
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+    ada = Person(installation, address, password)
+    secret = Secret(ada.send("POST", "/api/auth/second-factor", {"password": password})["secret"])
+    ada.send("POST", "/api/auth/second-factor/confirm", {"code": totp_code(secret, datetime.now(UTC))})
+    page.get_by_role("button", name="Log out").click()
+    log_in_by_keyboard(page, address, password)
+    expect(page.get_by_label("Code")).to_be_focused()
+    page.keyboard.type(totp_code(secret, datetime.now(UTC) + timedelta(seconds=30)))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+def test_a_forgotten_password_is_replaced_by_keyboard(page: Page, installation):
+    address, password = "grace@example.com", "quay-74-lantern-sparrow"
+    first = Person(installation, installation.admin_email, installation.admin_password)
+    first.send("POST", f"/api/users?store_id={installation.store_id}", {"email": address, "role": "viewer"})
+    page.goto(installation.url)
+    page.get_by_role("link", name="Forgotten your password?").press("Enter")
+    expect(page.get_by_role("heading", name="Forgotten password")).to_be_visible()
+    expect(page.get_by_label("E-mail")).to_be_focused()
+    page.keyboard.type(address)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").filter(has_text="a letter is on its way")).to_be_visible()
+    page.goto(linked(installation, "reset", address))
+    expect(page.get_by_label("New password")).to_be_focused()
+    page.keyboard.type(password)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").filter(has_text="Your password is set")).to_be_visible()
+    log_in_by_keyboard(page, address, password)
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+def log_in_by_keyboard(page: Page, address: str, password: str) -> None:
+    expect(page.get_by_label("E-mail")).to_be_focused()
+    page.keyboard.type(address)
+    page.keyboard.press("Tab")
+    page.keyboard.type(password)
+    page.keyboard.press("Enter")
+
+
+def linked(installation, screen: str, address: str) -> str:
+    """The link of the letter to an address, once it is written."""
+    end = time.monotonic() + PATH_MS / 1000
+    while True:
+        for file in (installation.data / "mail").glob("*.eml"):
+            letter = email.message_from_bytes(file.read_bytes(), policy=default)
+            found = re.search(rf"http\S+/#/{screen}/\S+", letter.get_content())
+            if letter["to"] == address and found:
+                return found[0]
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+class Person:
+    """Somebody who asks without a browser."""
+
+    def __init__(self, installation, address: str, password: str) -> None:
+        self.installation = installation
+        self.token = ""
+        self.token = self.send("POST", "/api/auth/login", {"email": address, "password": password})["access_token"]
+
+    def send(self, method: str, path: str, body: object) -> dict[str, str]:
+        headers = {"Content-Type": "application/json"} | (
+            {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        )
+        request = urllib.request.Request(
+            self.installation.url + path, json.dumps(body).encode(), headers, method=method
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read() or b"null")

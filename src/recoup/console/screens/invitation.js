@@ -17,6 +17,13 @@ export async function invitation(root, { token }) {
       !state.invited && way("#/", "Log in"),
     );
 
+  /** At what comes next; what stands in a field is typed over. */
+  function readyToType() {
+    const next = root.querySelector("#new-password, button, a");
+    next.focus();
+    next.select?.();
+  }
+
   async function submit(event) {
     const send = (fields) =>
       knock("/auth/invitations/accept", { token, password: fields["new-password"] ?? null });
@@ -25,7 +32,7 @@ export async function invitation(root, { token }) {
       clearSession(`You belong to ${state.invited.store} now. Log in as ${state.invited.email}.`);
       return;
     }
-    root.querySelector("#new-password, button")?.focus();
+    readyToType();
   }
 
   document.title = "Invitation · Recoup";
@@ -35,9 +42,10 @@ export async function invitation(root, { token }) {
   } catch (problem) {
     state.problem = problem;
   }
+  if (!location.hash.endsWith(token)) return; // left before the answer came
   state.busy = false;
   draw();
-  root.querySelector("#new-password, button, a")?.focus();
+  readyToType();
 }
 
 const offer = ({ store, email, role, has_account: known }) =>
