@@ -206,6 +206,7 @@ def _identity(
         "sessions": rooms.sessions,
         "letters": rooms.letters,
         "key_change": key_change,
+        "factors": factors,
         "second_factor": second_factor,
         "sign_in": SignIn(people, rooms.sessions, tokens, second_factor, passwords, guard, clock),
         "password_change": PasswordChange(people, credentials, rooms.letters, tokens, passwords, rules, guard, clock),

@@ -16,10 +16,10 @@ from recoup.kit.http import PUBLIC
 from recoup.kit.pages import Page
 from recoup.messages.access import Permission, Principal
 from recoup.services.platform.audit.domain import Actor
-from recoup.services.platform.identity.actions.factors import SecondFactor
 from recoup.services.platform.identity.actions.keys import KeyChange, PublishedKeys
 from recoup.services.platform.identity.actions.sign_in import SignIn, Tokens, Which
 from recoup.services.platform.identity.api.asking import Asking, address_of, visit_of, who
+from recoup.services.platform.identity.store.factors import Factors
 from recoup.services.platform.identity.store.people import People
 from recoup.services.platform.identity.store.sessions import Sessions
 from recoup.services.platform.stores.domain import Membership
@@ -99,7 +99,7 @@ async def me(
     caller: NamedDependency[Principal],
     people: NamedDependency[People],
     stores: NamedDependency[Stores],
-    second_factor: NamedDependency[SecondFactor],
+    factors: NamedDependency[Factors],
 ) -> Me:
     """Who one is, and what in which store."""
     known = {store.store_id: store.name for store in await stores.among(list(caller.stores))}
@@ -115,7 +115,7 @@ async def me(
     ]
     return Me(
         subject=caller.subject, kind=caller.kind, email=person.email if person is not None else None,
-        second_factor=await second_factor.in_force(user_id) is not None, stores=memberships,
+        second_factor=await factors.is_confirmed(user_id), stores=memberships,
     )  # fmt: skip
 
 

@@ -38,6 +38,11 @@ class Factors:
         secret = self.sealer.open(row.sealed, str(user_id))
         return Factor(user_id=user_id, secret=secret, is_confirmed=row.confirmed_at is not None)
 
+    async def is_confirmed(self, user_id: UUID) -> bool:
+        return await self.db.row(
+            bool, "select exists (select from second_factors where user_id = $1 and confirmed_at is not null)", user_id
+        )
+
     async def begin(self, user_id: UUID, secret: Secret, now: datetime) -> bool:
         """Lays a secret down that is not asked for yet; False where one is in force."""
         sealed = self.sealer.seal(secret, str(user_id))
@@ -85,12 +90,6 @@ class Factors:
         async with self.db.transaction() as writing:
             await self._give(writing, user_id, codes)
             await self.people.note(writing, user_id, "recovery_codes_made", actor, now)
-
-    async def left(self, user_id: UUID) -> int:
-        """How many recovery codes were not used."""
-        return await self.db.row(
-            int, "select count(*) from recovery_codes where user_id = $1 and used_at is null", user_id
-        )
 
     async def end(self, user_id: UUID, actor: Actor, now: datetime) -> None:
         async with self.db.transaction() as writing:
