@@ -24,7 +24,8 @@ export function rule(id, places, screen) {
     return panel({ id: "rule", title: "No such rule", class: "reader" }, empty("It is not there", "Somebody may have deleted it."));
   const form = state.form ?? formOf(saved);
   const edit = (changes) => set({ form: { ...form, ...changes }, trial: null, problem: null });
-  const view = { form, edit, places, fields: feeds.fields.data, mayWrite: role() === "owner" };
+  const tell = (message) => set({ problem: Object.assign(new Error(message), { status: 0 }) });
+  const view = { form, edit, tell, places, fields: feeds.fields.data, mayWrite: role() === "owner" };
   return panel(
     { id: "rule", title: saved?.name ?? "New rule", class: "reader", note: saved && `copies since ${dateTime(saved.since)}` },
     h("p", { class: "only-phone", key: "back" }, h("a", { href: "#/routing" }, "Back to the list")),
@@ -84,12 +85,12 @@ const naming = ({ form, edit }) =>
   );
 
 function condition(view) {
-  const { form, edit, fields } = view;
+  const { form, edit, tell, fields } = view;
   const toText = (isText) => {
     if (isText) return edit({ isText, text: JSON.stringify(conditionOf(form, fields.items), null, 2) });
     const rows = flat(parsed(form.text));
     if (rows) edit({ isText, ...rows });
-    else announce("A form has no room for this condition.");
+    else tell("Rows have no room for this condition; it stays as JSON.");
     return undefined;
   };
   return h(
