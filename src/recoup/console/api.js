@@ -27,17 +27,17 @@ let renewing = null;
 /** GET from the store that is chosen. */
 export const read = (path, params = {}, signal = undefined) => call("GET", path, { params, signal });
 
-/** POST to the store that is chosen. */
-export const send = (path, body = undefined, params = {}) => call("POST", path, { params, body });
+/** POST to the store that is chosen; with a version, only on top of that. */
+export const send = (path, body = undefined, params = {}, version = undefined) => call("POST", path, { params, body, version });
 
-/** PUT in the store that is chosen: what is there becomes this. */
-export const replace = (path, body) => call("PUT", path, { body });
+/** PUT in the store that is chosen: what is there becomes this; with a version, only on top of that, 0 for none. */
+export const replace = (path, body, version = undefined) => call("PUT", path, { body, version });
 
 /** PATCH in the store that is chosen: what is named changes. */
 export const change = (path, body) => call("PATCH", path, { body });
 
-/** DELETE in the store that is chosen. */
-export const remove = (path) => call("DELETE", path);
+/** DELETE in the store that is chosen; with a version, only on top of that. */
+export const remove = (path, version = undefined) => call("DELETE", path, { version });
 
 /** POST by whoever stands before the door. */
 export const knock = (path, body) => request("POST", `/api${path}`, { body });
@@ -59,24 +59,25 @@ export async function logout() {
   }
 }
 
-async function call(method, path, { params = {}, body, signal } = {}) {
+async function call(method, path, { params = {}, body, signal, version } = {}) {
   const query = new URLSearchParams();
   const { store } = session();
   if (store && !path.startsWith("/auth/")) query.set("store_id", store);
   for (const [name, value] of Object.entries(params)) if (value !== null && value !== undefined) query.set(name, value);
   const address = `/api${path}${query.size ? `?${query}` : ""}`;
   try {
-    return await request(method, address, { token: await accessToken(), body, signal });
+    return await request(method, address, { token: await accessToken(), body, signal, version });
   } catch (error) {
     if (error.status !== 401) throw error;
-    return await request(method, address, { token: await renewed(), body, signal });
+    return await request(method, address, { token: await renewed(), body, signal, version });
   }
 }
 
-async function request(method, address, { token: bearer, body, signal } = {}) {
+async function request(method, address, { token: bearer, body, signal, version } = {}) {
   const headers = { accept: "application/json" };
   if (bearer) headers.authorization = `Bearer ${bearer}`;
   if (body !== undefined) headers["content-type"] = "application/json";
+  if (version !== undefined) headers["if-match"] = `"${version}"`;
   let answer;
   try {
     answer = await fetch(address, {

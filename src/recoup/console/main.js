@@ -10,25 +10,29 @@ import { live } from "./screens/live.js";
 import { invitation } from "./screens/invitation.js";
 import { login } from "./screens/login.js";
 import { forgotten, reset } from "./screens/password.js";
-import { EVENT_SCREENS } from "./parts.js";
+import { EVENT_SCREENS, STORE_SCREENS } from "./parts.js";
 import { overview } from "./screens/overview.js";
 import { carts } from "./screens/carts.js";
 import { cart } from "./screens/cart.js";
+import { flags } from "./screens/flags.js";
 import { letters } from "./screens/letters.js";
 import { outbox } from "./screens/outbox.js";
 import { pipeline } from "./screens/pipeline.js";
 import { readiness } from "./screens/readiness.js";
 import { routing } from "./screens/routing.js";
 import { schemas } from "./screens/schemas.js";
+import { settings } from "./screens/settings.js";
 import { system } from "./screens/system.js";
 
 const NAV = [
   { path: "overview", name: "Overview" },
   { path: "carts", name: "Carts" },
   { path: "outbox", name: "Outbox" },
-  ...EVENT_SCREENS.map((screen) => ({ ...screen, class: "of-events" })),
+  ...EVENT_SCREENS.map((screen) => ({ ...screen, class: "of-group" })),
   // Stands for all of these on phones, where tabs lead on.
-  { path: "readiness", name: "Events", class: "events-group", icon: "live", group: true },
+  { path: "readiness", name: "Events", class: "group", icon: "live", group: EVENT_SCREENS },
+  ...STORE_SCREENS.map((screen) => ({ ...screen, class: "of-group" })),
+  { path: "settings", name: "Store", class: "group", icon: "settings", group: STORE_SCREENS },
   { path: "system", name: "System" },
 ];
 
@@ -38,11 +42,13 @@ const ROUTES = [
   { pattern: /^carts\/(?<cartId>.+)$/, screen: cart, nav: "carts" },
   { pattern: /^outbox(?:\/(?<mailId>.+))?$/, screen: outbox, nav: "outbox" },
   { pattern: /^letters(?:\/(?<letterId>.+))?$/, screen: letters, nav: "letters" },
+  { pattern: /^flags(?:\/(?<key>.+))?$/, screen: flags, nav: "flags" },
   { pattern: /^live$/, screen: live, nav: "live" },
   { pattern: /^pipeline$/, screen: pipeline, nav: "pipeline" },
   { pattern: /^readiness$/, screen: readiness, nav: "readiness" },
   { pattern: /^routing(?:\/(?<kind>rule|to)\/(?<id>.+))?$/, screen: routing, nav: "routing" },
   { pattern: /^schemas(?:\/(?<name>.+))?$/, screen: schemas, nav: "schemas" },
+  { pattern: /^settings$/, screen: settings, nav: "settings" },
   { pattern: /^system$/, screen: system, nav: "system" },
 ];
 
@@ -109,7 +115,7 @@ function drawFrame(current) {
 }
 
 const isCurrent = (path, group, current) =>
-  group ? EVENT_SCREENS.some((screen) => screen.path === current) : path === current;
+  group ? group.some((screen) => screen.path === current) : path === current;
 
 function tools() {
   const { me, store } = session();

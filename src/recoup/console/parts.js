@@ -54,15 +54,24 @@ export const EVENT_SCREENS = [
   { path: "routing", name: "Routing" },
 ];
 
-/** The way between the screens about events where the frame has no room for all of them. */
-export const eventTabs = (current) =>
+export const STORE_SCREENS = [
+  { path: "settings", name: "Settings" },
+  { path: "flags", name: "Flags" },
+];
+
+/** The way between the screens of a group where the frame has no room for all of them. */
+const tabs = (label, screens, current) =>
   h(
     "nav",
-    { class: "tabs", key: "tabs", "aria-label": "About events", mount: showCurrent },
-    EVENT_SCREENS.map(({ path, name }) =>
+    { class: "tabs", key: "tabs", "aria-label": label, mount: showCurrent },
+    screens.map(({ path, name }) =>
       h("a", { key: path, href: `#/${path}`, "aria-current": path === current ? "page" : null }, name),
     ),
   );
+
+export const eventTabs = (current) => tabs("About events", EVENT_SCREENS, current);
+
+export const storeTabs = (current) => tabs("About the store", STORE_SCREENS, current);
 
 /** A word with a colour and a shape, so that the colour is never the only sign. */
 export const badge = (tone, text) =>
