@@ -206,6 +206,17 @@ async def test_nobody_hands_out_what_he_may_not_do_himself():
     assert domain.scopes("publishable_key", None, developer) == tuple(sorted(PUBLISHABLE_KEY))
 
 
+async def test_a_maker_is_offered_what_he_may_hand_out(platform):
+    owner, params = await owner_of(platform), {"store_id": platform.first.store_id}
+    _, _, page = await platform.ask("GET", "/api/api-keys/scopes", key=owner, params=params)
+    offered = {each["scope"]: each["kinds"] for each in page["items"]}
+    assert {scope for scope, kinds in offered.items() if "secret_key" in kinds} == SECRET_KEY
+    assert {scope for scope, kinds in offered.items() if "publishable_key" in kinds} == PUBLISHABLE_KEY
+    assert all(each["meaning"] for each in page["items"])
+    less = {each.scope for each in domain.offered(GRANTS[Role.DEVELOPER])}
+    assert less == (GRANTS[Role.DEVELOPER] & SECRET_KEY) | PUBLISHABLE_KEY
+
+
 @pytest.mark.parametrize(
     ("allowed", "origin", "good"),
     [

@@ -16,7 +16,7 @@ from recoup.messages.access import Permission, Principal
 from recoup.messages.proofs import ProofAnswer, ProofAsked
 from recoup.services.platform.access import domain
 from recoup.services.platform.access.actions import KeyMaking, KeyRing, MadeKey
-from recoup.services.platform.access.domain import ApiKey
+from recoup.services.platform.access.domain import ApiKey, Scope
 from recoup.services.platform.access.store import Keys
 from recoup.services.platform.audit.domain import Actor
 
@@ -101,6 +101,12 @@ async def list_keys(
     return Page([*page], str(page[-1].id) if len(page) == limit else None)
 
 
+@get("/api-keys/scopes", opt={"permission": Permission.KEYS_READ})
+async def list_scopes(store_id: NamedDependency[str], caller: NamedDependency[Principal]) -> Page[Scope]:
+    """What the caller may give a key of this store, by the kinds that may have it."""
+    return Page(domain.offered(caller.stores.get(store_id, ())))
+
+
 @delete("/api-keys/{key_id:uuid}", opt={"permission": Permission.KEYS_WRITE})
 async def revoke_key(
     key_id: FromPath[UUID],
@@ -127,4 +133,4 @@ async def check_proof(
     return ProofAnswer(proven=domain.proven(digests, data.user_id, data.user_hash))
 
 
-HANDLERS = (check_proof, make_key, rotate_key, list_keys, revoke_key, tell_whose_key)
+HANDLERS = (check_proof, make_key, rotate_key, list_keys, list_scopes, revoke_key, tell_whose_key)

@@ -15,7 +15,7 @@ from zlib import crc32
 from msgspec import Struct
 
 from recoup.kit.errors import Conflict, Forbidden, Invalid, Unauthenticated
-from recoup.messages.access import PUBLISHABLE_KEY, SECRET_KEY, Permission, Principal
+from recoup.messages.access import PUBLISHABLE_KEY, SECRET_KEY, TABLE, Permission, Principal
 
 KeyKind = Literal["secret_key", "publishable_key"]
 
@@ -51,6 +51,14 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     revoked_at: datetime | None = None
     replaced_by: UUID | None = None
     """The key it was rotated into."""
+
+
+class Scope(Struct, frozen=True, kw_only=True):
+    """Something a key may be allowed to do."""
+
+    scope: Permission
+    meaning: str
+    kinds: Sequence[KeyKind]
 
 
 def spelled(kind: KeyKind, randomness: bytes) -> str:
@@ -118,7 +126,7 @@ def scopes(
 
     What publishable keys may is open to everybody who sees a page of the shop, so anybody may hand it out.
     """
-    grantable = GRANTS[kind] & (PUBLISHABLE_KEY | frozenset(maker))
+    grantable = _grantable(kind, maker)
     if asked is None:
         return tuple(sorted(grantable))
     never = sorted(frozenset(asked) - GRANTS[kind])
@@ -129,6 +137,20 @@ def scopes(
     if beyond:
         raise Forbidden(f"nobody hands out what he may not do himself: '{beyond[0]}'", code="scope_beyond")
     return tuple(sorted(frozenset(asked)))
+
+
+def offered(maker: Collection[Permission]) -> list[Scope]:
+    """Every scope this maker may hand out."""
+    grantable: dict[KeyKind, frozenset[Permission]] = {kind: _grantable(kind, maker) for kind in GRANTS}
+    found = (
+        Scope(scope=scope, meaning=granted.meaning, kinds=[kind for kind in grantable if scope in grantable[kind]])
+        for scope, granted in TABLE.items()
+    )
+    return [scope for scope in found if scope.kinds]
+
+
+def _grantable(kind: KeyKind, maker: Collection[Permission]) -> frozenset[Permission]:
+    return GRANTS[kind] & (PUBLISHABLE_KEY | frozenset(maker))
 
 
 def rotatable(key: ApiKey, maker: Collection[Permission], now: datetime) -> ApiKey:
