@@ -219,6 +219,7 @@ ENRICHED = pa.schema(
 )
 """Rows of `cart-events-enriched`: valid, once each, with what we know besides. See the glossary for each column.
 
+`items`: what a line does not say of its product (`name`, `category`, `brand`) is what the shop itself last said of it.
 `cart_number` counts the carts that were opened under one cart id, from 1; null where the event touched no cart with
 items.
 `cart_value` (minor units), `item_count`: the cart after this event, or the items of the event where it has no cart.

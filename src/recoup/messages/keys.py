@@ -63,6 +63,9 @@ USER_PROFILE = KeyPattern(
 PROFILES_CHANGED = KeyPattern(
     "profiles_changed", "pipeline", "set", None, "users whose profiles are newer than their copies in PostgreSQL"
 )
+PRODUCT_FACTS = KeyPattern(
+    "product_facts:{store_id}:{month}", "pipeline", "hash", timedelta(days=61), "name, category and brand of products"
+)
 SESSIONS = KeyPattern(
     "sessions:{store_id}:{hour}", "pipeline", "hash", timedelta(hours=2), "how each session of the hour began"
 )

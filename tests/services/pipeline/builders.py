@@ -32,6 +32,7 @@ from recoup.services.pipeline.collect.domain.reading import Form, Reading
 from recoup.services.pipeline.collect.store import EventLog, Stats
 from recoup.services.pipeline.overflow.actions import Lane
 from recoup.services.pipeline.overflow.store import FloodBook
+from recoup.services.pipeline.products.store import Products
 from recoup.services.pipeline.profiles.store import Archive, Profiles
 from recoup.services.pipeline.rebuild.actions import Rebuilding
 from recoup.services.pipeline.rebuild.store import RebuildBook
@@ -135,6 +136,7 @@ async def pipeline(
         CartStore(valkey, used.cart_cache),
         Identities(valkey, used.visitor_cache),
         Profiles(valkey, Archive(postgres), used.profile_wait_seconds, used.profile_cache),
+        Products(valkey, used.product_wait_seconds, used.product_cache),
         SessionStore(valkey, used.session_cache),
         stores,
         schemas,

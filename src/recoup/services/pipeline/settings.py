@@ -75,6 +75,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How often profiles that have changed are copied to PostgreSQL: so much of them can be lost with Valkey."""
     profile_connections: int = 2
     """Connections of a processor to PostgreSQL."""
+    product_cache: int = 100_000
+    """Products of which the processor keeps in memory what is known."""
+    product_wait_seconds: float = 0.02
+    """How long a batch waits for facts of products that are not; then its rows go on without and say so."""
     risk_events_a_minute: int = 200
     """More events of one session within a minute are marked as `event_rate`."""
     risk_carts_a_minute: int = 10

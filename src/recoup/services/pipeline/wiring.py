@@ -35,6 +35,7 @@ from recoup.services.pipeline.losses.store import LossBook
 from recoup.services.pipeline.overflow.actions import Lane
 from recoup.services.pipeline.overflow.jobs import Mover
 from recoup.services.pipeline.overflow.store import FloodBook
+from recoup.services.pipeline.products.store import Products
 from recoup.services.pipeline.profiles.jobs import Upkeep as ProfileUpkeep
 from recoup.services.pipeline.profiles.store import Archive, Profiles
 from recoup.services.pipeline.readiness import api as readiness_api
@@ -234,6 +235,7 @@ def build_processor(deps: Deps, settings: Settings) -> Service:
         CartStore(deps.valkey, settings.cart_cache),
         Identities(deps.valkey, settings.visitor_cache),
         profiles,
+        Products(deps.valkey, settings.product_wait_seconds, settings.product_cache),
         SessionStore(deps.valkey, settings.session_cache),
         deps.stores,
         _catalogs(deps, settings),

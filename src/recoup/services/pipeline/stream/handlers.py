@@ -25,12 +25,15 @@ from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_OVERFLOW
 from recoup.services.pipeline.carts.store import CartStore
 from recoup.services.pipeline.collect.actions import STREAM_GROUP
 from recoup.services.pipeline.overflow.domain import HANDED_BACK
+from recoup.services.pipeline.products.domain import mentions_of
+from recoup.services.pipeline.products.store import Products
 from recoup.services.pipeline.profiles.store import Profiles
 from recoup.services.pipeline.schemas.actions import Catalogs
 from recoup.services.pipeline.sessions.store import SessionStore
 from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.stream.actions import consult, settings_of
 from recoup.services.pipeline.stream.domain.agents import Agents, rules
+from recoup.services.pipeline.stream.domain.goods import told_of
 from recoup.services.pipeline.stream.domain.identities import name, unnamed
 from recoup.services.pipeline.stream.domain.people import changes_of
 from recoup.services.pipeline.stream.domain.rates import Rates
@@ -105,6 +108,7 @@ class Processor:
     carts: CartStore
     identities: Identities
     profiles: Profiles
+    products: Products
     sessions: SessionStore
     stores: StoreDirectory
     schemas: Catalogs
@@ -132,6 +136,7 @@ class Processor:
                 await self._turn(reader)
         finally:
             await self.profiles.close()
+            await self.products.close()
             await self.schemas.close()
             await reader.close()
 
@@ -237,12 +242,14 @@ class Processor:
         work.ids = self.seen.apart(work.ids, work.store_codes, work.store_names)
         seen = self.seen.seen(work.ids, now)
         profiles = await self.profiles.find(work.users.names, now)
+        work.mentions = mentions_of(work.rows, work.store_codes, work.store_names, self.products.has_facts)
+        products = await self.products.find(work.mentions.products, now)
         session_slots = await self.sessions.locate(work.sessions, now)
         catalogs = await consult(self.schemas, work, stores)
         return Known(
             seen=seen, stores=stores, carts=self.carts.table, slots=slots[: len(work.carts)], due=ringing,
             reached=self._remembered(stores) | reached, now=now, agents=self.agents, catalogs=catalogs,
-            profiles=profiles, sessions=self.sessions.table, session_slots=session_slots,
+            profiles=profiles, products=products, sessions=self.sessions.table, session_slots=session_slots,
             rates=self.rates,
         )  # fmt: skip
 
@@ -283,24 +290,26 @@ class Processor:
         claimed = work.kept & ~work.of_types(_CLOCK)
         claims = ids_by_store(work, claimed)
         counts, last = _counts(work, known)
-        changes = work.changes
         profiles = changes_of(work, known)
+        products = self.products.news(told_of(work, known))
 
         def effects(pipe: Pipeline) -> None:
             self.seen.claim(pipe, claims, known.now)
-            self.carts.save(pipe, changes.changed, changes.touched, changes.gone)
-            self.carts.set_timers(pipe, changes.timers)
+            self.carts.save(pipe, work.changes.changed, work.changes.touched, work.changes.gone)
+            self.carts.set_timers(pipe, work.changes.timers)
             self.identities.link(pipe, work.links, known.now)
             self.profiles.save(pipe, profiles)
+            self.products.save(pipe, products, known.now)
             self.sessions.save(pipe, work.sessions_begun, work.sessions_viewed, known.now)
             set_clocks(pipe, moved)
             count(pipe, counts, last)
 
         positions = {(record.topic, record.partition): record.offset for record in taken.records}
-        if positions or outputs or changes.timers or changes.gone or changes.changed:
+        if positions or outputs or work.changes.timers or work.changes.gone or work.changes.changed:
             await reader.commit(positions, outputs, effects)
             self.carts.settle()
             self.profiles.settle(profiles)
+            self.products.settle(products)
             self.sessions.settle(known.now)
             self.identities.settle()
             self.seen.remember(work.ids[claimed], claims, known.now)

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from recoup.messages.events import EventType
 from recoup.services.pipeline.stream.domain import arrivals
 from recoup.services.pipeline.stream.domain.calendar import holidays_between
+from recoup.services.pipeline.stream.domain.goods import fill_items
 from recoup.services.pipeline.stream.domain.people import show_users
 from recoup.services.pipeline.stream.domain.work import Known, Work
 
@@ -22,18 +23,19 @@ _MEDIA: Final = ("search", "social", "email", "paid", "referral", "direct", "oth
 _NONE: Final = -1
 _PAID: Final = _MEDIA.index("paid")
 _DIRECT: Final = _MEDIA.index("direct")
-_SOURCES: Final = ("user_agent", "holidays", "user_profile")
+_SOURCES: Final = ("user_agent", "holidays", "user_profile", "product_facts")
 """What may fail to answer; `enrichment_missing` names them."""
 
 
 def enrich(work: Work, known: Known) -> None:
-    """Money, local time, device class, how the visit came about, and the user's past, for every row."""
+    """Money, local time, device class, how the visit came about, the user's past, and what lines lack."""
     missing = np.zeros(len(work.occurred), dtype=np.int64)
     _money(work, known)
     _local_time(work, known, missing)
     _device_class(work, known, missing)
     _traffic(work)
     _note(missing, show_users(work, known), "user_profile")
+    _note(missing, fill_items(work, known), "product_facts")
     work.columns["enrichment_missing"] = _names(missing)
 
 

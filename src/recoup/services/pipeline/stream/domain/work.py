@@ -15,6 +15,7 @@ import pyarrow as pa
 from recoup.messages.stores import StoreSettings
 from recoup.services.pipeline.carts.domain.cart import CartState, Derived, Patience
 from recoup.services.pipeline.carts.domain.table import SEPARATOR, CartKey, CartTable, Slots
+from recoup.services.pipeline.products.domain import Facts, Mentions, Product
 from recoup.services.pipeline.profiles.domain import Profile, User, Users, users_of
 from recoup.services.pipeline.schemas.domain.catalog import Catalog
 from recoup.services.pipeline.sessions.domain import Sessions, SessionTable, sessions_of
@@ -77,6 +78,8 @@ class Known:
     """Schemas of the stores that registered any."""
     profiles: Mapping[User, Profile] = field(default_factory=dict)
     """What is known of the users; those of whom nobody told in time are not in it."""
+    products: Mapping[Product, Facts] = field(default_factory=dict)
+    """What is known of the products; those of which nobody told in time are not in it."""
     sessions: SessionTable = field(default_factory=SessionTable)
     session_slots: SessionSlots = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     """Where each of the batch's sessions is in that table."""
@@ -144,6 +147,8 @@ class Work:
     """Partition and name of each cart of the batch, once."""
     users: Users
     sessions: Sessions
+    mentions: Mentions = field(default_factory=Mentions)
+    """Lines that want or tell facts of products."""
     columns: dict[str, pa.Array] = field(default_factory=dict)
     """Enrichment by column name."""
     dead: list[Dead] = field(default_factory=list)
