@@ -24,6 +24,7 @@ MINOR_UNITS = _in("minor units of the currency")
 HourMinute = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$"), _in("HH:MM")]
 Share = Annotated[float, Meta(ge=0, le=1), _in("share of 1")]
 Channel = Literal["websocket", "email"]
+Origin = Annotated[str, Meta(max_length=300, pattern=r"^https?://(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$")]
 
 
 class StoreSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,6 +85,9 @@ class StoreSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What messages call the shop."""
     shop_url: Annotated[str, Meta(max_length=2048)] = ""
     """Where a message's button leads; the cart id is appended as `?cart=`."""
+    allowed_origins: Annotated[tuple[Origin, ...], Meta(max_length=100)] = ()
+    """Pages that may use the store's publishable keys, as browsers name them: `https://shop.example`, or
+    `https://*.shop.example` for every host below it. Empty: pages of any site."""
     contact_requires_consent: bool = True
     """E-mail only those whose consent to marketing is known."""
     repair_threshold: Share = 0.95

@@ -321,7 +321,7 @@ async def test_a_key_rotated_without_an_overlap_ends_at_once(platform):
 
 async def test_another_process_learns_that_a_key_was_revoked_and_that_one_was_made(platform):
     db = Postgres(platform.deps.postgres_url, "platform")
-    elsewhere = KeyRing(Keys(db, AuditLog(db)), platform.deps.clock)
+    elsewhere = KeyRing(Keys(db, AuditLog(db)), platform.deps.clock, platform.deps.stores)
     try:
         await elsewhere.learn()
         owner, answer = await made(platform)

@@ -42,7 +42,7 @@ from recoup.services.platform.flags import api as flags_api
 from recoup.services.platform.flags.actions import FlagActions
 from recoup.services.platform.flags.domain import Limits as FlagLimits
 from recoup.services.platform.flags.store import Flags
-from recoup.services.platform.gateway.actions import Identities, Routes
+from recoup.services.platform.gateway.actions import Edge, Identities, Routes
 from recoup.services.platform.gateway.api import Gateway
 from recoup.services.platform.health import api as health_api
 from recoup.services.platform.health.api import EnginesAndPeers
@@ -104,7 +104,7 @@ class _Rooms:
 
 def build(deps: Deps, settings: Settings) -> Service:
     rooms = _rooms(deps, settings)
-    ring = KeyRing(rooms.keys, deps.clock)
+    ring = KeyRing(rooms.keys, deps.clock, deps.stores)
     tokens = AccessTokens(rooms.signing, rooms.sessions, deps.clock, timedelta(minutes=settings.access_minutes))
     key_change = KeyChange(rooms.signing, tokens, deps.clock)
     writer = LetterWriter(
@@ -127,7 +127,7 @@ def build(deps: Deps, settings: Settings) -> Service:
         routers=_routers(
             {**_given(deps, settings, rooms, ring, parts), **_identity(deps, settings, rooms, tokens, key_change)}
         ),
-        front=_front(deps, settings, Identities(ring, tokens, deps.signer), routes, limiter),
+        front=_front(deps, settings, Identities(ring, tokens, deps.signer), routes, limiter, rooms.stores),
         consumes=(Consumer(CHANGES_MADE, on_messages=ChangesTold(rooms.audit).on_changes),),
         emits=(CONFIG_CHANGES, CHANGES_MADE),
         workers=(
@@ -288,7 +288,7 @@ def _rates(settings: Settings) -> Rates:
 
 
 def _front(
-    deps: Deps, settings: Settings, identities: Identities, routes: Routes, limiter: Limiter
+    deps: Deps, settings: Settings, identities: Identities, routes: Routes, limiter: Limiter, stores: Stores
 ) -> Callable[[ASGIApp], ASGIApp]:
     limits = ProxyLimits(
         body_bytes=settings.body_limit_bytes, frame_bytes=settings.frame_limit_bytes,
@@ -298,9 +298,10 @@ def _front(
     )  # fmt: skip
     proxy = Proxy(deps.peers.session, Balancer.of(deps.peers.addresses), limits, _chance, deps.peers.ssl)
     trusted = frozenset(part.strip() for part in settings.trusted_proxies.split(",") if part.strip())
+    edge = Edge(stores.allowed_origins, is_secure=deps.public_url.startswith("https:"))
 
     def front(own: ASGIApp) -> ASGIApp:
-        return Gateway(own, identities, deps.peers, proxy, routes, limiter, trusted)
+        return Gateway(own, identities, deps.peers, proxy, routes, limiter, trusted, edge)
 
     return front
 

@@ -20,6 +20,7 @@ from recoup.kit.clock import Clock, stopwatch
 from recoup.kit.errors import Unauthenticated, Unavailable
 from recoup.kit.ids import new_id
 from recoup.messages.access import Principal
+from recoup.messages.stores import StoreDirectory
 from recoup.services.platform.access import domain
 from recoup.services.platform.access.domain import ApiKey
 from recoup.services.platform.access.store import Keys, digest
@@ -57,6 +58,7 @@ class KeyRing:
 
     keys: Keys
     clock: Clock
+    stores: StoreDirectory
     _known: OrderedDict[bytes, _Known] = field(default_factory=OrderedDict)
     _uses: dict[UUID, datetime] = field(default_factory=dict)
     _asking: dict[bytes, "asyncio.Task[_Known]"] = field(default_factory=dict)
@@ -67,6 +69,8 @@ class KeyRing:
         known = await self._find(key)
         now = self.clock.now()
         admitted = domain.admit(known.key, now, origin)
+        if origin is not None and admitted.kind == "publishable_key":
+            domain.admit_page((await self.stores.settings(admitted.store_id)).allowed_origins, origin)
         self._uses[admitted.id] = now
         if known.principal is None:
             known.principal = domain.principal(admitted)

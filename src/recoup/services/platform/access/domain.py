@@ -100,6 +100,12 @@ def admit(key: ApiKey | None, now: datetime, origin: str | None) -> ApiKey:
     return key
 
 
+def admit_page(allowed: Sequence[str], origin: str) -> None:
+    """Raises Forbidden for a page that is not among those a store has registered, where it has registered any."""
+    if allowed and not from_one_of(allowed, origin):
+        raise Forbidden(f"this store's keys may not be used from {origin}", code="origin_refused")
+
+
 def from_one_of(allowed: Iterable[str], origin: str | None) -> bool:
     """Whether a page of this origin is meant; `https://*.shop.example` means every host below shop.example."""
     if origin is None:

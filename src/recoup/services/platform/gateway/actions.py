@@ -1,14 +1,14 @@
 """From what a client shows to what services believe: a short-lived token, signed by us. And the routes in force."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from recoup.kit.clock import stopwatch
 from recoup.kit.discovery import changes
-from recoup.kit.errors import Failure, Unauthenticated
+from recoup.kit.errors import Failure, Unauthenticated, Unavailable
 from recoup.kit.telemetry import logger
 from recoup.kit.tokens import Signer
 from recoup.messages.access import Permission, Principal
@@ -19,6 +19,8 @@ from recoup.services.platform.identity.actions.tokens import AccessTokens
 log = logger(__name__)
 LOOK_SECONDS: Final = 1.0
 REMEMBERED: Final = 10_000
+PAGES_SECONDS: Final = 5.0
+"""How long after a change preflights go by what stores allowed before."""
 
 
 class Stamp(NamedTuple):
@@ -63,6 +65,31 @@ class Identities:
         if credential.startswith("v4.public."):
             return self.tokens.principal(credential), None
         raise Unauthenticated("neither an API key nor an access token", code="token_invalid")
+
+
+@dataclass(slots=True)
+class Edge:
+    """What every answer carries, and what browsers are told of pages that may read it.
+
+    `pages` gives the lists of pages that stores allow. Which page may use which key is for the key ring to say; a
+    browser asks before it sends the key, so that it is told whether any store allows the page.
+    """
+
+    pages: Callable[[], Awaitable[Sequence[Sequence[str]]]]
+    is_secure: bool
+    _lists: Sequence[Sequence[str]] = ((),)
+    _asked_at: float = float("-inf")
+
+    async def cors(self, origin: str | None) -> Sequence[tuple[bytes, bytes]]:
+        """The headers that let a page of this origin read an answer; none where no store allows it."""
+        now = stopwatch()
+        if now - self._asked_at > PAGES_SECONDS:
+            self._asked_at = now
+            try:
+                self._lists = await self.pages()
+            except Unavailable as error:
+                log.warning("the pages that stores allow are those of before", why=error.detail)
+        return domain.cors(self._lists, origin)
 
 
 @dataclass(slots=True)

@@ -1,8 +1,9 @@
 """The door itself, below Litestar: it stands on the path of every event, so it does no more than it must."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final, cast
 
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send, WebSocketScope
@@ -18,7 +19,7 @@ from recoup.kit.proxy import Onward, Proxy, refuse_socket
 from recoup.kit.telemetry import logger, traced
 from recoup.messages.refusals import RefusedBefore
 from recoup.services.platform.gateway import domain
-from recoup.services.platform.gateway.actions import Identities, Routes, Stamp
+from recoup.services.platform.gateway.actions import Edge, Identities, Routes, Stamp
 from recoup.services.platform.gateway.domain import Way
 from recoup.services.platform.ratelimits.actions import Limiter
 from recoup.services.platform.ratelimits.domain import Standing, concerned
@@ -26,6 +27,7 @@ from recoup.services.platform.ratelimits.domain import Standing, concerned
 log = logger(__name__)
 SERVICE: Final = "platform"
 DROPPED: Final = domain.FORGEABLE | {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"}
+Secured = Callable[[Collection[tuple[bytes, bytes]]], Collection[tuple[bytes, bytes]]]
 OPEN: Final = CONNECTIONS.labels(SERVICE)
 IDENTITY: Final = IDENTITY_HEADER.lower().encode()
 
@@ -33,19 +35,21 @@ IDENTITY: Final = IDENTITY_HEADER.lower().encode()
 class Answering:
     """The client's side of one request: remembers what was answered and adds what every answer carries."""
 
-    __slots__ = ("_request_id", "_send", "extra", "status")
+    __slots__ = ("_request_id", "_secured", "_send", "extra", "status")
 
-    def __init__(self, send: Send, request_id: str, extra: tuple[tuple[bytes, bytes], ...]) -> None:
+    def __init__(self, send: Send, request_id: str, secured: Secured) -> None:
         self._send = send
         self._request_id = request_id.encode()
-        self.extra = extra
+        self._secured = secured
+        self.extra: tuple[tuple[bytes, bytes], ...] = ()
         self.status = 0
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = [pair for pair in message.get("headers", ()) if pair[0] != b"x-request-id"]
-            message["headers"] = [*headers, (b"x-request-id", self._request_id), *self.extra]
+            headers += (b"x-request-id", self._request_id), *self.extra
+            message["headers"] = [*headers, *self._secured(headers)]
         await self._send(message)
 
 
@@ -60,6 +64,7 @@ class Gateway:
     routes: Routes
     limiter: Limiter
     trusted_proxies: frozenset[str]
+    edge: Edge
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         way = domain.way(_raw_path(scope), self.routes.table)
@@ -68,12 +73,12 @@ class Gateway:
         if way is None or way.peer is None:
             return await self._own(cast("HTTPScope", scope), receive, send, way)
         if _is_preflight(cast("HTTPScope", scope), way):
-            return await _answer_preflight(send)
+            return await self._answer_preflight(cast("HTTPScope", scope), send, way)
         return await self._proxied(cast("HTTPScope", scope), receive, send, way)
 
     async def _own(self, scope: HTTPScope, receive: Receive, send: Send, way: Way | None) -> None:
         headers = _Headers(scope)
-        answering = Answering(send, headers.request_id, ())
+        answering = Answering(send, headers.request_id, self._secured(way))
         try:
             if way is None:
                 raise Missing("there is no such path")
@@ -91,7 +96,7 @@ class Gateway:
         """Our services may come to `/internal` with an identity we check; nobody else's word is taken."""
         if way.segment == "internal":
             return list(scope["headers"])
-        kept = [pair for pair in scope["headers"] if pair[0] not in {IDENTITY, b"x-request-id"}]
+        kept = [pair for pair in scope["headers"] if pair[0] not in {IDENTITY, b"x-request-id", b"x-forwarded-for"}]
         kept.append((b"x-request-id", headers.request_id.encode()))
         try:
             if headers.credential is not None:
@@ -105,12 +110,14 @@ class Gateway:
 
     async def _proxied(self, scope: HTTPScope, receive: Receive, send: Send, way: Way) -> None:
         headers = _Headers(scope)
-        answering = Answering(send, headers.request_id, domain.CORS_ANSWER if way.segment in domain.BROWSERS else ())
+        answering = Answering(send, headers.request_id, self._secured(way))
         started = stopwatch()
         route = f"/api/{way.segment}"
         OPEN.inc()
         try:
             with traced(route, headers.traceparent) as here:
+                if way.segment in domain.BROWSERS:
+                    answering.extra = (*await self.edge.cors(headers.origin),)
                 try:
                     passing = await self._passing(scope, headers, way, here.header, answering)
                     query = scope["query_string"].decode("latin1")
@@ -121,10 +128,26 @@ class Gateway:
                         raise  # half an answer is out: breaking off is the only way to say so
                     if isinstance(error, TooLarge) and way.segment == "events":
                         await self._count(scope, headers, error)
+                    if error.reason == "origin_refused":
+                        answering.extra = ()
                     await _refuse(answering, error, here.trace_id)
         finally:
             OPEN.dec()
             answered(SERVICE, route, answering.status, stopwatch() - started)
+
+    async def _answer_preflight(self, scope: HTTPScope, send: Send, way: Way) -> None:
+        """By ourselves: no service is asked, and no key has come yet."""
+        headers = _Headers(scope)
+        answering = Answering(send, headers.request_id, self._secured(way))
+        answering.extra = (*await self.edge.cors(headers.origin),)
+        start = {"type": "http.response.start", "status": 204, "headers": list(domain.PREFLIGHT_ANSWER)}
+        await answering(cast("Message", start))
+        await answering({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _secured(self, way: Way | None) -> Secured:
+        # What pages and mails of others show stays open to them: the shop's script, the pixel of a mail.
+        is_api = way is not None and way.peer is not None and way.segment not in domain.BROWSERS
+        return partial(domain.secured, is_api=is_api, is_secure=self.edge.is_secure)
 
     async def _count(self, scope: HTTPScope, headers: "_Headers", refusal: Refused) -> None:
         """A shop looks for its refused events in one place, whoever of us refused them."""
@@ -142,7 +165,7 @@ class Gateway:
             return await refuse_socket(send, 404)
         credential, query = domain.parameters(scope["query_string"].decode("latin1"))
         headers = _Headers(scope, credential)
-        answering = Answering(send, headers.request_id, ())
+        answering = Answering(send, headers.request_id, self._secured(way))
         OPEN.inc()
         try:
             with traced(f"/api/{way.segment}", headers.traceparent) as here:
@@ -232,12 +255,6 @@ def _is_preflight(scope: HTTPScope, way: Way) -> bool:
         and way.segment in domain.BROWSERS
         and any(name == b"access-control-request-method" for name, _ in scope["headers"])
     )
-
-
-async def _answer_preflight(send: Send) -> None:
-    start = {"type": "http.response.start", "status": 204, "headers": list(domain.PREFLIGHT_ANSWER)}
-    await send(cast("Message", start))
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _refuse(send: Send, error: Failure, trace_id: str) -> None:

@@ -2,11 +2,12 @@
 
 import base64
 import binascii
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import unquote, unquote_plus
 
 from recoup.kit.errors import Invalid
+from recoup.services.platform.access.domain import from_one_of
 from recoup.services.platform.ratelimits.domain import Standing
 
 PEERS: Final = {
@@ -62,23 +63,39 @@ CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key"})
 FORGEABLE: Final = CREDENTIALS | {b"x-recoup-identity", b"forwarded"}
 """Headers that never travel on: only we say who asks."""
 
-CORS_ANSWER: Final = (
-    (b"access-control-allow-origin", b"*"),
+EXPOSED: Final = (
     (
         b"access-control-expose-headers",
         b"x-request-id, retry-after, ratelimit-limit, ratelimit-remaining, ratelimit-reset",
     ),
 )
 PREFLIGHT_ANSWER: Final = (
-    (b"access-control-allow-origin", b"*"),
     (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
     (
         b"access-control-allow-headers",
         b"authorization, x-api-key, content-type, content-encoding, idempotency-key, x-request-id, traceparent",
     ),
-    (b"access-control-max-age", b"7200"),
+    (b"access-control-max-age", b"600"),
     (b"content-length", b"0"),
 )
+
+
+SECURITY: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=()"),
+    (b"cache-control", b"no-store"),
+)
+"""On every answer that does not say otherwise itself."""
+CLOSED: Final = b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+PLAIN_PAGE: Final = (
+    b"default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; form-action 'self';"
+    b" frame-ancestors 'none'"
+)
+"""For pages that shoppers come to from a mail: words, a form and their style."""
+LASTING_TLS: Final = (b"strict-transport-security", b"max-age=31536000")
 
 
 class Way(NamedTuple):
@@ -115,6 +132,27 @@ def way(raw_path: str, peers: Mapping[str, str] = PEERS) -> Way | None:
     if segment in {"", "internal"}:
         return None
     return _open(Way(segment, peers.get(segment), path))
+
+
+def cors(lists: Collection[Sequence[str]], origin: str | None) -> Sequence[tuple[bytes, bytes]]:
+    """What lets a page read an answer, by the lists of pages that stores allow; an empty list allows any."""
+    if not all(lists) or not lists:
+        return ((b"access-control-allow-origin", b"*"), *EXPOSED)
+    if origin is None or not any(from_one_of(each, origin) for each in lists):
+        return ((b"vary", b"origin"),)
+    return ((b"access-control-allow-origin", origin.encode("latin1")), (b"vary", b"origin"), *EXPOSED)
+
+
+def secured(headers: Collection[tuple[bytes, bytes]], *, is_api: bool, is_secure: bool) -> list[tuple[bytes, bytes]]:
+    """What is missing among an answer's headers for browsers to be careful with it."""
+    said = {name.lower(): value for name, value in headers}
+    missing = [pair for pair in SECURITY if pair[0] not in said]
+    if b"content-security-policy" not in said:
+        is_page = said.get(b"content-type", b"").startswith(b"text/html")
+        missing.append((b"content-security-policy", PLAIN_PAGE if is_page else CLOSED))
+    if is_api and b"cross-origin-resource-policy" not in said:
+        missing.append((b"cross-origin-resource-policy", b"same-origin"))
+    return [*missing, LASTING_TLS] if is_secure else missing
 
 
 def _open(way: Way) -> Way | None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from msgspec import Struct
+
 from recoup.kit.errors import Missing, Stale
 from recoup.kit.ids import new_id
 from recoup.kit.postgres import Postgres, Session
@@ -22,6 +24,16 @@ CURRENT = (
     " where $1::text is null or store_id = $1 order by store_id, version desc) current"
     " left join schema_revisions changes using (store_id) left join flag_revisions switches using (store_id)"
 )
+
+
+ORIGINS = (
+    "select distinct coalesce(settings -> 'allowed_origins', '[]'::jsonb) as origins from"
+    " (select distinct on (store_id) settings from store_settings order by store_id, version desc) as current"
+)
+
+
+class _Allowed(Struct, frozen=True):
+    origins: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,11 @@ class Stores:
     async def all_configured(self) -> Sequence[StoreConfigured]:
         """Every store of the installation, for our own services."""
         return await self.db.rows(StoreConfigured, CURRENT, None)
+
+    async def allowed_origins(self) -> Sequence[Sequence[str]]:
+        """Every list of pages that some store allows; an empty one where there is a store that allows any."""
+        found = await self.db.rows(_Allowed, ORIGINS)
+        return [each.origins for each in found]
 
     async def among(self, store_ids: Sequence[str]) -> Sequence[Store]:
         """Those of the named stores that there are, oldest first."""
