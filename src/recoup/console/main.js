@@ -15,6 +15,7 @@ import { overview } from "./screens/overview.js";
 import { carts } from "./screens/carts.js";
 import { cart } from "./screens/cart.js";
 import { flags } from "./screens/flags.js";
+import { keys } from "./screens/keys.js";
 import { letters } from "./screens/letters.js";
 import { outbox } from "./screens/outbox.js";
 import { pipeline } from "./screens/pipeline.js";
@@ -43,6 +44,7 @@ const ROUTES = [
   { pattern: /^outbox(?:\/(?<mailId>.+))?$/, screen: outbox, nav: "outbox" },
   { pattern: /^letters(?:\/(?<letterId>.+))?$/, screen: letters, nav: "letters" },
   { pattern: /^flags(?:\/(?<key>.+))?$/, screen: flags, nav: "flags" },
+  { pattern: /^keys(?:\/(?<id>.+))?$/, screen: keys, nav: "keys" },
   { pattern: /^live$/, screen: live, nav: "live" },
   { pattern: /^pipeline$/, screen: pipeline, nav: "pipeline" },
   { pattern: /^readiness$/, screen: readiness, nav: "readiness" },

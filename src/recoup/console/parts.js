@@ -57,6 +57,7 @@ export const EVENT_SCREENS = [
 export const STORE_SCREENS = [
   { path: "settings", name: "Settings" },
   { path: "flags", name: "Flags" },
+  { path: "keys", name: "API keys" },
 ];
 
 /** The way between the screens of a group where the frame has no room for all of them. */

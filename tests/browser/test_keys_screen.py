@@ -1,0 +1,95 @@
+"""The screen of API keys before a running Recoup: made with scopes and origins, shown once, rotated, revoked."""
+
+import re
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from tests.browser.conftest import Installation
+
+pytestmark = [pytest.mark.browser, pytest.mark.flow, pytest.mark.timeout(300)]
+PATIENCE_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def console(browser: Browser, installation: Installation):
+    with browser.new_context(
+        viewport={"width": 1440, "height": 900}, reduced_motion="reduce", locale="en-US"
+    ) as context:
+        context.set_default_timeout(PATIENCE_MS)
+        page = context.new_page()
+        page.goto(installation.url)
+        page.get_by_label("E-mail").fill(installation.admin_email)
+        page.get_by_label("Password").fill(installation.admin_password)
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("heading", name="Overview")).to_be_visible(timeout=PATIENCE_MS)
+        yield page
+
+
+def status(installation: Installation, key: str, **headers: str) -> int:
+    """What the settings' route answers a key."""
+    request = urllib.request.Request(installation.url + "/api/config", headers={"X-Api-Key": key, **headers})
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status
+    except urllib.error.HTTPError as refused:
+        return refused.code
+
+
+def shown_key(page: Page) -> str:
+    """The key that is shown once; goes on to what is shown of it later."""
+    made = page.get_by_role("region", name="The new key, this once")
+    key = made.get_by_label("Key", exact=True).input_value()
+    assert re.fullmatch("rk_(live|pub)_[0-9A-Za-z]{49}", key)
+    made.get_by_role("link", name="I have kept it").click()
+    expect(made).to_have_count(0)
+    return key
+
+
+def test_a_key_is_made_with_fewer_scopes_rotated_and_revoked(console: Page, installation, tmp_path: Path):
+    console.get_by_role("navigation", name="Screens").get_by_role("link", name="API keys").click()
+    form = console.get_by_role("region", name="New key")
+    expect(form.get_by_label("settings:write")).to_be_checked(timeout=PATIENCE_MS)
+    form.get_by_label("settings:write").uncheck()
+    form.get_by_label("Name").fill("warehouse job")
+    form.get_by_label("Requests a minute").fill("700")
+    form.get_by_role("button", name="Make the key").click()
+    old = shown_key(console)
+    assert status(installation, old) == 200
+
+    detail = console.get_by_role("region", name="warehouse job")
+    expect(detail).to_contain_text("700")
+    expect(detail).to_contain_text("settings:read")
+    expect(detail).not_to_contain_text("settings:write")
+    console.screenshot(path=tmp_path / "key.png", full_page=True)
+
+    detail.get_by_role("button", name="Rotate warehouse job").click()
+    expect(detail.get_by_role("button", name="Rotate warehouse job")).to_have_text("Really? Click again")
+    detail.get_by_role("button", name="Rotate warehouse job").click()
+    new = shown_key(console)
+    assert (status(installation, old), status(installation, new)) == (200, 200)
+
+    detail.get_by_role("button", name="Revoke warehouse job").click()
+    expect(detail.get_by_role("button", name="Revoke warehouse job")).to_have_text("Really? Click again")
+    detail.get_by_role("button", name="Revoke warehouse job").click()
+    expect(detail).to_contain_text("Revoked", timeout=PATIENCE_MS)
+    assert status(installation, new) == 401
+
+
+def test_a_page_key_is_bound_to_its_pages(console: Page, installation):
+    console.goto(f"{installation.url}/#/keys")
+    form = console.get_by_role("region", name="New key")
+    form.get_by_label("Kind").select_option("Publishable")
+    form.get_by_label("Name").fill("shop pages")
+    form.get_by_label(re.compile("Pages that may use it")).fill("shop.example")
+    form.get_by_role("button", name="Make the key").click()
+    expect(form.get_by_role("alert")).to_contain_text("is no origin", timeout=PATIENCE_MS)
+    form.get_by_label(re.compile("Pages that may use it")).fill("https://shop.example")
+    form.get_by_role("button", name="Make the key").click()
+    shown_key(console)
+    detail = console.get_by_role("region", name="shop pages")
+    expect(detail).to_contain_text("https://shop.example")
+    expect(detail).to_contain_text("never")
+    expect(console.get_by_role("navigation", name="API keys").get_by_text("shop pages")).to_be_visible()
