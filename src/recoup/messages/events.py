@@ -235,7 +235,7 @@ and how long it lasted. `session_source` and `session_medium` are those of its e
 `session_entry_page` is the path of that one's page: later steps keep them. All are null without a `session_id`.
 `enrichment_missing`: what could not be asked in time, with commas; null where nothing was.
 `risk_signals`: what looks wrong, with commas, null where nothing does: crawler, event_rate, cart_rate, order_rate,
-amount_below_cart, time_off.
+amount_below_cart, time_off, disposable_address.
 `pipeline_version`: the version of the program that made the row.
 Derived rows (`cart_abandoned`, …) carry the cart's items and value, and as `occurred_at` the moment that made them
 true.

@@ -111,6 +111,7 @@ async def pipeline(
     keep: bool = False,
     registry: Asks | None = None,
     database: str = NO_DATABASE,
+    disposable: frozenset[str] = frozenset(),
 ) -> AsyncGenerator[Pipeline]:
     """A pipeline for one shop whose clock is `clock`, on an empty Valkey unless told to keep what is there."""
     valkey: Valkey = connect(url)
@@ -144,6 +145,7 @@ async def pipeline(
         used,
         Rebuilding(log, RebuildBook(valkey), Identities(valkey, 0), SessionStore(valkey, 1000), stores, manual, used),
         rates=Rates(used.risk_events_a_minute, used.risk_carts_a_minute, used.risk_orders_a_minute),
+        disposable=disposable,
     )
     await log.register("test", [EVENTS_ENRICHED.name])
     reader = log.reader("test", "test", [EVENTS_ENRICHED.name])

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from tests.services.pipeline.builders import NOON, added, event, ordered, pipeline
 
 from recoup import __version__
+from recoup.kit.errors import Invalid
 from recoup.services.pipeline.settings import Settings
+from recoup.services.pipeline.wiring import domains
 
 BOT = {"user_agent": "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"}
 
@@ -109,3 +112,36 @@ async def test_a_cart_that_is_abandoned_tells_who_made_its_row_and_no_risks(valk
         (row,) = await running.enriched(1)
 
     assert (row["type"], signals(row), row["occurred_at"]) == ("cart_abandoned", None, NOON + timedelta(minutes=30))
+
+
+@pytest.mark.parametrize(
+    ("kind", "properties", "expected"),
+    [
+        ("user_identified", {"email": "ada@Mail.Example"}, "disposable_address"),
+        ("order_completed", {"email": "ada@deep.mail.example."}, "disposable_address"),
+        ("user_identified", {"email": "ada@ail.example"}, None),
+        ("user_identified", {"email": "ada@example"}, None),
+        ("user_identified", {"email": ["@mail.example"]}, None),
+        ("user_identified", {"note": "not ada@mail.example"}, None),
+        ("page_viewed", {"email": "ada@mail.example"}, None),
+    ],
+)
+async def test_an_address_at_a_domain_that_throws_mail_away(
+    valkey_url: str, kind: str, properties: dict[str, object], expected: str | None
+) -> None:
+    async with pipeline(valkey_url, disposable=frozenset({"mail.example"})) as running:
+        order = {"order_id": "o-1", "amount": 1} if kind == "order_completed" else {}
+        await running.send(event(type=kind, user_id="ada", properties=properties, **order))
+        (row,) = await running.enriched(1)
+
+    assert signals(row) == expected
+
+
+def test_domains_are_read_from_a_file_one_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "domains.txt"
+    path.write_text("# thrown away\nMail.Example\n\n other.example # too\n")
+
+    assert domains(str(path)) == {"mail.example", "other.example"}
+    assert domains("") == frozenset()
+    with pytest.raises(Invalid, match="disposable_domains"):
+        domains(str(tmp_path / "none.txt"))

@@ -85,6 +85,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """More carts opened within a minute by one visitor, or from one address, are marked as `cart_rate`."""
     risk_orders_a_minute: int = 5
     """More orders within a minute by one visitor, or from one address, are marked as `order_rate`."""
+    disposable_domains: str = ""
+    """A file of domains, one a line, whose e-mail addresses are marked as `disposable_address`; empty: none is."""
     dead_letter_days: int = 30
     """How long a dead letter is kept."""
     dead_letters_kept: int = 100_000

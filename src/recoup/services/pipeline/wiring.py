@@ -12,6 +12,7 @@ from litestar import Router
 from litestar.di import Provide
 
 from recoup.kit.clock import SteadyClock
+from recoup.kit.errors import Invalid
 from recoup.kit.outgoing import Outgoing
 from recoup.kit.postgres import Postgres
 from recoup.kit.sealing import Sealer, derived_secret
@@ -244,6 +245,7 @@ def build_processor(deps: Deps, settings: Settings) -> Service:
         _rebuilding(deps, settings),
         [counting, showing],
         rates=Rates(settings.risk_events_a_minute, settings.risk_carts_a_minute, settings.risk_orders_a_minute),
+        disposable=domains(settings.disposable_domains),
     )
     return Service(
         name="processor",
@@ -270,6 +272,17 @@ def _catalogs(deps: Deps, settings: Settings) -> Catalogs:
         settings.schema_pause_seconds,
         settings.schema_checks,
     )
+
+
+def domains(path: str) -> frozenset[str]:
+    """The domains in a file, one a line, `#` begins a remark; raises Invalid for a file that cannot be read."""
+    if not path:
+        return frozenset()
+    try:
+        lines = Path(path).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"disposable_domains: {path!r} cannot be read: {error}") from error
+    return frozenset(name for line in lines if (name := line.partition("#")[0].strip().strip(".").lower()))
 
 
 def _steady(deps: Deps, settings: Settings) -> Deps:

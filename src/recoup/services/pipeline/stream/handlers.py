@@ -120,6 +120,7 @@ class Processor:
     delays: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
     agents: Agents = field(default_factory=Agents)
     rates: Rates = field(default_factory=Rates)
+    disposable: frozenset[str] = frozenset()
     suspects: Suspects[Record] = field(default_factory=Suspects[Record])
     _clocks: dict[tuple[int, str], int] = field(default_factory=dict)
     _owned: frozenset[int] = frozenset()
@@ -250,7 +251,7 @@ class Processor:
             seen=seen, stores=stores, carts=self.carts.table, slots=slots[: len(work.carts)], due=ringing,
             reached=self._remembered(stores) | reached, now=now, agents=self.agents, catalogs=catalogs,
             profiles=profiles, products=products, sessions=self.sessions.table, session_slots=session_slots,
-            rates=self.rates,
+            rates=self.rates, disposable=self.disposable,
         )  # fmt: skip
 
     async def _name(self, work: Work, known: Known) -> None:

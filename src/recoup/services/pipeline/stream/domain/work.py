@@ -86,6 +86,8 @@ class Known:
 
     rates: Rates = field(default_factory=Rates)
     """What the latest minutes have seen, and how much would be too much."""
+    disposable: frozenset[str] = frozenset()
+    """Domains whose e-mail addresses are thrown away."""
 
     _terms: dict[tuple[int, str], Terms] = field(default_factory=dict)
 
