@@ -27,7 +27,7 @@ export const pipeline = {
 
   sources: () => ({
     status: { read: (signal) => read("/pipeline/status", {}, signal), every: 2000 },
-    parked: { read: (signal) => read("/pipeline/parked", {}, signal), every: 15_000 },
+    parked: { read: (signal) => read("/pipeline/parked", {}, signal), every: 5000 },
   }),
 
   spoken: ({ status: { data } }) => (data ? health(data).says : ""),

@@ -51,11 +51,13 @@ function fresh(screen) {
   const { state, set } = screen;
   if (role() !== "owner")
     return panel({ id: "place", title: "New destination", class: "reader" }, empty("Only an owner adds destinations", "Ask an owner of this store."));
-  const form = state.form ?? FRESH;
-  const edit = (changes) => set({ form: { ...form, ...changes }, problem: null });
+  // Asked anew by every handler: what was typed since the last drawing counts.
+  const current = () => state.form ?? FRESH;
+  const form = current();
+  const edit = (changes) => set({ form: { ...current(), ...changes }, problem: null });
   const save = () =>
     act(screen, async () => {
-      const { destination, secret } = await send("/routing/destinations", bodyOf(form));
+      const { destination, secret } = await send("/routing/destinations", bodyOf(current()));
       announce("Made.");
       if (secret) set({ secret: { id: destination.id, text: secret }, form: null });
       else location.hash = `#/routing/to/${destination.id}`;
@@ -162,11 +164,12 @@ const facts = (saved, { waiting, delivered, dead }) =>
 
 function changing(saved, screen) {
   const { state, set } = screen;
-  const form = state.form ?? saved;
-  const edit = (changes) => set({ form: { ...form, ...changes }, problem: null });
+  const current = () => state.form ?? saved;
+  const form = current();
+  const edit = (changes) => set({ form: { ...current(), ...changes }, problem: null });
   const save = () =>
     act(screen, async () => {
-      const { name: _, kind, ...rest } = bodyOf(form);
+      const { name: _, kind, ...rest } = bodyOf(current());
       await change(path(saved.id), rest);
       set({ form: null });
       announce("Changed.");

@@ -22,10 +22,11 @@ export function rule(id, places, screen) {
   const saved = feeds.rules.data.items.find((one) => one.id === id);
   if (id && !saved)
     return panel({ id: "rule", title: "No such rule", class: "reader" }, empty("It is not there", "Somebody may have deleted it."));
-  const form = state.form ?? formOf(saved);
-  const edit = (changes) => set({ form: { ...form, ...changes }, trial: null, problem: null });
+  // Asked anew by every handler: what was typed since the last drawing counts.
+  const current = () => state.form ?? formOf(saved);
+  const edit = (changes) => set({ form: { ...current(), ...changes(current()) }, trial: null, problem: null });
   const tell = (message) => set({ problem: Object.assign(new Error(message), { status: 0 }) });
-  const view = { form, edit, tell, places, fields: feeds.fields.data, mayWrite: role() === "owner" };
+  const view = { form: current(), current, edit, tell, places, fields: feeds.fields.data, mayWrite: role() === "owner" };
   return panel(
     { id: "rule", title: saved?.name ?? "New rule", class: "reader", note: saved && `copies since ${dateTime(saved.since)}` },
     h("p", { class: "only-phone", key: "back" }, h("a", { href: "#/routing" }, "Back to the list")),
@@ -74,22 +75,22 @@ const naming = ({ form, edit }) =>
       "label",
       { class: "field" },
       h("span", {}, "Name"),
-      h("input", { value: form.name, maxlength: 100, placeholder: "large carts left behind", on: { input: (event) => edit({ name: event.target.value }) } }),
+      h("input", { value: form.name, maxlength: 100, placeholder: "large carts left behind", on: { input: (event) => edit(() => ({ name: event.target.value })) } }),
     ),
     h(
       "label",
       { class: "tick" },
-      h("input", { type: "checkbox", checked: form.enabled, on: { change: (event) => edit({ enabled: event.target.checked }) } }),
+      h("input", { type: "checkbox", checked: form.enabled, on: { change: (event) => edit(() => ({ enabled: event.target.checked })) } }),
       "Copies events",
     ),
   );
 
 function condition(view) {
-  const { form, edit, tell, fields } = view;
+  const { form, current, edit, tell, fields } = view;
   const toText = (isText) => {
-    if (isText) return edit({ isText, text: JSON.stringify(conditionOf(form, fields.items), null, 2) });
-    const rows = flat(parsed(form.text));
-    if (rows) edit({ isText, ...rows });
+    if (isText) return edit((now) => ({ isText, text: JSON.stringify(conditionOf(now, fields.items), null, 2) }));
+    const rows = flat(parsed(current().text));
+    if (rows) edit(() => ({ isText, ...rows }));
     else tell("Rows have no room for this condition; it stays as JSON.");
     return undefined;
   };
@@ -119,31 +120,33 @@ const conditionText = ({ form, edit }) =>
     "label",
     { class: "letter-edit", key: "text" },
     h("span", { class: "unseen" }, "The condition as JSON"),
-    h("textarea", { rows: 10, spellcheck: "false", on: { input: (event) => edit({ text: event.target.value }) } }, form.text),
+    h("textarea", { rows: 10, spellcheck: "false", on: { input: (event) => edit(() => ({ text: event.target.value })) } }, form.text),
   );
 
 function conditionRows(view) {
   const { form, edit, fields } = view;
-  const next = 1 + Math.max(-1, ...form.parts.map(({ id }) => id));
   return h(
     "div",
     { key: "rows" },
     h("datalist", { id: "routing-fields" }, fields.items.map(({ name }) => h("option", { key: name, value: name }))),
     h("datalist", { id: "routing-types" }, [...OURS, ...TYPES].map((type) => h("option", { key: type, value: type }))),
-    form.parts.length > 1 && choice("Of these rows", [["all", "All must fit"], ["any", "One must fit"]], form.join, (join) => edit({ join })),
+    form.parts.length > 1 && choice("Of these rows", [["all", "All must fit"], ["any", "One must fit"]], form.join, (join) => edit(() => ({ join }))),
     form.parts.length === 0 && h("p", { class: "fine" }, "Every event is copied."),
     h("ol", { class: "conditions", "aria-label": "Conditions" }, form.parts.map((part, index) => row(part, index, view))),
-    h("button", { type: "button", class: "button small", on: { click: () => edit({ parts: [...form.parts, { id: next, ...FIRST }] }) } }, "Add a condition"),
+    h("button", { type: "button", class: "button small", on: { click: () => edit(withAnother) } }, "Add a condition"),
     h("p", { class: "fine" }, "Beside the fields in the list: items.price, properties.NAME. What is not there fits nothing."),
   );
 }
 
-function row(part, index, { form, edit, fields }) {
+const withAnother = ({ parts }) => ({ parts: [...parts, { id: 1 + Math.max(-1, ...parts.map(({ id }) => id)), ...FIRST }] });
+
+function row(part, index, { edit, fields }) {
   const field = fieldNamed(fields.items, part.field);
-  const put = (changes) => edit({ parts: form.parts.map((one) => (one === part ? { ...part, ...changes } : one)) });
+  const alter = (changes) => edit(({ parts }) => ({ parts: parts.map((one) => (one.id === part.id ? { ...one, ...changes(one) } : one)) }));
+  const put = (changes) => alter(() => changes);
   const setField = (name) => {
     const { operators } = fieldNamed(fields.items, name);
-    put({ field: name, operator: operators.includes(part.operator) ? part.operator : operators[0] });
+    alter(({ operator }) => ({ field: name, operator: operators.includes(operator) ? operator : operators[0] }));
   };
   const label = (what) => `Condition ${index + 1}: ${what}`;
   return h(
@@ -158,7 +161,7 @@ function row(part, index, { form, edit, fields }) {
     part.operator === "exists" ? h("span", { key: "nothing" }) : valueField(part, field, fields.segments, label("value"), (value) => put({ value })),
     h(
       "button",
-      { type: "button", key: "drop", class: "icon-button", "aria-label": label("remove"), title: "Remove", on: { click: () => edit({ parts: form.parts.filter((one) => one !== part) }) } },
+      { type: "button", key: "drop", class: "icon-button", "aria-label": label("remove"), title: "Remove", on: { click: () => edit(({ parts }) => ({ parts: parts.filter((one) => one.id !== part.id) })) } },
       icon("cross"),
     ),
   );
@@ -201,7 +204,7 @@ const leading = ({ form, edit, places }) =>
           h("input", {
             type: "checkbox",
             checked: form.to.includes(id),
-            on: { change: (event) => edit({ to: event.target.checked ? [...form.to, id] : form.to.filter((one) => one !== id) }) },
+            on: { change: (event) => edit(({ to }) => ({ to: event.target.checked ? [...to, id] : to.filter((one) => one !== id) })) },
           }),
           name,
           h("span", { class: "fine" }, kind),
@@ -210,19 +213,20 @@ const leading = ({ form, edit, places }) =>
     ),
   );
 
-function trying(saved, { form, fields, mayWrite }, screen) {
+function trying(saved, { form, current, fields, mayWrite }, screen) {
   const { state, set } = screen;
   const start = pretty(JSON.stringify(sampleFor(plain(form, fields.items), STARTED)));
   const attempt = () =>
     act(screen, async () => {
-      const when = whenOf(form, fields.items);
+      const when = whenOf(current(), fields.items);
       const trial = await send("/routing/rules/try", { when, event: eventOf(state.sample ?? start) });
       set({ trial: { ...trial, when } });
       announce(trial.matches ? "It would be copied." : "It would not be copied.");
     });
   const save = () =>
     act(screen, async () => {
-      const body = { name: form.name.trim(), enabled: form.enabled, to: form.to, when: whenOf(form, fields.items) };
+      const { name, enabled, to, ...said } = current();
+      const body = { name: name.trim(), enabled, to, when: whenOf(said, fields.items) };
       const made = saved ? await replace(`/routing/rules/${saved.id}`, body) : await send("/routing/rules", body);
       announce("Saved; in force within seconds.");
       if (saved) set({ form: null });

@@ -94,8 +94,9 @@ export function migrations({ subject, versions }, saved, screen) {
   const numbers = versions.map((one) => one.version);
   const source = screen.state.source ?? numbers.at(-2) ?? numbers.at(-1);
   const known = saved.find((one) => one.from_version === source);
-  const rows = screen.state.rows ?? rowsOf(known?.steps ?? []);
-  const edit = (changed) => screen.set({ rows: changed, trial: null, problem: null });
+  // Asked anew by every handler: what was typed since the last drawing counts.
+  const current = () => screen.state.rows ?? rowsOf(known?.steps ?? []);
+  const edit = (changed) => screen.set({ rows: changed(current()), trial: null, problem: null });
   return panel(
     { id: "migrations", title: "Migrations" },
     h(
@@ -108,8 +109,8 @@ export function migrations({ subject, versions }, saved, screen) {
         numbers.map((number) => h("option", { key: number, value: number, selected: number === source }, `version ${number}, to become ${number + 1}`)),
       ),
     ),
-    stepList(rows, edit, source),
-    trying(subject.name, { source, known, rows, version: versions.find((one) => one.version === source) }, screen),
+    stepList(current(), edit, source),
+    trying(subject.name, { source, known, current, version: versions.find((one) => one.version === source) }, screen),
   );
 }
 
@@ -119,17 +120,19 @@ const stepList = (rows, edit, source) =>
     { class: "bare", key: `steps-${source}`, disabled: role() !== "owner" },
     h("legend", { class: "unseen" }, "Steps"),
     rows.length === 0 && h("p", { class: "fine" }, "No steps: events of this version stay what they are."),
-    h("ol", { class: "conditions migration", "aria-label": "Steps" }, rows.map((row, index) => stepRow(row, index, rows, edit))),
-    h("button", { type: "button", class: "button small", on: { click: () => edit([...rows, { id: 1 + Math.max(-1, ...rows.map(({ id }) => id)), ...FIRST }]) } }, "Add a step"),
+    h("ol", { class: "conditions migration", "aria-label": "Steps" }, rows.map((row, index) => stepRow(row, index, edit))),
+    h("button", { type: "button", class: "button small", on: { click: () => edit(withAnother) } }, "Add a step"),
     h("p", { class: "fine" }, "Places are in the event's properties: place.floor, lines[].sku. Steps are taken in order; one that finds nothing leaves things as they are."),
   );
 
-function stepRow(row, index, rows, edit) {
-  const put = (changes) => edit(rows.map((one) => (one === row ? { ...row, ...changes } : one)));
+const withAnother = (rows) => [...rows, { id: 1 + Math.max(-1, ...rows.map(({ id }) => id)), ...FIRST }];
+
+function stepRow(row, index, edit) {
+  const put = (changes) => edit((rows) => rows.map((one) => (one.id === row.id ? { ...one, ...changes } : one)));
   const label = (what) => `Step ${index + 1}: ${what}`;
   const { asks, options, hint } = STEPS[row.op];
   const setOp = (op) => put({ op, text: STEPS[op].options?.[0] ?? "" });
-  const earlier = () => edit(rows.map((one, place) => (place === index - 1 ? row : place === index ? rows[index - 1] : one)));
+  const earlier = () => edit((rows) => rows.map((_, place) => rows[place === index - 1 ? index : place === index ? index - 1 : place]));
   return h(
     "li",
     { key: row.id },
@@ -145,11 +148,11 @@ function stepRow(row, index, rows, edit) {
         ? h("input", { key: row.op, "aria-label": label(asks), value: row.text, placeholder: hint, spellcheck: "false", on: { input: (event) => put({ text: event.target.value.trim() }) } })
         : h("span", { key: "nothing" }),
     h("button", { type: "button", key: "up", class: "icon-button", disabled: index === 0, "aria-label": label("take earlier"), title: "Take earlier", on: { click: earlier } }, icon("up")),
-    h("button", { type: "button", key: "drop", class: "icon-button", "aria-label": label("remove"), title: "Remove", on: { click: () => edit(rows.filter((one) => one !== row)) } }, icon("cross")),
+    h("button", { type: "button", key: "drop", class: "icon-button", "aria-label": label("remove"), title: "Remove", on: { click: () => edit((rows) => rows.filter((one) => one.id !== row.id)) } }, icon("cross")),
   );
 }
 
-function trying(name, { source, known, rows, version }, screen) {
+function trying(name, { source, known, current, version }, screen) {
   const { state: held, set: put } = screen;
   const start = JSON.stringify(sampleOf(version), null, 2);
   const doing = (step) => () => {
@@ -158,12 +161,13 @@ function trying(name, { source, known, rows, version }, screen) {
   };
   const attempt = doing(async () => {
     const event = parsed(held.sample ?? start);
+    const rows = current();
     const trial = await send(`/events/schemas/${encodeURIComponent(name)}/try`, { event, steps: rows.length ? stepsOf(rows) : null });
     put({ trial: { ...trial, before: event.properties ?? {} } });
     announce(outcome(trial.outcome).says);
   });
   const save = doing(async () => {
-    await replace(`${at(name)}/migrations/${source}`, { steps: stepsOf(rows) });
+    await replace(`${at(name)}/migrations/${source}`, { steps: stepsOf(current()) });
     put({ rows: null });
     announce("Saved; in force within moments.");
   });
@@ -186,7 +190,7 @@ function trying(name, { source, known, rows, version }, screen) {
       "div",
       { class: "letter-buttons" },
       h("button", { type: "button", class: "button", disabled: held.busy, on: { click: attempt } }, "Try it"),
-      role() === "owner" && h("button", { type: "button", class: "button primary", disabled: held.busy || rows.length === 0 || !held.rows, on: { click: save } }, "Save the steps"),
+      role() === "owner" && h("button", { type: "button", class: "button primary", disabled: held.busy || !held.rows?.length, on: { click: save } }, "Save the steps"),
       role() === "owner" && known && twice(screen, { id: `migration ${source}`, label: `Delete the migration from version ${source}`, text: "Delete", step: drop }),
     ),
     held.problem && held.problemIn === "migrations" && trouble(held.problem),

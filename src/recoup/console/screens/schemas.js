@@ -182,19 +182,20 @@ const taking = (name, version, label, screen) =>
 function editor({ key, name, format, start, references }, screen) {
   const { state, set } = screen;
   const text = state.text ?? start;
-  const body = { format, schema: text, references };
+  const body = () => ({ format, schema: state.text ?? start, references });
   const isChecked = state.verdict?.text === text && state.verdict.name === name;
   const doing = (step) => () => {
     set({ problemIn: "editor" });
     return act(screen, step);
   };
   const check = doing(async () => {
-    const verdict = await send(`${at(name)}/check`, body);
-    set({ verdict: { ...verdict, text, name } });
+    const asked = body();
+    const verdict = await send(`${at(name)}/check`, asked);
+    set({ verdict: { ...verdict, text: asked.schema, name } });
     announce(verdict.compatible ? "It can be saved." : "It does not fit.");
   });
   const save = doing(async () => {
-    const saved = await send("/schemas", { name, ...body });
+    const saved = await send("/schemas", { name, ...body() });
     set({ verdict: null, text: null, version: null, name: "" });
     announce(`Saved as version ${saved.version}.`);
     location.hash = `#/schemas/${encodeURIComponent(name)}`;
