@@ -26,6 +26,7 @@ from prometheus_client import Counter, Gauge, Histogram, generate_latest
 from typing_extensions import override
 
 from recoup import __version__
+from recoup.kit.bodies import demand_json, demand_shape, is_plain
 from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Busy, Failure, Invalid, TooMany, Unauthenticated, Unavailable
 from recoup.kit.idempotency import Answers, Repeats
@@ -64,6 +65,10 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     body_limit_bytes: int = 1_048_576
     """Largest request body that is read; more is refused with 413."""
+    json_depth: int = 32
+    """How deep a JSON body may be nested; deeper is refused with 400."""
+    json_members: int = 50_000
+    """Most members and items of a JSON body, in all its objects and arrays; more is refused with 400."""
     timeout_seconds: float = 30.0
     """A request that takes longer is answered with 503."""
     header_seconds: float = 30.0
@@ -97,10 +102,17 @@ class JsonRequest(Request[Any, Any, Any]):
 
     @override
     async def json(self) -> object:
+        body = await self.body()
+        if body:
+            demand_json(self.headers.get("content-type", ""))
         try:
-            return await super().json()
+            document = await super().json()
         except (UnicodeDecodeError, RecursionError) as error:
             raise Invalid(f"the body is not JSON that can be read: {error}", code="malformed") from error
+        depth, members = cast("tuple[int, int]", self.app.state["json_limits"])
+        if not is_plain(body, depth, members):
+            demand_shape(document, depth, members)
+        return document
 
 
 def create_app(
@@ -136,6 +148,7 @@ def create_app(
         logging_config=None,
         response_cache_config=ResponseCacheConfig(),
     )
+    app.state["json_limits"] = (settings.json_depth, settings.json_members)
     _demand_declarations(app, service.name)
     # Around everything, so that a path nobody serves is observed too; Litestar's own middleware starts behind the
     # routing.
