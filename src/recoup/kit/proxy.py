@@ -8,9 +8,9 @@ what was sent of its body is still at hand; both only within the service's budge
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from ssl import SSLContext
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 import aiohttp
 from aiohttp import ClientTimeout, ClientWebSocketResponse, ClientWSTimeout, WSMsgType
@@ -32,12 +32,17 @@ _HANDSHAKE: Final = frozenset({
 })  # fmt: skip
 _AUTOMATIC: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _TRY_AGAIN_LATER: Final = 1013
+_NOT_ALLOWED: Final = 1008
 _NO_STATUS: Final = 1005
 _ABNORMAL: Final = 1006
 _SERVER_ERROR: Final = 500
 _UNAVAILABLE: Final = 503
 _REFUSED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """What happens before a byte of the request is sent."""
+
+
+Over = Callable[[], Coroutine[object, object, None]]
+"""Waits until what is open must end."""
 
 
 class Onward(NamedTuple):
@@ -127,8 +132,10 @@ class Proxy:
                 return
             await self._ready_to_repeat(call, asked, failure, tried, begun=send.begun)
 
-    async def connect(self, scope: WebSocketScope, receive: Receive, send: Send, onward: Onward) -> None:
-        """One socket, until either side closes it; the other side gets its close code."""
+    async def connect(
+        self, scope: WebSocketScope, receive: Receive, send: Send, onward: Onward, over: Over | None = None
+    ) -> None:
+        """One socket, until either side closes it; the other side gets its close code. When `over` ends, both do."""
         await receive()
         sent = passed_on(scope["headers"], onward.headers, onward.without | _OURS | _HANDSHAKE)
         tried: list[Instance] = []
@@ -146,12 +153,14 @@ class Proxy:
                 if refused and len(tried) < self._balancer.retries.attempts and call.may_repeat("refused"):
                     continue
                 return await refuse_socket(send, 503)
-            return await self._joined(call, upstream, receive, send)
+            return await self._joined(call, upstream, receive, send, over)
 
-    async def _joined(self, call: Call, upstream: ClientWebSocketResponse, receive: Receive, send: Send) -> None:
+    async def _joined(
+        self, call: Call, upstream: ClientWebSocketResponse, receive: Receive, send: Send, over: Over | None
+    ) -> None:
         try:
             await send({"type": "websocket.accept", "subprotocol": upstream.protocol, "headers": []})
-            await _pump(upstream, receive, send)
+            await _pump(upstream, receive, send, over)
         finally:
             call.answered(well=True)
             await upstream.close()
@@ -290,19 +299,22 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-async def _pump(upstream: ClientWebSocketResponse, receive: Receive, send: Send) -> None:
+async def _pump(upstream: ClientWebSocketResponse, receive: Receive, send: Send, over: Over | None) -> None:
     """Both directions until one ends; each waits for the other side to take what it was given."""
     outward = asyncio.create_task(_outward(upstream, receive))
     homeward = asyncio.create_task(_homeward(upstream, send))
-    await asyncio.wait((outward, homeward), return_when=asyncio.FIRST_COMPLETED)
-    for task in (outward, homeward):
+    ended = asyncio.create_task(over() if over else asyncio.Event().wait())
+    tasks: tuple[asyncio.Task[Any], ...] = (outward, homeward, ended)
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    is_over = ended.done()
+    for task in tasks:
         task.cancel()
     # Nobody may be receiving any more when we close: the server would wait for the one to do the other.
-    left, code = await asyncio.gather(outward, homeward, return_exceptions=True)
+    left, code, _ = await asyncio.gather(*tasks, return_exceptions=True)
     if isinstance(left, int):
         await upstream.close(code=left)
     else:
-        closing = code if isinstance(code, int) else _TRY_AGAIN_LATER
+        closing = _NOT_ALLOWED if is_over else code if isinstance(code, int) else _TRY_AGAIN_LATER
         await send({"type": "websocket.close", "code": closing, "reason": ""})
 
 

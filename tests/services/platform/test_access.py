@@ -259,6 +259,20 @@ async def test_a_key_for_one_shops_pages_is_refused_on_others_over_http_and_webs
         assert refused.value.status == 403
 
 
+async def test_what_is_open_by_a_key_is_closed_when_it_is_revoked(platform):
+    owner, answer = await made(platform, "publishable_key")
+    params = {"store_id": platform.first.store_id}
+    async with platform.http.ws_connect(f"{platform.url}/api/ws/user/x?key={answer['key']}") as ws:
+        await ws.send_str("still here")
+        assert await ws.receive_str(timeout=60) == "still here"
+        await made(platform)  # somebody else's key changes
+        await ws.send_str("still here")
+        assert await ws.receive_str(timeout=60) == "still here"
+        await platform.ask("DELETE", f"/api/api-keys/{answer['api_key']['id']}", key=owner, params=params)
+        closed = await ws.receive(timeout=60)
+        assert (closed.type, closed.data) == (aiohttp.WSMsgType.CLOSE, 1008)
+
+
 async def test_a_key_inside_a_body_is_held_to_its_pages_too(platform):
     origins = ["https://shop.example"]
     _, _, answer = await ask_for(platform, await owner_of(platform), kind="publishable_key", allowed_origins=origins)

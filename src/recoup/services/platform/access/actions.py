@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from recoup.kit.clock import Clock, stopwatch
-from recoup.kit.errors import Unauthenticated, Unavailable
+from recoup.kit.errors import Refused, Unauthenticated, Unavailable
 from recoup.kit.ids import new_id
 from recoup.messages.access import Principal
 from recoup.messages.stores import StoreDirectory
@@ -63,6 +63,8 @@ class KeyRing:
     _uses: dict[UUID, datetime] = field(default_factory=dict)
     _asking: dict[bytes, "asyncio.Task[_Known]"] = field(default_factory=dict)
     _learned_at: float = -STALE_SECONDS
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set, and replaced by another, when some key has changed."""
 
     async def principal(self, key: str, origin: str | None) -> tuple[Principal, ApiKey]:
         """Raises Forbidden for a page whose origin the key is not for."""
@@ -79,6 +81,23 @@ class KeyRing:
     def forget(self) -> None:
         """Looks every key up again when it comes; after one was changed here."""
         self._known.clear()
+        self._tell()
+
+    async def until_over(self, key: str, origin: str | None) -> None:
+        """Waits until the key may not be used any more; what is open by it should be closed then."""
+        while True:
+            news = self._news
+            try:
+                _, admitted = await self.principal(key, origin)
+            except Refused:
+                return
+            except Unavailable:
+                await asyncio.sleep(FRESH_SECONDS)
+                continue
+            left = admitted.expires_at and (admitted.expires_at - self.clock.now()).total_seconds()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await news.wait()
 
     async def learn(self) -> None:
         """Forgets the keys that were changed elsewhere."""
@@ -89,6 +108,12 @@ class KeyRing:
         for mark in changed:
             self._known.pop(mark, None)
         self._learned_at = begun
+        if changed:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
     async def watch(self) -> None:
         """The same again and again, for ever."""

@@ -54,6 +54,13 @@ class Identities:
             stamp = self._stamps[credential] = Stamp(principal, self.signer.sign(principal), renew_at, per_minute)
         return stamp
 
+    async def until_over(self, credential: str, origin: str | None) -> None:
+        """Waits until a key may not be used any more; for anybody else for ever."""
+        if credential.startswith("rk_"):
+            await self.ring.until_over(credential, origin)
+        else:
+            await asyncio.Event().wait()
+
     async def store(self, credential: str, requested: str | None, origin: str | None) -> str:
         """The store whose events a caller may send; raises Refused where there is none."""
         return (await self._principal(credential, origin))[0].tenant(requested, Permission.EVENTS_WRITE)

@@ -170,7 +170,8 @@ class Gateway:
         try:
             with traced(f"/api/{way.segment}", headers.traceparent) as here:
                 passing = await self._passing(scope, headers, way, here.header, answering)
-                await self.proxy.connect(scope, receive, send, self._onward(way, "GET", query, headers, passing))
+                over = partial(self.identities.until_over, headers.credential or "", headers.origin)
+                await self.proxy.connect(scope, receive, send, self._onward(way, "GET", query, headers, passing), over)
         except Failure as error:
             await receive()
             status = int(problem(error, "").status)
