@@ -63,6 +63,12 @@ USER_PROFILE = KeyPattern(
 PROFILES_CHANGED = KeyPattern(
     "profiles_changed", "pipeline", "set", None, "users whose profiles are newer than their copies in PostgreSQL"
 )
+STORE_CONFIG = KeyPattern(
+    "store_config:{store_id}", "pipeline", "string", timedelta(days=90), "a store's settings as the platform last said"
+)
+SCHEMA_CACHE = KeyPattern(
+    "schema_cache:{store_id}", "pipeline", "string", timedelta(days=90), "a store's schemas as the registry last said"
+)
 PRODUCT_FACTS = KeyPattern(
     "product_facts:{store_id}:{month}", "pipeline", "hash", timedelta(days=61), "name, category and brand of products"
 )

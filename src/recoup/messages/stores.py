@@ -129,16 +129,26 @@ class Asks(Protocol):
     async def get(self, service: str, path: str, kind: type[T], params: Mapping[str, str] | None = None) -> T: ...
 
 
+class Remembers(Protocol):
+    """Keeps what the platform said, for a process that begins while it is away. Raises nothing."""
+
+    async def find(self, store_id: str) -> StoreConfigured | None: ...
+
+    async def keep(self, told: StoreConfigured) -> None: ...
+
+
 @dataclass(slots=True)
 class StoreDirectory:
     """Settings and flags by store, from the platform's API.
 
     They are kept until `config-changes` says otherwise or they are a minute old. When the platform does not answer,
-    what is known is served on; an unknown store raises Unavailable.
+    what is known is served on, or what `memory` knows from before; a store that is unknown raises Unavailable.
     """
 
     peers: Asks
     lifetime: timedelta = timedelta(minutes=1)
+    memory: Remembers | None = None
+    _kept: dict[str, StoreConfigured] = field(default_factory=dict)
     _known: dict[str, tuple[float, StoreSettings]] = field(default_factory=dict)
     _told: dict[str, StoreConfigured] = field(default_factory=dict)
     _flags: dict[str, Snapshot] = field(default_factory=dict)
@@ -153,9 +163,15 @@ class StoreDirectory:
         try:
             found = await self.peers.get("platform", f"/internal/stores/{store_id}", StoreConfigured)
         except Unavailable:
-            if known is None:
+            if known is not None:
+                return known[1]
+            remembered = await self.memory.find(store_id) if self.memory is not None else None
+            if remembered is None:
                 raise
-            return known[1]
+            return self._take(remembered)
+        if self.memory is not None and self._kept.get(store_id) != found:
+            self._kept[store_id] = found
+            await self.memory.keep(found)
         meanwhile = self._known.get(store_id)
         told = meanwhile is not None and meanwhile[0] > asked_at
         # An answer may be older than what was announced while it was on its way.

@@ -37,6 +37,7 @@ from recoup.services.pipeline.profiles.store import Archive, Profiles
 from recoup.services.pipeline.rebuild.actions import Rebuilding
 from recoup.services.pipeline.rebuild.store import RebuildBook
 from recoup.services.pipeline.schemas.actions import Catalogs
+from recoup.services.pipeline.schemas.store import SchemaMemory
 from recoup.services.pipeline.sessions.store import SessionStore
 from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.stream.domain.rates import Rates
@@ -126,7 +127,10 @@ async def pipeline(
     used = settings or Settings()
     events, stats = EventLog(log, used.log_patience_seconds), Stats(valkey, Arrivals(valkey, manual))
     lane = Lane(log, FloodBook(valkey), manual, used)
-    schemas = Catalogs(registry or nobody, stores, used.schema_wait_seconds, used.schema_pause_seconds)
+    memory = SchemaMemory(valkey, used.schema_memory_bytes)
+    schemas = Catalogs(
+        registry or nobody, stores, used.schema_wait_seconds, used.schema_pause_seconds, used.schema_checks, memory
+    )
     collector = Collector(events, stats, stores, schemas, Proofs(nobody), lane, log, manual, used)
     postgres = Postgres(database, "pipeline", 2)
     processor = Processor(

@@ -52,6 +52,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How far back the enriched topic is read for carts where Valkey came back empty and the log, on Kafka, did not."""
     rebuild_records: int = 2_000
     """Most records of the topic in memory at a time while it is read back."""
+    schema_memory_bytes: int = 4_194_304
+    """Most schemas of a store that Valkey keeps for processes that begin while the platform is away."""
     schema_checks: int = 20_000
     """Checks that may be made to tell what is wrong with one event; where its schema and depth could need more, it is
     only told that it does not fit."""

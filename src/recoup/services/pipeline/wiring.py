@@ -52,6 +52,7 @@ from recoup.services.pipeline.routing.store.deliveries import DeliveryStore as R
 from recoup.services.pipeline.routing.store.rules import RuleStore
 from recoup.services.pipeline.schemas import api as schemas_api
 from recoup.services.pipeline.schemas.actions import Catalogs
+from recoup.services.pipeline.schemas.store import SchemaMemory, StoreMemory
 from recoup.services.pipeline.segment import api as segment_api
 from recoup.services.pipeline.segment.actions import Intake, WriteKeys
 from recoup.services.pipeline.segment.store import VisitorCarts
@@ -265,12 +266,14 @@ def build_processor(deps: Deps, settings: Settings) -> Service:
 
 
 def _catalogs(deps: Deps, settings: Settings) -> Catalogs:
+    deps.stores.memory = StoreMemory(deps.valkey)
     return Catalogs(
         deps.peers,
         deps.stores,
         settings.schema_wait_seconds,
         settings.schema_pause_seconds,
         settings.schema_checks,
+        SchemaMemory(deps.valkey, settings.schema_memory_bytes),
     )
 
 

@@ -18,6 +18,7 @@ from recoup.kit.telemetry import logger
 from recoup.messages.schemas import ActiveSchemas, ActiveVersion
 from recoup.messages.stores import Asks, StoreDirectory
 from recoup.services.pipeline.schemas.domain.catalog import UNKNOWN, Catalog, catalog_of
+from recoup.services.pipeline.schemas.store import SchemaMemory
 
 log = logger(__name__)
 ASKED: Final = Counter("pipeline_schemas_asked_total", "How often the registry was asked for schemas", ["outcome"])
@@ -69,6 +70,7 @@ class Catalogs:
     """How long a registry that did not answer is left alone."""
     most_checks: int = MOST_CHECKS
     """Checks that may be made to tell what is wrong with one event."""
+    memory: SchemaMemory | None = None
     _shelves: dict[str, _Shelf] = field(default_factory=dict)
 
     async def find(self, store_id: str) -> Catalog | None:
@@ -78,7 +80,7 @@ class Catalogs:
         if shelf is None:
             if not revision:
                 return None
-            shelf = self._shelves[store_id] = _Shelf(UNKNOWN, self.most_checks)
+            shelf = await self._first_shelf(store_id)
         if shelf.catalog.revision < revision or not shelf.catalog.current:
             self._ask(store_id, shelf, _ASK_AGAIN_SECONDS if shelf.catalog.current else self.pause_seconds)
             if shelf.catalog.revision < 0:
@@ -119,6 +121,13 @@ class Catalogs:
         if shelf is not None and judges:
             await asyncio.to_thread(lambda: [shelf.validator(one) for one in judges])
         return catalog
+
+    async def _first_shelf(self, store_id: str) -> _Shelf:
+        """What was known before this process began, so that the registry need not answer for it to begin."""
+        made = _Shelf(UNKNOWN, self.most_checks)
+        if self.memory is not None and (before := await self.memory.find(store_id)) is not None:
+            made.catalog = catalog_of(before, made.validator)
+        return self._shelves.setdefault(store_id, made)
 
     async def close(self) -> None:
         """Waits for nobody any more."""
@@ -164,6 +173,8 @@ class Catalogs:
             in_use = {one.id for one in found.items}
             shelf.validators = {id_: known for id_, known in shelf.validators.items() if id_ in in_use}
             shelf.catalog = catalog
+            if self.memory is not None:
+                await self.memory.keep(store_id, found)
         finally:
             shelf.asked_at = stopwatch()
 

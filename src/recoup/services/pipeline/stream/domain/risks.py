@@ -4,8 +4,8 @@
 `cart_rate`, `order_rate`: so many carts were opened, or orders placed, within a minute by one visitor or from one
 address. `amount_below_cart`: an order over less than half of what its cart held, discount considered, in the shop's
 own currency. `disposable_address`: the e-mail address of an order or an identified user is at one of the domains that
-this installation lists as throwing mail away. `time_off`: by the shopper's clock it happened more than ten minutes after
-it reached us, or more than a day before; not asked of shops that run on an event clock.
+this installation lists as throwing mail away. `time_off`: by the shopper's clock it happened more than ten minutes
+after it reached us, or more than a day before; not asked of shops that run on an event clock.
 
 Rates are counted by the minute of the event's own time, in the memory of one process.
 """
