@@ -11,6 +11,7 @@ import { invitation } from "./screens/invitation.js";
 import { login } from "./screens/login.js";
 import { forgotten, reset } from "./screens/password.js";
 import { EVENT_SCREENS, STORE_SCREENS } from "./parts.js";
+import { account } from "./screens/account.js";
 import { overview } from "./screens/overview.js";
 import { carts } from "./screens/carts.js";
 import { cart } from "./screens/cart.js";
@@ -38,6 +39,7 @@ const NAV = [
 ];
 
 const ROUTES = [
+  { pattern: /^account$/, screen: account, nav: "" },
   { pattern: /^overview$/, screen: overview, nav: "overview" },
   { pattern: /^carts$/, screen: carts, nav: "carts" },
   { pattern: /^carts\/(?<cartId>.+)$/, screen: cart, nav: "carts" },
@@ -136,7 +138,12 @@ function tools() {
         stores.map(({ store_id: id, name }) => h("option", { key: id, value: id, selected: id === store }, name || id)),
       ),
     ),
-    h("p", { class: "who" }, h("span", {}, me?.email ?? ""), h("span", { class: "fine" }, role())),
+    h(
+      "p",
+      { class: "who" },
+      h("a", { href: "#/account", title: "Your account" }, me?.email ?? ""),
+      h("span", { class: "fine" }, role()),
+    ),
     h(
       "button",
       {
