@@ -46,4 +46,4 @@ class MailFolder:
 
 def mailer_of(url: Secret, folder: Path) -> Mailer:
     """The server of a URL, or the folder where there is none."""
-    return Smtp(Secret(url.reveal())) if url.reveal() else MailFolder(folder)
+    return Smtp(url) if url.reveal() else MailFolder(folder)
