@@ -52,12 +52,12 @@ class Stream:
     async def read_back(self, now: int) -> None:
         """Valkey has lost everything: what came out says what there was."""
         await self.valkey.flushdb()
-        memory = Memory()
+        memory = Memory(dict(STORES))
         for offset, parts in enumerate(self.routed):
             partitions = np.repeat(parts.partitions, [count for _, count in parts.spans])
             memory.take(work_of(parts.table, partitions, np.full(len(partitions), offset)), now)
         async with self.valkey.pipeline(transaction=True) as pipe:
-            write_down(pipe, memory.standing(STORES, now))
+            write_down(pipe, memory.standing(now))
             Identities(self.valkey, 0).link(pipe, memory.links, datetime.fromtimestamp(now / 1000, UTC))
             pipe.ping()
             await pipe.execute()

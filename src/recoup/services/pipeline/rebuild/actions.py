@@ -63,10 +63,12 @@ class Rebuilding:
         memory = Memory()
         now = milliseconds(self.clock.now())
         async for work in self._past(lost, now):
+            for store_id in set(work.store_names) - memory.stores.keys():
+                memory.stores[store_id] = await settings_of(self.stores, store_id)
             memory.take(work, now - _SESSIONS_MS)
             await self._remember_ids(reader, work, now - _IDS_MS)
             await _stay(reader, owned)
-        for effects in await self._effects(memory, now):
+        for effects in self._effects(memory, now):
             await reader.commit({}, None, effects)
         await reader.commit({}, None, lambda pipe: finish(pipe, lost))
         REBUILT.inc(len(lost))
@@ -84,15 +86,14 @@ class Rebuilding:
         if ids:
             await reader.commit({}, None, lambda pipe: SeenEvents.claim(pipe, ids, self.clock.now()))
 
-    async def _effects(self, memory: Memory, now: int) -> list[Effects]:
+    def _effects(self, memory: Memory, now: int) -> list[Effects]:
         """What is left to write, in parts that one commit takes."""
-        settings = {store_id: await settings_of(self.stores, store_id) for store_id in memory.stores()}
         moment = self.clock.now()
         slots = self.sessions.take_in(memory.sessions)
         none = np.zeros(0, dtype=np.int64)
         return [
             lambda pipe: set_clocks(pipe, memory.clocks),
-            *(lambda pipe, part=part: write_down(pipe, part) for part in _parts(memory.standing(settings, now))),
+            *(lambda pipe, part=part: write_down(pipe, part) for part in _parts(memory.standing(now))),
             *(
                 lambda pipe, part=part: self.identities.link(pipe, dict(part), moment)
                 for part in _parts(list(memory.links.items()))

@@ -5,7 +5,6 @@ same order, so that it ends as it was then. What became true of it is told by ro
 cart that was abandoned is so again, and one that nobody said was abandoned is not, until its timer rings.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -16,6 +15,7 @@ from recoup.messages.events import DERIVED, ENRICHED, RAW, CartChange, EventType
 from recoup.messages.stores import StoreSettings
 from recoup.services.pipeline.carts.domain.cart import (
     CHANGING,
+    OPENING,
     CartState,
     Derivation,
     is_forgettable,
@@ -41,6 +41,8 @@ _TELLING: Final = CHANGING | _DERIVED
 class Memory:
     """What the rows read so far add up to."""
 
+    stores: dict[str, StoreSettings] = field(default_factory=dict)
+    """Settings of each store that rows are of."""
     carts: dict[tuple[int, str], CartState] = field(default_factory=dict)
     """By partition and name."""
     clocks: dict[tuple[int, str], int] = field(default_factory=dict)
@@ -59,7 +61,7 @@ class Memory:
         self.links |= links_of(work)
 
     def _fold(self, work: Work) -> None:
-        rows = np.flatnonzero(work.of_types(_TELLING) & (work.cart_codes >= 0))
+        rows = np.flatnonzero(work.of_types(_TELLING) & (work.cart_codes >= 0) | self._forgetting(work))
         rows = rows[np.lexsort((work.occurred[rows], work.offsets[rows], work.cart_codes[rows]))]
         at = pa.array(rows)
         told = zip(
@@ -71,10 +73,25 @@ class Memory:
             cart = self.carts.setdefault(key, CartState()) if opens else self.carts.get(key)
             if cart is None:
                 continue
+            if number is None:
+                del self.carts[key]
+                continue
             if event.type in _DERIVED:
                 repeat_derived(cart, cast("Derivation", EventType(event.type)), event.at, number)
             else:
-                repeat(cart, event, number if opens else 0)
+                store = self.stores[work.store_names[work.store_codes[row]]]
+                # Rows whose event named no currency bear the store's; a cart's own stays then.
+                named = event if event.currency != store.currency else event._replace(currency=None)
+                repeat(cart, named, number if opens else 0)
+
+    def _forgetting(self, work: Work) -> np.ndarray:
+        """Marks the rows after which there was no cart, of carts we know: theirs had been forgotten."""
+        bearing = work.cart_codes >= 0
+        known = np.array([key in self.carts for key in work.carts], dtype=bool)
+        known[work.cart_codes[bearing & work.of_types(OPENING)]] = True
+        marked = bearing & ~work.of_types(_CLOCK) & work.rows.column("cart_number").is_null().to_numpy()
+        marked[marked] = known[work.cart_codes[marked]]
+        return marked
 
     def _touch(self, work: Work) -> None:
         """Any other row that bears a cart's id is activity."""
@@ -106,16 +123,12 @@ class Memory:
             pages = max(before.pages, row["session_pages"])
             self.sessions[row["store_id"], row["session_id"]] = Past(min(started, before.started), pages, landing)
 
-    def stores(self) -> set[str]:
-        """Those whose settings say what becomes of their carts."""
-        return {key_of(*at).store_id for at in self.carts}
-
-    def standing(self, settings: Mapping[str, StoreSettings], now: int) -> list[Standing]:
+    def standing(self, now: int) -> list[Standing]:
         """The carts to which something can still happen; each one's timer is set anew."""
         found: list[Standing] = []
         for at, cart in self.carts.items():
             key = key_of(*at)
-            store = settings[key.store_id]
+            store = self.stores[key.store_id]
             domain, terms = clock_domain(key.store_id, store), patience(store)
             reached = self.clocks.get((key.partition, domain), 0) if domain else now
             if is_forgettable(cart, reached, terms):

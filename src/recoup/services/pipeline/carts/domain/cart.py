@@ -132,9 +132,10 @@ def repeat(cart: CartState, event: CartEvent, opened: int) -> None:
     `opened` is the number of the cart that the event opened then, or 0: no other event opens one, so that a cart whose
     beginning is not told is not begun again.
     """
-    if opened:
+    if opened == 1:
         forget(cart)
-        cart.number = opened - 1
+    elif opened:
+        cart.number, cart.is_open = opened - 1, False
     elif not cart.number:
         return
     cart.last_at = max(cart.last_at, event.at)
