@@ -8,9 +8,13 @@ from uuid import uuid4
 import asyncpg
 import msgspec
 import pytest
+from openfeature import api as openfeature
+from openfeature.evaluation_context import EvaluationContext
 
 from recoup.app import tell_uses
-from recoup.kit.flags.model import Context
+from recoup.kit.flags.model import Context, Flag
+from recoup.kit.flags.provider import FlagProvider
+from recoup.kit.flags.snapshot import Snapshot
 from recoup.messages.stores import StoreConfigured, StoreDirectory, UsesNoted
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -224,3 +228,13 @@ async def test_processes_say_which_flags_they_asked_for(platform):
                 await asyncio.sleep(0.02)
     finally:
         telling.cancel()
+
+
+async def test_a_program_outside_serves_the_listed_flags_by_openfeature(platform):
+    words = {"variants": {"warm": "Welcome back", "plain": "Hello"}, "off_variant": "plain"}
+    key, _, _ = await made(platform, {**ON, **words, "serve": [{"variant": "warm"}]})
+    _, _, page = await ask(platform, "GET", "?limit=1000")
+    snapshot = Snapshot({each["key"]: msgspec.convert(each["definition"], Flag) for each in page["items"]})
+    openfeature.set_provider(FlagProvider(lambda: snapshot, platform.deps.clock.now), domain="outside")
+    client = openfeature.get_client(domain="outside")
+    assert client.get_string_value(key, "", EvaluationContext("visitor-7")) == "Welcome back"
