@@ -126,6 +126,10 @@ class KafkaSettings(Struct, frozen=True):
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
             "session.timeout.ms": 6000,
+            # A member that lives and does not read holds up its whole group's sharing out for so long, not 5 minutes.
+            "max.poll.interval.ms": 60_000,
+            # A question to a broker that vanished without a word is put again after this time, not after a minute.
+            "socket.timeout.ms": 10_000,
             # New partitions are noticed within this time.
             "topic.metadata.refresh.interval.ms": 10_000,
         }
@@ -142,7 +146,7 @@ class KafkaSettings(Struct, frozen=True):
             if name.startswith(wanted) or not name.startswith(special)
         }
         ours = {"bootstrap.servers": self.servers, "logger": _quiet, "error_cb": self.door.heard}
-        return {"reconnect.backoff.max.ms": 1000} | chosen | ours
+        return {"reconnect.backoff.max.ms": 1000, "socket.connection.setup.timeout.ms": 5000} | chosen | ours
 
 
 def parse(address: str) -> KafkaSettings:

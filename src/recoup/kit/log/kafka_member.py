@@ -46,11 +46,17 @@ class Member:
     _generation: Any = None
     _outage: KafkaError | None = None
     _replaced: bool = False
-    _unsettled: bool = False
+    _unsettled: bool = True
+    _began: bool = False
 
     @property
     def joined(self) -> bool:
         return self._consumer is not None
+
+    @property
+    def transacts(self) -> bool:
+        """Whether it has begun a transaction in its life."""
+        return self._began
 
     @property
     def _identity(self) -> str:
@@ -86,12 +92,18 @@ class Member:
             self._outage = None
         return found
 
-    def committed(self, ats: Sequence[At]) -> dict[At, Mark | None]:
-        """Offset and step of the last commit; waits for a transaction under way on these partitions to end."""
+    def settle(self) -> None:
+        """Ends what a transaction of ours, or of one of our name before us, may have left open.
+
+        One that failed or was given up could still go on; one that a killed process left holds up its readers, and
+        `committed`, until it has timed out.
+        """
         if self._unsettled:
-            # A transaction of ours that failed or was given up could still go on, within the same generation.
             self._producer = self._only_producer(self._identity)
             self._unsettled = False
+
+    def committed(self, ats: Sequence[At]) -> dict[At, Mark | None]:
+        """Offset and step of the last commit; waits for a transaction under way on these partitions to end."""
         wanted = [TopicPartition(*at) for at in ats]
         answers = self._living.committed(wanted, timeout=2 * PATIENCE_SECONDS)
         for answer in answers:
@@ -145,6 +157,7 @@ class Member:
         All who finish a step use one producer name, so the last to begin fences the rest, and then asks whether it is
         still to be done. The member whose step it was is fenced by the group's generation.
         """
+        self.settle()
         producer = self._only_producer("step.{}.{}".format(*min(marks)))
         known = self.committed([mine])[mine]
         if known is None or known.step != marks[mine].step:
@@ -156,7 +169,7 @@ class Member:
         return producer
 
     def _transact(self, producer: Producer, step: Step, marks: Mapping[At, Mark]) -> None:
-        self._unsettled = True
+        self._unsettled = self._began = True
         self._in_time(lambda: self._write(producer, step, marks))
         self._unsettled = False
 

@@ -156,6 +156,8 @@ class KafkaReader:
         if not ats:
             return
         marks = await self.journal.marks(ats)
+        if any(marks.values()) or self.member.transacts:
+            await self._thread.do(self.member.settle)
         known = await self._thread.do(self.member.committed, ats)
         starts: dict[At, int | None] = {}
         for at in ats:
