@@ -9,6 +9,7 @@ from tests.services.pipeline.registry import Registry
 from recoup.kit.errors import Unavailable
 from recoup.kit.valkey import connect
 from recoup.messages.keys import SCHEMA_CACHE, STORE_CONFIG
+from recoup.messages.schemas import OnViolation
 from recoup.messages.stores import Asks, StoreConfigured, StoreDirectory, StoreSettings
 from recoup.services.pipeline.schemas.store import StoreMemory
 from recoup.services.pipeline.settings import Settings
@@ -50,6 +51,22 @@ async def test_schemas_known_before_are_held_against_events_though_the_registry_
 
     assert [row["properties"] for row in rows] == ['{"shelf":1}']
     assert (counts.dead, counts.warned) == ({"schema_violation": 1}, {})
+
+
+async def test_what_was_registered_since_is_waited_for(valkey_url: str) -> None:
+    registry = Registry()
+    registry.register(VIEW, {"properties": {"shelf": {"type": "integer"}}})
+    async with pipeline(valkey_url, registry=registry) as running:
+        await registry.announce(running.collector.stores, SHOP)
+        await running.send(event(properties={"shelf": 1}))
+        await running.enriched(1)
+    registry.rule(VIEW, OnViolation.WARN)
+    async with pipeline(valkey_url, registry=registry, keep=True) as second:
+        await registry.announce(second.collector.stores, SHOP)
+        await second.send(event(properties={"shelf": "top"}))
+        (row,) = await second.enriched(1)
+
+    assert row["properties"] == '{"shelf":"top"}'
 
 
 async def test_schemas_that_are_too_much_are_not_kept(valkey_url: str) -> None:

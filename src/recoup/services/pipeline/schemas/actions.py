@@ -77,13 +77,14 @@ class Catalogs:
         """A store's schemas, perhaps of a moment ago; None where it never registered any."""
         revision = await self._revision(store_id)
         shelf = self._shelves.get(store_id)
+        begins = shelf is None
         if shelf is None:
             if not revision:
                 return None
             shelf = await self._first_shelf(store_id)
         if shelf.catalog.revision < revision or not shelf.catalog.current:
             self._ask(store_id, shelf, _ASK_AGAIN_SECONDS if shelf.catalog.current else self.pause_seconds)
-            if shelf.catalog.revision < 0:
+            if begins or shelf.catalog.revision < 0:
                 await self._wait(shelf)
         return shelf.catalog
 
