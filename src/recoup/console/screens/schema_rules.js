@@ -41,7 +41,7 @@ export const storeRules = (feeds, screen) =>
       policy(settings.on_violation, "", "/schema-settings", screen),
       compatibility(settings.compatibility, "", "/schema-settings", screen),
     ], { lines: 4 }),
-    h("p", { class: "fine", key: "unplanned" }, "Types for which nothing is registered are taken, counted or refused as ", h("code", {}, "unplanned_events"), " of the store's settings says."),
+    h("p", { class: "fine", key: "unplanned" }, "Types for which nothing is registered are taken, counted or refused as ", h("code", {}, "unplanned_events"), " of the store's ", h("a", { href: "#/settings" }, "settings"), " says."),
     state(screen),
   );
 
