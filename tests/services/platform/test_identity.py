@@ -1,5 +1,6 @@
 """Signing in, staying in, getting out."""
 
+import aiohttp
 import asyncpg
 import pytest
 
@@ -113,6 +114,17 @@ async def test_signing_out_ends_both_tokens(platform, by):
     assert status == 204
     assert (await whoami(platform, tokens["access_token"]))[0] == 401
     assert (await refreshed(platform, tokens["refresh_token"]))[0] == 401
+
+
+async def test_what_is_open_by_a_sign_in_is_closed_when_it_ends(platform):
+    mine, other = await platform.login(), await platform.login()
+    async with platform.http.ws_connect(f"{platform.url}/api/ws/user/x?token={mine['access_token']}") as ws:
+        for _ in range(2):
+            await ws.send_str("still here")
+            assert await ws.receive_str(timeout=60) == "still here"
+            await platform.ask("POST", "/api/auth/logout", key=other["access_token"])
+        await platform.ask("POST", "/api/auth/logout", key=mine["access_token"])
+        assert (await ws.receive(timeout=60)).type in {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED}
 
 
 async def test_signing_out_is_possible_with_a_token_that_is_no_longer_good(platform):

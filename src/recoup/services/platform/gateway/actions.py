@@ -55,9 +55,11 @@ class Identities:
         return stamp
 
     async def until_over(self, credential: str, origin: str | None) -> None:
-        """Waits until a key may not be used any more; for anybody else for ever."""
+        """Waits until a key may not be used any more, or a person's sign-in has ended; for anybody else for ever."""
         if credential.startswith("rk_"):
             await self.ring.until_over(credential, origin)
+        elif credential.startswith("v4.public."):
+            await self.tokens.until_over(credential)
         else:
             await asyncio.Event().wait()
 

@@ -35,6 +35,8 @@ class AccessTokens:
     _verifier: Verifier[Access] | None = None
     _ended: dict[str, datetime] = field(default_factory=dict)
     _principals: dict[str, Principal] = field(default_factory=dict)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set, and replaced by another, when some sign-in has ended."""
 
     async def open(self) -> None:
         """Loads the keys; before that no token is made or taken."""
@@ -71,13 +73,30 @@ class AccessTokens:
         """Known here from now on; other processes learn it."""
         now = self.clock.now()
         self._ended.update((str(session_id), now) for session_id in session_ids)
+        self._tell()
+
+    async def until_over(self, token: str) -> None:
+        """Waits until the token's sign-in has ended; what is open by it should be closed then."""
+        try:
+            session = self.principal(token).session
+        except Unauthenticated:
+            return
+        while session not in self._ended:
+            await self._news.wait()
 
     async def learn_ended(self) -> None:
         """Takes over who signed out on other instances; older ends concern only tokens that have expired."""
         horizon = self.clock.now() - self.lifetime - domain.SKEW
         known = await self.sessions.ended_since(horizon)
+        is_news = bool(known.keys() - self._ended.keys())
         # Merged, not replaced: what ended here while the database was asked is not in its answer.
         self._ended = {session: at for session, at in {**self._ended, **known}.items() if at >= horizon}
+        if is_news:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
     async def learn_keys(self) -> None:
         """Takes over the keys of all instances: they are there long before they sign."""
