@@ -70,6 +70,7 @@ class Rebuilding:
             await _stay(reader, owned)
         for effects in self._effects(memory, now):
             await reader.commit({}, None, effects)
+            await _stay(reader, owned)
         await reader.commit({}, None, lambda pipe: finish(pipe, lost))
         REBUILT.inc(len(lost))
         log.warning("state is back", partitions=sorted(lost), carts=len(memory.carts), sessions=len(memory.sessions))
