@@ -1,5 +1,6 @@
 """The screen of API keys before a running Recoup: made with scopes and origins, shown once, rotated, revoked."""
 
+import json
 import re
 import urllib.error
 import urllib.request
@@ -93,3 +94,21 @@ def test_a_page_key_is_bound_to_its_pages(console: Page, installation):
     expect(detail).to_contain_text("https://shop.example")
     expect(detail).to_contain_text("never")
     expect(console.get_by_role("navigation", name="API keys").get_by_text("shop pages")).to_be_visible()
+
+
+def test_what_was_done_is_in_the_audit_log_and_can_be_taken_along(console: Page, installation: Installation):
+    installation.send("PUT", "/api/preferences/ada", {"opted_out": True})
+    console.get_by_role("navigation", name="Screens").get_by_role("link", name="Audit log").click()
+    expect(console.get_by_role("heading", level=1, name="Audit log")).to_be_visible()
+    changes = console.get_by_role("region", name="Changes").get_by_role("row")
+    expect(changes.filter(has_text="PUT /preferences/").first).to_be_visible(timeout=PATIENCE_MS)
+    expect(changes.filter(has_text="Key made").filter(has_text=installation.admin_email).first).to_be_visible()
+    expect(console.get_by_text(re.compile("^Chain of [0-9]+ holds$"))).to_be_visible(timeout=PATIENCE_MS)
+
+    console.get_by_label("Action").fill("key_made")
+    console.get_by_label("Action").press("Enter")
+    expect(changes.filter(has_text="PUT /preferences/")).to_have_count(0)
+    with console.expect_download() as taken:
+        console.get_by_role("button", name="Export").click()
+    lines = [json.loads(line) for line in Path(taken.value.path()).read_text().splitlines()]
+    assert {line["action"] for line in lines} == {"key_made"}

@@ -42,6 +42,20 @@ export const remove = (path, version = undefined) => call("DELETE", path, { vers
 /** POST by whoever stands before the door. */
 export const knock = (path, body) => request("POST", `/api${path}`, { body });
 
+/** GET of a file, handed to the browser to be kept. */
+export async function download(path, params, name) {
+  const query = new URLSearchParams({ store_id: session().store ?? "" });
+  for (const [key, value] of Object.entries(params)) if (value !== null) query.set(key, value);
+  const headers = { authorization: `Bearer ${await accessToken()}` };
+  const answer = await fetch(`/api${path}?${query}`, { headers, cache: "no-store" });
+  if (!answer.ok) throw new Problem({ ...(await answer.json().catch(() => ({}))), status: answer.status });
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await answer.blob());
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
 export async function login(email, password, code = undefined) {
   keep(await knock("/auth/login", { email, password, code }));
   const me = await call("GET", "/auth/me");

@@ -12,6 +12,7 @@ import { login } from "./screens/login.js";
 import { forgotten, reset } from "./screens/password.js";
 import { EVENT_SCREENS, STORE_SCREENS } from "./parts.js";
 import { account } from "./screens/account.js";
+import { audit } from "./screens/audit.js";
 import { overview } from "./screens/overview.js";
 import { carts } from "./screens/carts.js";
 import { cart } from "./screens/cart.js";
@@ -40,6 +41,7 @@ const NAV = [
 
 const ROUTES = [
   { pattern: /^account$/, screen: account, nav: "" },
+  { pattern: /^audit$/, screen: audit, nav: "audit" },
   { pattern: /^overview$/, screen: overview, nav: "overview" },
   { pattern: /^carts$/, screen: carts, nav: "carts" },
   { pattern: /^carts\/(?<cartId>.+)$/, screen: cart, nav: "carts" },

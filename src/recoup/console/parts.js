@@ -58,6 +58,7 @@ export const STORE_SCREENS = [
   { path: "settings", name: "Settings" },
   { path: "flags", name: "Flags" },
   { path: "keys", name: "API keys" },
+  { path: "audit", name: "Audit log" },
 ];
 
 /** The way between the screens of a group where the frame has no room for all of them. */
