@@ -91,19 +91,19 @@ class Inquiry:
     async def _ends(self, topic: str, numbers: Sequence[int], which: int) -> list[int]:
         # In place of a time, the protocol takes either end: one exchange with each leader, whatever the partitions.
         wanted = [TopicPartition(topic, number, which) for number in numbers]
-        found = await self._of(_NOBODY).ask(lambda asker: asker.offsets_for_times(wanted, PATIENCE_SECONDS))
-        return [at.offset for at in _sound(found)]
+        found = await self._of(_NOBODY).ask(lambda asker: _sound(asker.offsets_for_times(wanted, PATIENCE_SECONDS)))
+        return [at.offset for at in found]
 
     async def committed(self, group: str, topic: str, numbers: Sequence[int]) -> dict[int, int]:
         """Where a group stands on those partitions it has committed on; of a transaction just ending, the outcome."""
         wanted = [TopicPartition(topic, number) for number in numbers]
-        found = await self._of(group).ask(lambda asker: asker.committed(wanted, PATIENCE_SECONDS))
-        return {at.partition: at.offset for at in _sound(found) if at.offset >= 0}
+        found = await self._of(group).ask(lambda asker: _sound(asker.committed(wanted, PATIENCE_SECONDS)))
+        return {at.partition: at.offset for at in found if at.offset >= 0}
 
     async def move(self, group: str, topic: str, offsets: Sequence[int]) -> None:
         """Moves a group; raises Fenced while it has members."""
         wanted = [TopicPartition(topic, number, offset) for number, offset in enumerate(offsets)]
-        _sound(await self._of(group).ask(lambda asker: asker.commit(offsets=wanted, asynchronous=False)) or ())
+        await self._of(group).ask(lambda asker: _sound(asker.commit(offsets=wanted, asynchronous=False) or ()))
 
     async def create(self, topic: str, width: int, replication: int, config: Mapping[str, str]) -> None:
         """Raises Unavailable, caused by what the library raised, where it exists already."""
