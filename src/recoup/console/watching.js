@@ -46,6 +46,8 @@ export function watch(filter, told) {
   return () => {
     isOver = true;
     clearTimeout(timer);
-    socket?.close();
+    // Browsers complain about a socket that is closed before it is open.
+    if (socket?.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+    else socket?.close();
   };
 }
