@@ -5,7 +5,7 @@ and 403 for what a token may not read. https://developer.hashicorp.com/vault/api
 """
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -129,7 +129,7 @@ def errors(status: int, *said: str) -> web.Response:
 
 
 @asynccontextmanager
-async def serving(vault: FakeVault) -> AsyncIterator[FakeVault]:
+async def serving(vault: FakeVault) -> AsyncGenerator[FakeVault]:
     runner = web.AppRunner(vault.application())
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
