@@ -14,7 +14,6 @@ from typing import Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
-from zxcvbn import zxcvbn
 
 AT_ONCE = 2
 JUDGED_SIGNS: Final = 72
@@ -58,6 +57,8 @@ class Passwords:
 
 
 def _is_common(password: str, hints: list[str]) -> bool:
+    from zxcvbn import zxcvbn  # noqa: PLC0415 - its lists take 15 MB, which only those who choose a password need
+
     return int(zxcvbn(password[:JUDGED_SIGNS], hints)["score"]) < GOOD_SCORE
 
 

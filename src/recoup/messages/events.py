@@ -175,11 +175,18 @@ def columns_of(kind: type[Struct]) -> list[pa.Field]:
     return found
 
 
-RAW = pa.schema([*columns_of(Event), pa.field("proven", pa.bool_()), pa.field("received_at", _MILLISECONDS)])
+RAW = pa.schema([
+    *columns_of(Event),
+    pa.field("proven", pa.bool_()),
+    pa.field("from_shop", pa.bool_()),
+    pa.field("received_at", _MILLISECONDS),
+])  # fmt: skip
 """Rows of `cart-events-raw`: the event as sent, with its store, and when it reached us.
 
 `proven` is true where the shop itself speaks (with a secret key, through its platform's webhooks) or has proven the
 user to the page that does; false or null where anybody who reads the shop's pages could have sent the same.
+`from_shop` is true where the shop itself speaks: a page that has proven its user may change what is known of that user
+only.
 
 `event_id` is the 16 bytes of the UUID: a third of an event's size on the log would otherwise be its hexadecimal digits.
 """

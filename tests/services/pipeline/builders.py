@@ -28,7 +28,7 @@ from recoup.services.pipeline.carts.store import CartStore
 from recoup.services.pipeline.collect.actions import Collector
 from recoup.services.pipeline.collect.domain.limits import Limits, limits_of
 from recoup.services.pipeline.collect.domain.origin import PAGE, Origin
-from recoup.services.pipeline.collect.domain.reading import Form, Reading
+from recoup.services.pipeline.collect.domain.reading import Form, Outcome
 from recoup.services.pipeline.collect.store import EventLog, Stats
 from recoup.services.pipeline.overflow.actions import Lane
 from recoup.services.pipeline.overflow.store import FloodBook
@@ -88,7 +88,7 @@ class Pipeline:
     clock: ManualClock
     reader: Reader
 
-    async def send(self, *events: Event | dict[str, object], store: str = SHOP, origin: Origin = PAGE) -> Reading:
+    async def send(self, *events: Event | dict[str, object], store: str = SHOP, origin: Origin = PAGE) -> Outcome:
         return await self.collector.accept(store, msgspec.json.encode(events), Form.ARRAY, origin)
 
     async def enriched(self, count: int) -> list[dict[str, object]]:

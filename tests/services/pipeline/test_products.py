@@ -10,7 +10,7 @@ from tests.services.pipeline.registry import Registry
 from recoup.kit.clock import milliseconds
 from recoup.kit.valkey import connect
 from recoup.messages.keys import PRODUCT_FACTS
-from recoup.services.pipeline.collect.domain.origin import PAGE
+from recoup.services.pipeline.collect.domain.origin import PAGE, Origin
 from recoup.services.pipeline.collect.domain.origin import SHOP as SHOP_ITSELF
 from recoup.services.pipeline.settings import Settings
 
@@ -63,6 +63,10 @@ async def test_what_the_shop_said_of_a_product_fills_in_what_a_page_leaves_out(v
 async def test_what_a_page_says_is_nobody_elses_name_for_a_product(valkey_url: str) -> None:
     async with pipeline(valkey_url, settings=PATIENT) as running:
         assert await facts(running, line(name="Free mug", category="gifts")) == [("Free mug", "gifts", None)]
+        assert await facts(running, line()) == [(None, None, None)]
+        # The shop vouches for this user; that does not make a user the shop.
+        await running.send(viewed(line(name="My mug")), origin=Origin(proven=True))
+        await running.enriched(1)
         assert await facts(running, line()) == [(None, None, None)]
 
 

@@ -116,8 +116,9 @@ def processed(parts: Sequence[Part]) -> pa.Table:
 
 
 # Who said it decides what it may change, and is no matter for questions asked later.
-_PROCESSED = pa.schema([field for field in ENRICHED if field.name != "proven"])
-_ERRORS = pa.schema([field for field in DEAD if field.name != "proven"])
+_SAID_BY: Final = frozenset({"proven", "from_shop"})
+_PROCESSED = pa.schema([field for field in ENRICHED if field.name not in _SAID_BY])
+_ERRORS = pa.schema([field for field in DEAD if field.name not in _SAID_BY])
 _RAW = pa.schema([RAW.field(name) for name in RAW_COLUMNS])
 
 

@@ -174,7 +174,7 @@ class Collector:
         partitions[accepted:] = np.arange(len(ticks))
         good: Arrived | None = None
         if len(partitions):
-            good = Arrived(store_id, table_of(columns, store_id, proven, now), partitions)
+            good = Arrived(store_id, table_of(columns, store_id, now, proven, from_shop=origin.from_shop), partitions)
         dead = dead_table(reading.refusals, store_id, now, proven=origin.proven) if reading.refusals else None
         laned: Arrived | None = None
         if good is not None and aside is not None:

@@ -167,7 +167,7 @@ class Workbench:
         now = self.clock.now()
         try:
             outcome = await self.collector.accept(
-                letter.store_id, body, Form.ONE, Origin(letter.proven, letter.received_at)
+                letter.store_id, body, Form.ONE, Origin(letter.proven, arrived=letter.received_at)
             )
         except (Unavailable, TooMany) as failure:
             SENT.labels("unavailable").inc()

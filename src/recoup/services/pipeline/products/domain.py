@@ -64,14 +64,14 @@ def mentions_of(
 ) -> Mentions:
     """What the lines of these rows want and tell. Stores of whose products nothing is known want nothing."""
     asks = np.array([has_facts(name) for name in store_names], dtype=bool)
-    vouched = rows.column("proven").combine_chunks().fill_null(False)  # noqa: FBT003 - the value to fill in
-    proven = vouched.to_numpy(zero_copy_only=False)
-    if not asks.any() and not proven.any():
+    said = rows.column("from_shop").combine_chunks().fill_null(False)  # noqa: FBT003 - the value to fill in
+    from_shop = said.to_numpy(zero_copy_only=False)
+    if not asks.any() and not from_shop.any():
         return Mentions()
     lines = lines_of(rows)
     known = [lines.values.field(name).is_valid().to_numpy(zero_copy_only=False) for name in FIELDS]
     wanting = np.flatnonzero(~np.logical_and.reduce(known) & asks[store_codes[lines.rows]])
-    telling = np.flatnonzero(np.logical_or.reduce(known) & proven[lines.rows])
+    telling = np.flatnonzero(np.logical_or.reduce(known) & from_shop[lines.rows])
     telling = telling[:: len(telling) // MOST_TOLD + 1]
     if not len(wanting) and not len(telling):
         return Mentions()

@@ -8,12 +8,14 @@ class Origin(NamedTuple):
     """Where a body came from."""
 
     proven: bool
-    """Whether the shop itself speaks; a publishable key is known to everybody who reads its pages."""
+    """Whether the shop vouches for the user the events name; a publishable key is known to all who read its pages."""
+    from_shop: bool = False
+    """Whether the shop itself speaks, and may so change what is known of more than this user."""
     arrived: datetime | None = None
     """When the body first came, where that is not now."""
 
 
-SHOP = Origin(proven=True)
+SHOP = Origin(proven=True, from_shop=True)
 PAGE = Origin(proven=False)
 
 

@@ -62,7 +62,9 @@ def _together(tables: Sequence[pa.Table]) -> pa.Table:
     return whole.select([name for name in RAW.names if name in whole.column_names])
 
 
-def table_of(columns: Columns, store_id: str, proven: np.ndarray, received_at: datetime) -> pa.Table:
+def table_of(
+    columns: Columns, store_id: str, received_at: datetime, proven: np.ndarray, *, from_shop: bool
+) -> pa.Table:
     """The events of one request as rows of RAW, without the columns in which no event says anything.
 
     Made as soon as they have been read: when their turn to be written comes, their objects would have left the
@@ -77,6 +79,7 @@ def table_of(columns: Columns, store_id: str, proven: np.ndarray, received_at: d
         "properties": _texts(cast("Sequence[Raw]", said["properties"])),
         "store_id": _same(store_id, count),
         "proven": pa.array(proven) if proven.any() else None,
+        "from_shop": pa.repeat(from_shop, count) if from_shop else None,
         "received_at": pa.repeat(pa.scalar(milliseconds(received_at), RAW.field("received_at").type), count),
     }
     found = {name: column for name, column in arrays.items() if column is not None}
