@@ -15,7 +15,7 @@ import uvloop
 from recoup import __version__
 from recoup.demo import command
 from recoup.kit import config
-from recoup.kit.errors import Failure
+from recoup.kit.errors import Conflict, Failure, Invalid
 from recoup.kit.lean import without
 
 
@@ -64,6 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(run=_train)
     migrate = commands.add_parser("migrate", help="bring the database of every service up to date")
     migrate.set_defaults(run=_migrate)
+    audit = commands.add_parser("audit", help="tell whether the chain of an exported audit trail holds")
+    audit.add_argument("file", type=Path, help="lines of JSON, as the export gives them")
+    audit.add_argument("--filtered", action="store_true", help="lines between those of the file may be missing")
+    audit.set_defaults(run=_audit)
     for name, what, run in (
         ("picture", "draw the house into a document, from its own records", _picture),
         ("permissions", "draw who may do what into a document, from the one table", _permissions),
@@ -124,6 +128,22 @@ def _migrate(_: argparse.Namespace) -> None:
         await migrate((await with_secrets(config.load(Settings, os.environ), os.environ)).postgres_url, schemas)
 
     uvloop.run(run())
+
+
+def _audit(options: argparse.Namespace) -> None:
+    from recoup.services.platform.audit.domain import Entry, verified
+
+    decode = msgspec.json.Decoder(Entry).decode
+    try:
+        with options.file.open("rb") as lines:
+            verdict = verified(map(decode, lines), gaps=options.filtered)
+    except OSError as error:
+        raise Invalid(f"{options.file} cannot be read: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
+        raise Invalid(f"{options.file} is no exported audit trail: {error}") from error
+    if not verdict.intact:
+        raise Conflict(f"the chain breaks at line {verdict.broken_at}: {verdict.why}")
+    print(f"the chain holds: {verdict.lines} lines, the last is {verdict.last_seq} with hash {verdict.last_hash}")
 
 
 def _picture(options: argparse.Namespace) -> None:

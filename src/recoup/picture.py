@@ -53,7 +53,11 @@ def draw(built: Mapping[str, Service]) -> str:
         lines.append(f"  {topic}[({topic})]")
         lines += [f"  {name} --> {topic}" for name in written.get(topic, [])]
         lines += [f"  {topic} --> {name}" for name in read.get(topic, [])]
-    lines += ["```", "", f"Every process also reads `{CONFIG_CHANGES.name}`, which the platform writes, and writes what"]
+    lines += [
+        "```",
+        "",
+        f"Every process also reads `{CONFIG_CHANGES.name}`, which the platform writes, and writes what",
+    ]
     lines += [f"people and keys change to `{CHANGES_MADE.name}`, which the platform reads.", ""]
     lines += ["The stream's steps: " + " → ".join(f"`{step.__name__}`" for step in STEPS) + ".", ""]
     lines += ["| process | timers it offers to the scheduler |", "|---|---|"]

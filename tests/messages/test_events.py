@@ -11,7 +11,7 @@ from recoup.messages.events import DEAD, ENRICHED, NO_CONTEXT, RAW, Context, Eve
 def test_every_field_of_an_event_has_its_column_and_every_column_its_field() -> None:
     flat = [name for name in Event.__struct_fields__ if name != "context"]
 
-    assert set(RAW.names) == {*flat, *Context.__struct_fields__, "proven", "received_at"} - {"user_hash"}
+    assert set(RAW.names) == {*flat, *Context.__struct_fields__, "proven", "from_shop", "received_at"} - {"user_hash"}
 
 
 def test_what_proves_who_somebody_is_has_no_column() -> None:

@@ -3,7 +3,6 @@
 Each service has its own schema, scripts and version table.
 """
 
-import asyncio
 from functools import partial
 from importlib.resources import files
 
@@ -34,11 +33,6 @@ async def migrate(url: str, schemas: list[str]) -> None:
         raise Unavailable(f"postgresql does not answer: {error}") from error
     finally:
         await engine.dispose()
-
-
-def migrate_now(url: str, schemas: list[str]) -> None:
-    """The same, for callers without an event loop."""
-    asyncio.run(migrate(url, schemas))
 
 
 def _steps(script: ScriptDirectory, revision: str, _: MigrationContext) -> list[RevisionStep]:
