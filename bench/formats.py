@@ -28,7 +28,7 @@ from recoup.kit.log import arrow
 from recoup.messages.events import RAW, Context, Event, Item
 from recoup.services.pipeline.collect.domain import protobuf
 from recoup.services.pipeline.collect.domain.columns import columns_of
-from recoup.services.pipeline.collect.domain.rows import Arrived, rows_of
+from recoup.services.pipeline.collect.domain.rows import Arrived, rows_of, table_of
 
 RECORD_ROWS = (62, 500, 4_000)
 """What a partition gets of a request of 500; the request; what the processor writes when it is busy."""
@@ -134,8 +134,8 @@ def _message(event: Event) -> dict[str, object]:
 
 def _table(events: Sequence[Event]) -> pa.Table:
     none = np.zeros(len(events), dtype=np.int64)
-    arrived = Arrived("store", columns_of(events), partitions=none, proven=none.astype(bool), received_at=NOW)
-    return rows_of([arrived]).table
+    table = table_of(columns_of(events), "store", NOW, none.astype(bool), from_shop=False)
+    return rows_of([Arrived("store", table, none)]).table
 
 
 def arrows(events: Sequence[Event]) -> list[Way]:

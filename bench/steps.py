@@ -36,7 +36,7 @@ from recoup.messages.events import RAW, Event
 from recoup.messages.stores import StoreSettings
 from recoup.services.pipeline.carts.domain.table import UNKNOWN, CartTable, key_of
 from recoup.services.pipeline.collect.domain.columns import columns_of
-from recoup.services.pipeline.collect.domain.rows import Arrived, partitions_of, rows_of
+from recoup.services.pipeline.collect.domain.rows import Arrived, partitions_of, rows_of, table_of
 from recoup.services.pipeline.stream.domain.agents import Agents
 from recoup.services.pipeline.stream.domain.checking import deduplicate, validate
 from recoup.services.pipeline.stream.domain.enriching import enrich
@@ -97,7 +97,8 @@ def records(sent: Sequence[list[bytes]], rows: int) -> Iterator[list[tuple[int, 
             columns = columns_of(some)
             partitions = partitions_of(columns, STORE, PARTITIONS)
             proven = np.zeros(len(some), dtype=bool)
-            found = rows_of([Arrived(STORE, columns, partitions=partitions, proven=proven, received_at=now())])
+            table = table_of(columns, STORE, now(), proven, from_shop=False)
+            found = rows_of([Arrived(STORE, table, partitions)])
             yield list(zip(found.partitions, arrow.encode_parts(found.table, found.parts), strict=True))
 
 

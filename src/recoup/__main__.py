@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -64,7 +64,16 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(run=_train)
     migrate = commands.add_parser("migrate", help="bring the database of every service up to date")
     migrate.set_defaults(run=_migrate)
-    audit = commands.add_parser("audit", help="tell whether the chain of an exported audit trail holds")
+    _add_papers(commands.add_parser)
+    serve = commands.add_parser("serve", help="run one service, engines by URL from the settings")
+    serve.add_argument("service")
+    serve.set_defaults(run=_serve)
+    return parser
+
+
+def _add_papers(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Commands that read or write a document and run nothing."""
+    audit = add("audit", help="tell whether the chain of an exported audit trail holds")
     audit.add_argument("file", type=Path, help="lines of JSON, as the export gives them")
     audit.add_argument("--filtered", action="store_true", help="lines between those of the file may be missing")
     audit.set_defaults(run=_audit)
@@ -72,13 +81,9 @@ def _parser() -> argparse.ArgumentParser:
         ("picture", "draw the house into a document, from its own records", _picture),
         ("permissions", "draw who may do what into a document, from the one table", _permissions),
     ):
-        drawing = commands.add_parser(name, help=what)
+        drawing = add(name, help=what)
         drawing.add_argument("file", type=Path)
         drawing.set_defaults(run=run)
-    serve = commands.add_parser("serve", help="run one service, engines by URL from the settings")
-    serve.add_argument("service")
-    serve.set_defaults(run=_serve)
-    return parser
 
 
 def _up(options: argparse.Namespace) -> None:
