@@ -12,6 +12,9 @@ const FIRST = { description: "", enabled: false };
 const PERSON = '{\n  "targeting_key": "visitor-1",\n  "attributes": {}\n}';
 const at = (key) => `/feature-flags/${encodeURIComponent(key)}`;
 const mayChange = () => ["owner", "admin", "developer"].includes(role());
+// Flags that are being deleted: who asked for one of these now would be told that there is none.
+const leaving = new Set();
+const unlessLeaving = (key, ask) => (leaving.has(key) ? Promise.resolve(null) : ask());
 const pretty = (value) => JSON.stringify(value, null, 2);
 
 export const flags = {
@@ -23,8 +26,8 @@ export const flags = {
     known: { read: (signal) => read("/feature-flags/known", {}, signal) },
     ...(params.key
       ? {
-          flag: { read: (signal) => read(at(params.key), {}, signal), every: 10_000 },
-          history: { read: (signal) => read(`${at(params.key)}/history`, { limit: 20 }, signal), every: 10_000 },
+          flag: { read: (signal) => unlessLeaving(params.key, () => read(at(params.key), {}, signal)), every: 10_000 },
+          history: { read: (signal) => unlessLeaving(params.key, () => read(`${at(params.key)}/history`, { limit: 20 }, signal)), every: 10_000 },
         }
       : {}),
   }),
@@ -76,6 +79,7 @@ function fresh(screen) {
     act(screen, async () => {
       await replace(at(state.name), JSON.parse(state.text ?? pretty(FIRST)), 0);
       const made = state.name;
+      leaving.delete(made);
       set({ name: "", text: null });
       announce("Saved.");
       location.hash = `#/flags/${encodeURIComponent(made)}`;
@@ -144,7 +148,11 @@ function taking({ key, version }, screen) {
   const { state, set } = screen;
   const take = () =>
     act(screen, async () => {
-      await remove(at(key), version);
+      leaving.add(key);
+      await remove(at(key), version).catch((problem) => {
+        leaving.delete(key);
+        throw problem;
+      });
       set({ asked: false });
       announce("Deleted; its history stays.");
       location.hash = "#/flags";

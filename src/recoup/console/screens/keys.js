@@ -117,7 +117,7 @@ function fresh(screen) {
     input("Name", "name", { placeholder: "web shop" }),
     h("div", { class: "schema-head" }, select("Kind", kindNames, form.kind, (kind) => edit({ kind, left: [], origins: "" })), select("Expires", LIVES, form.days, (days) => edit({ days }))),
     h("p", { class: "fine" }, KINDS[form.kind].says),
-    form.kind === "publishable_key" && input("Pages that may use it, one origin beside the other; empty for any", "origins", { placeholder: "https://shop.example https://*.shop.example" }),
+    form.kind === "publishable_key" && input("Pages that may use it, one origin beside the other; empty for any", "origins", { placeholder: location.origin }),
     input("Requests a minute; empty for the general limit", "limit", { inputmode: "numeric" }),
     ticks(offered, form, edit),
     state.problem && trouble(state.problem),
