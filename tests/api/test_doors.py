@@ -206,9 +206,7 @@ async def _knocked(url: str) -> int:
 
 
 def test_every_change_that_somebody_makes_anywhere_is_in_the_audit_trail(running: House, owner: httpx.Client) -> None:
-    # A store of its own: nothing that happened in another stands in the way of a change.
-    walked = str(owner.post("/api/stores", json={"name": "walked"}).raise_for_status().json()["store_id"])
-    sign_in(running, owner)
+    walked = another_store(running, owner)
     owner.params = {"store_id": walked}
     attempts = Attempts(known={"store": walked, "job": owner.get("/api/jobs").json()["items"][0]["id"]})
     tried = [each for each in operations(owner.get("/docs/openapi.json").json()) if each.name not in LONG]
@@ -247,6 +245,13 @@ def test_every_change_that_somebody_makes_anywhere_is_in_the_audit_trail(running
     assert owner.get("/api/audit-logs/verification").json()["intact"] is True
     for secret in ("hush-hush", running.keys.secret_key):
         assert secret not in str(lines)
+
+
+def another_store(running: House, owner: httpx.Client) -> str:
+    """One to which nothing has happened that could stand in the way of a change."""
+    made = owner.post("/api/stores", json={"name": "walked"}).raise_for_status().json()
+    sign_in(running, owner)
+    return str(made["store_id"])
 
 
 def trail(owner: httpx.Client, store_id: str) -> list[dict[str, Any]]:
