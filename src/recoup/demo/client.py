@@ -79,6 +79,8 @@ class Overview(Struct, frozen=True, kw_only=True):
     abandonment_rate: float | None = None
     recovery_rate: float | None = None
     contacted: int = 0
+    """Decided on; who buys before the message goes out gets none."""
+    delivered: int = 0
     held_out: int = 0
     recovered_revenue: Amount = Amount()
     incremental_revenue: Estimate = Estimate()
