@@ -13,7 +13,8 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,6 +94,30 @@ def installation() -> Iterator[Installation]:
         finally:
             process.kill()
             shutil.rmtree(data, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def complaints() -> list[str]:
+    """What the browser complained about on the pages of a module."""
+    return []
+
+
+@contextmanager
+def signed_in(browser: Browser, installation: Installation, complaints: list[str], patience_ms: int) -> Generator[Page]:
+    """A page of the console, logged in; what the browser complains about is collected."""
+    with browser.new_context(
+        viewport={"width": 1440, "height": 900}, reduced_motion="reduce", locale="en-US"
+    ) as context:
+        context.set_default_timeout(patience_ms)
+        page = context.new_page()
+        page.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(installation.url)
+        page.get_by_label("E-mail").fill(installation.admin_email)
+        page.get_by_label("Password").fill(installation.admin_password)
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+        yield page
 
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes], data: Path) -> None:

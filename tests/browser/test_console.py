@@ -13,9 +13,9 @@ from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from tests.kit.authenticator import totp_code
 
 from recoup.kit.config import Secret
-from recoup.kit.totp import totp_code
 
 pytestmark = [pytest.mark.browser, pytest.mark.flow, pytest.mark.timeout(300)]
 

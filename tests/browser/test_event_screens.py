@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
+from tests.browser.conftest import Installation, signed_in
 from tests.browser.receiver import Receiver
 from tests.browser.test_console import NAMELESS
 
@@ -41,25 +42,8 @@ def pictures(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def complaints() -> list[str]:
-    return []
-
-
-@pytest.fixture(scope="module")
-def console(browser: Browser, installation, complaints: list[str]):
-    """One page, logged in; what the browser complains about is collected."""
-    with browser.new_context(
-        viewport={"width": 1440, "height": 900}, reduced_motion="reduce", locale="en-US"
-    ) as context:
-        context.set_default_timeout(15_000)
-        page = context.new_page()
-        page.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(installation.url)
-        page.get_by_label("E-mail").fill(installation.admin_email)
-        page.get_by_label("Password").fill(installation.admin_password)
-        page.get_by_role("button", name="Log in").click()
-        expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+def console(browser: Browser, installation: Installation, complaints: list[str]) -> Iterator[Page]:
+    with signed_in(browser, installation, complaints, 15_000) as page:
         yield page
 
 

@@ -4,28 +4,20 @@ import json
 import re
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.browser.conftest import Installation
+from tests.browser.conftest import Installation, signed_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.flow, pytest.mark.timeout(300)]
 PATIENCE_MS = 60_000
 
 
 @pytest.fixture(scope="module")
-def console(browser: Browser, installation: Installation):
-    with browser.new_context(
-        viewport={"width": 1440, "height": 900}, reduced_motion="reduce", locale="en-US"
-    ) as context:
-        context.set_default_timeout(PATIENCE_MS)
-        page = context.new_page()
-        page.goto(installation.url)
-        page.get_by_label("E-mail").fill(installation.admin_email)
-        page.get_by_label("Password").fill(installation.admin_password)
-        page.get_by_role("button", name="Log in").click()
-        expect(page.get_by_role("heading", name="Overview")).to_be_visible(timeout=PATIENCE_MS)
+def console(browser: Browser, installation: Installation, complaints: list[str]) -> Iterator[Page]:
+    with signed_in(browser, installation, complaints, PATIENCE_MS) as page:
         yield page
 
 

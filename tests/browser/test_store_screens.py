@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from tests.browser.conftest import Installation, signed_in
 from tests.browser.test_console import NAMELESS
 
 pytestmark = [pytest.mark.browser, pytest.mark.flow, pytest.mark.timeout(300)]
@@ -19,25 +20,8 @@ def pictures(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def complaints() -> list[str]:
-    return []
-
-
-@pytest.fixture(scope="module")
-def console(browser: Browser, installation, complaints: list[str]) -> Iterator[Page]:
-    """One page, logged in; what the browser complains about is collected."""
-    with browser.new_context(
-        viewport={"width": 1440, "height": 900}, reduced_motion="reduce", locale="en-US"
-    ) as context:
-        context.set_default_timeout(PATH_MS)
-        page = context.new_page()
-        page.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(installation.url)
-        page.get_by_label("E-mail").fill(installation.admin_email)
-        page.get_by_label("Password").fill(installation.admin_password)
-        page.get_by_role("button", name="Log in").click()
-        expect(page.get_by_role("heading", name="Overview")).to_be_visible(timeout=PATH_MS)
+def console(browser: Browser, installation: Installation, complaints: list[str]) -> Iterator[Page]:
+    with signed_in(browser, installation, complaints, PATH_MS) as page:
         yield page
 
 

@@ -25,11 +25,6 @@ def totp_uri(secret: Secret, account: str, issuer: str) -> str:
     return TOTP(secret.reveal()).provisioning_uri(name=account, issuer_name=issuer)
 
 
-def totp_code(secret: Secret, at: datetime) -> str:
-    """The code of a moment."""
-    return TOTP(secret.reveal()).at(int(at.timestamp()))
-
-
 def totp_step(secret: Secret, code: str, at: datetime) -> int | None:
     """The time step a code belongs to, if it is one of now or right beside; later codes have higher steps."""
     totp = TOTP(secret.reveal())

@@ -14,9 +14,9 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from tests.kit.authenticator import totp_code
 
 from recoup.kit.config import Secret
-from recoup.kit.totp import totp_code
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PATIENCE_SECONDS = 60

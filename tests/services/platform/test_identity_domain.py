@@ -6,9 +6,10 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.kit.authenticator import totp_code
 
 from recoup.kit.config import new_secret
-from recoup.kit.totp import new_totp_secret, totp_code, totp_step
+from recoup.kit.totp import new_totp_secret, totp_step
 from recoup.messages.access import GRANTS, Role
 from recoup.services.platform.identity import domain
 from recoup.services.platform.identity.domain import SKEW, SigningKey
