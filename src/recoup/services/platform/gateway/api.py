@@ -1,6 +1,8 @@
 """The door itself, below Litestar: it stands on the path of every event, so it does no more than it must."""
 
-from collections.abc import Callable, Collection, Mapping
+import asyncio
+from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -15,7 +17,7 @@ from recoup.kit.http import CONNECTIONS, FAULTS, answered
 from recoup.kit.ids import new_id
 from recoup.kit.peers import IDENTITY_HEADER, Peers
 from recoup.kit.problems import problem, send_problem
-from recoup.kit.proxy import Onward, Proxy, refuse_socket
+from recoup.kit.proxy import Onward, Over, Proxy, refuse_socket
 from recoup.kit.telemetry import logger, traced
 from recoup.messages.refusals import RefusedBefore
 from recoup.services.platform.gateway import domain
@@ -33,15 +35,22 @@ IDENTITY: Final = IDENTITY_HEADER.lower().encode()
 
 
 class Answering:
-    """The client's side of one request: remembers what was answered and adds what every answer carries."""
+    """The client's side of one request: remembers what was answered and adds what every answer carries.
 
-    __slots__ = ("_request_id", "_secured", "_send", "extra", "status")
+    An answer that comes in pieces breaks off once whoever asked may not ask any more: `over` waits for that.
+    """
+
+    __slots__ = ("_asked", "_cutting", "_is_over", "_request_id", "_secured", "_send", "extra", "over", "status")
 
     def __init__(self, send: Send, request_id: str, secured: Secured) -> None:
         self._send = send
         self._request_id = request_id.encode()
         self._secured = secured
+        self._asked = asyncio.current_task()
+        self._cutting: asyncio.Task[None] | None = None
+        self._is_over = False
         self.extra: tuple[tuple[bytes, bytes], ...] = ()
+        self.over: Over | None = None
         self.status = 0
 
     async def __call__(self, message: Message) -> None:
@@ -50,7 +59,28 @@ class Answering:
             headers = [pair for pair in message.get("headers", ()) if pair[0] != b"x-request-id"]
             headers += (b"x-request-id", self._request_id), *self.extra
             message["headers"] = [*headers, *self._secured(headers)]
+        elif self.over is not None and self._cutting is None and message.get("more_body"):
+            self._cutting = asyncio.create_task(self._cut(self.over))
         await self._send(message)
+
+    @contextmanager
+    def going_on(self) -> Generator[None]:
+        """The answer is given in here, by the task that made this; raises Unauthenticated where it was cut off."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not self._is_over or self._asked is None or self._asked.uncancel():
+                raise
+            raise Unauthenticated("who asked may not ask any more", code="session_ended") from None
+        finally:
+            if self._cutting is not None:
+                self._cutting.cancel()
+
+    async def _cut(self, over: Over) -> None:
+        await over()
+        self._is_over = True
+        if self._asked is not None:
+            self._asked.cancel()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +118,8 @@ class Gateway:
             inner["client"] = (self._client(scope, headers), 0)
         except Failure as error:
             return await _refuse(answering, error, "")
-        return await self.own(cast("Scope", inner), receive, cast("Send", answering))
+        with answering.going_on():
+            return await self.own(cast("Scope", inner), receive, cast("Send", answering))
 
     async def _own_headers(
         self, scope: HTTPScope, headers: "_Headers", way: Way, answering: Answering
@@ -102,6 +133,7 @@ class Gateway:
             if headers.credential is not None:
                 stamp = await self.identities.stamp(headers.credential, headers.origin)
                 self._within_limits(stamp, SERVICE, scope["query_string"], answering)
+                answering.over = partial(self.identities.until_over, headers.credential, headers.origin)
                 kept.append((IDENTITY, stamp.token.encode()))
         except Unauthenticated:
             if way.path not in domain.FORGETFUL:
@@ -122,7 +154,8 @@ class Gateway:
                     passing = await self._passing(scope, headers, way, here.header, answering)
                     query = scope["query_string"].decode("latin1")
                     onward = self._onward(way, scope["method"], query, headers, passing)
-                    await self.proxy.forward(scope, receive, answering, onward)
+                    with answering.going_on():
+                        await self.proxy.forward(scope, receive, answering, onward)
                 except Failure as error:
                     if answering.status:
                         raise  # half an answer is out: breaking off is the only way to say so
@@ -170,8 +203,8 @@ class Gateway:
         try:
             with traced(f"/api/{way.segment}", headers.traceparent) as here:
                 passing = await self._passing(scope, headers, way, here.header, answering)
-                over = partial(self.identities.until_over, headers.credential or "", headers.origin)
-                await self.proxy.connect(scope, receive, send, self._onward(way, "GET", query, headers, passing), over)
+                onward = self._onward(way, "GET", query, headers, passing)
+                await self.proxy.connect(scope, receive, send, onward, answering.over)
         except Failure as error:
             await receive()
             status = int(problem(error, "").status)
@@ -198,6 +231,7 @@ class Gateway:
             raise Unauthenticated("this needs an API key or an access token")
         stamp = await self.identities.stamp(headers.credential, headers.origin)
         self._within_limits(stamp, way.segment, scope["query_string"], answering)
+        answering.over = partial(self.identities.until_over, headers.credential, headers.origin)
         passing[IDENTITY_HEADER] = stamp.token
         return passing
 
