@@ -24,6 +24,7 @@ class ConsulServer:
         self.index = 7
         self.entries: list[dict[str, object]] = []
         self.raw: bytes | None = None
+        self.status = 200
         self.asked: list[dict[str, list[str]]] = []
         self.tokens: list[str] = []
         self.changed = asyncio.Condition()
@@ -56,7 +57,7 @@ class ConsulServer:
                     await asyncio.wait_for(self.changed.wait_for(lambda: self.index != index), wait)
         body = self.raw if self.raw is not None else json.dumps(self.entries).encode()
         headers = [(b"content-type", b"application/json"), (b"x-consul-index", str(self.index).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
@@ -72,8 +73,12 @@ async def keeping(provider: Provider | None) -> AsyncGenerator[tuple[Balancer, D
         running.cancel()
 
 
+def repr_short(value: bytes) -> str:
+    return repr(value)[2:90]
+
+
 async def until(condition) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -132,7 +137,14 @@ async def test_an_index_that_goes_back_is_forgotten():
         b'[{"Service": {"Port": 0, "Address": "10.0.0.1"}, "Node": {"Address": "10.0.0.1"}}]',
         b'[{"Service": {"Port": 80, "Address": "10.0.0.1/evil?"}, "Node": {"Address": "10.0.0.1"}}]',
         b'[{"Service": {"Port": 80}, "Node": {"Address": ""}}]',
+        b'[{"Service": {"Port": 80, "Address": "10.0.0.\xff"}, "Node": {"Address": "10.0.0.1"}}]',
+        b'[{"Service": {"Port": 80, "Address": "0.0.0.0"}, "Node": {"Address": "10.0.0.1"}}]',
+        b'[{"Service": {"Port": 80, "Address": "ff02::1"}, "Node": {"Address": "10.0.0.1"}}]',
+        b'[{"Service": {"Port": 80, "Address": "255.255.255.255"}, "Node": {"Address": "10.0.0.1"}}]',
+        b'[{"x":' + b"[" * 200_000,
+        b"[" + b" " * 9_000_000 + b"]",
     ],
+    ids=repr_short,
 )
 async def test_nonsense_keeps_the_last_good_table_and_says_so(raw):
     async with consul() as (server, provider):
@@ -146,6 +158,31 @@ async def test_nonsense_keeps_the_last_good_table_and_says_so(raw):
             await server.set(("10.0.0.2", 80))
             await until(lambda: urls(balancer) == ["http://10.0.0.2:80"])
             assert STALE.labels("ai")._value.get() == 0
+
+
+async def test_an_error_with_instances_in_it_keeps_the_last_good_table():
+    async with consul() as (server, provider):
+        await server.set(("10.0.0.1", 80))
+        async with keeping(provider) as (balancer, discovery):
+            await until(lambda: urls(balancer) == ["http://10.0.0.1:80"])
+            server.status = 500
+            await server.set(("10.0.0.2", 80))
+            await until(lambda: discovery.faults)
+            assert urls(balancer) == ["http://10.0.0.1:80"]
+            server.status = 200
+            await until(lambda: urls(balancer) == ["http://10.0.0.2:80"])
+
+
+@pytest.mark.parametrize("index", ["", "-1", "x", "9" * 5_000])
+async def test_an_index_that_is_none_is_not_waited_for(index):
+    async with consul() as (server, provider):
+        await server.set(("10.0.0.1", 80))
+        server.index = index
+        async with keeping(provider) as (balancer, discovery):
+            await until(lambda: len(server.asked) >= 3)
+            assert urls(balancer) == ["http://10.0.0.1:80"]
+            assert not discovery.faults
+    assert not any("index" in query for query in server.asked)
 
 
 async def test_a_consul_that_is_away_keeps_the_last_good_table():
@@ -166,7 +203,14 @@ async def test_a_file_is_read_again_when_it_changes(tmp_path: Path):
     provider = provider_of(DiscoverySettings(url=f"file://{file}"), aiohttp.ClientSession)
     async with keeping(provider) as (balancer, discovery):
         await until(lambda: urls(balancer) == ["http://10.0.0.1:80"])
-        for nonsense in ('{"ai": [', '{"ai": ["ftp://x"]}', "{}", '{"ai": []}'):
+        for nonsense in (
+            '{"ai": [',
+            '{"ai": ["ftp://x"]}',
+            '{"ai": ["http://[::1"]}',
+            '{"ai": ["http://x:123456"]}',
+            "{}",
+            '{"ai": []}',
+        ):
             file.write_text(nonsense)
             await until(lambda: discovery.faults)
             assert urls(balancer) == ["http://10.0.0.1:80"]
@@ -190,6 +234,28 @@ async def test_dns_that_knows_nothing_says_so(name, error):
     async with aclosing(provider.watch("ai")) as told:
         with pytest.raises(error):
             await anext(told)
+
+
+@pytest.mark.parametrize("nonsense", [[], ["0.0.0.0"], ["224.0.0.1"], ["10.0.0.1", "::"]], ids=str)
+async def test_a_name_server_that_answers_nonsense_keeps_the_last_good_table(monkeypatch, nonsense):
+    """What the system's resolver hands on is said here; everything behind it is ours."""
+    answer = ["10.0.0.1", "fd00::1"]
+
+    async def resolved(host, port, **_):
+        assert host == "recoup-ai.shop"
+        return [(0, 0, 0, "", (address, port)) for address in answer]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolved)
+    given = DiscoverySettings(url="dns://", name="recoup-{service}.shop:8080", dns_seconds=0.05)
+    good = ["http://10.0.0.1:8080", "http://[fd00::1]:8080"]
+    async with keeping(provider_of(given, aiohttp.ClientSession)) as (balancer, discovery):
+        await until(lambda: urls(balancer) == good)
+        answer[:] = nonsense
+        await until(lambda: discovery.faults)
+        assert urls(balancer) == good
+        answer[:] = ["10.0.0.2"]
+        await until(lambda: urls(balancer) == ["http://10.0.0.2:8080"])
+        assert not discovery.faults
 
 
 async def test_a_provider_nobody_knows_stops_the_start():

@@ -22,6 +22,8 @@ from recoup.kit.errors import Invalid, Unavailable
 
 _PAUSE_SECONDS = 0.2
 _GRACE_SECONDS = 10.0
+_LONGEST_INDEX = 20
+"""Digits of 64 bits."""
 
 
 class _Service(Struct, rename="pascal"):
@@ -47,6 +49,8 @@ class Consul:
     token: Secret
     wait_seconds: float
     """How long a blocking query waits at most."""
+    longest_bytes: int
+    """No answer is read further."""
 
     async def passing(self, name: str) -> AsyncGenerator[Sequence[tuple[str, int]]]:
         """Address and port of each instance whose checks pass, now and after every blocking query, for ever.
@@ -70,7 +74,7 @@ class Consul:
             async with self.session().get(
                 url, params=params if index else {"passing": "true"}, headers=headers, timeout=timeout
             ) as answer:
-                body = await answer.read()
+                body = await _read(answer, self.longest_bytes)
                 if answer.status != HTTPStatus.OK:
                     raise Unavailable(f"Consul answered {answer.status}", cause=body[:200])
                 return body, _index(answer.headers.get("X-Consul-Index", ""))
@@ -78,15 +82,24 @@ class Consul:
             raise Unavailable("Consul does not answer", cause=error) from error
 
 
+async def _read(answer: aiohttp.ClientResponse, longest: int) -> bytes:
+    body = bytearray()
+    while chunk := await answer.content.readany():
+        body += chunk
+        if len(body) > longest:
+            raise Invalid(f"Consul's answer is longer than {longest} bytes")
+    return bytes(body)
+
+
 def _index(header: str) -> int:
     """The index to wait for; 0, which waits for nothing, where there is none."""
-    return int(header) if header.isdecimal() else 0
+    return int(header) if header.isdecimal() and len(header) <= _LONGEST_INDEX else 0
 
 
 def _instances(body: bytes) -> Sequence[tuple[str, int]]:
     try:
         entries = msgspec.json.decode(body, type=list[_Entry])
-    except msgspec.MsgspecError as error:
+    except (ValueError, RecursionError) as error:  # no JSON, not of this kind, no UTF-8, or nested without end
         raise Invalid(f"Consul's answer makes no sense: {error}") from error
     return [(_host(entry.service.address or entry.node.address), entry.service.port) for entry in entries]
 

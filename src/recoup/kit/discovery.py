@@ -8,6 +8,7 @@ import asyncio
 import socket
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -45,6 +46,8 @@ class DiscoverySettings(Struct, frozen=True, kw_only=True):
     """How often DNS is asked."""
     retry_seconds: float = 1.0
     """How soon a provider that failed is asked again; doubles up to `refresh_seconds`."""
+    longest_answer_bytes: int = 8_388_608
+    """More than this is no answer of Consul's."""
 
 
 class Provider(Protocol):
@@ -161,7 +164,7 @@ def provider_of(settings: DiscoverySettings, session: Callable[[], aiohttp.Clien
         return DnsProvider(settings.name, settings.scheme, settings.dns_seconds)
     if scheme in {"consul", "consul+https"}:
         base = ("https" if scheme == "consul+https" else "http") + "://" + rest.rstrip("/")
-        consul = Consul(base, session, settings.token, settings.refresh_seconds)
+        consul = Consul(base, session, settings.token, settings.refresh_seconds, settings.longest_answer_bytes)
         return ConsulProvider(consul, settings.name, settings.scheme)
     raise Invalid(f"discovery.url {settings.url!r} is neither file://, dns://, consul:// nor consul+https://")
 
@@ -177,18 +180,31 @@ async def changes(path: Path, kind: type[K], every_seconds: float) -> AsyncGener
         if content != before:
             try:
                 yield msgspec.json.decode(content, type=kind)
-            except msgspec.MsgspecError as error:
+            except (ValueError, RecursionError) as error:  # no JSON, not of this kind, no UTF-8, or nested without end
                 raise Invalid(f"{path}: {error}") from error
             before = content
         await asyncio.sleep(every_seconds)
 
 
 def _checked(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and not parts.query and parts.port != 0
+    except ValueError as error:  # half an IPv6 address, a port of six digits
+        raise Invalid(f"{url!r} is no base URL: {error}") from error
+    if not usable:
         raise Invalid(f"{url!r} is no base URL")
     return url
 
 
 def _url(scheme: str, host: str, port: int) -> str:
+    """A base URL; raises Invalid for an address that is nobody's, or everybody's: requests carry identities."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        pass  # a name
+    else:
+        is_reserved = isinstance(address, IPv4Address) and address.is_reserved
+        if address.is_unspecified or address.is_multicast or is_reserved:
+            raise Invalid(f"no service can be at {host}")
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
