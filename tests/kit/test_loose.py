@@ -23,10 +23,25 @@ def test_digits_stay_as_they_were_written() -> None:
     assert loose.encode(loose.decode(b'{"a":18.990,"b":[1]}')) == b'{"a":18.990,"b":[1]}'
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b'"\\ud800"', b"1e99999999999999999999"])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"\xff{", b"[" * 100_000, b'"\\u', b'{"a": Nan}', b"1e99999999999999999999"]
+)
 def test_what_is_no_json_is_refused(body: bytes) -> None:
     with pytest.raises(Invalid):
         loose.decode(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "read"),
+    [
+        (rb'{"name": "Mug \ud83d"}', {"name": "Mug \N{REPLACEMENT CHARACTER}"}),
+        (rb'["\udc00\ud83d\ude00", "\\ud83d"]', ["\N{REPLACEMENT CHARACTER}\N{GRINNING FACE}", r"\ud83d"]),
+        (b'{"name": "Caf\xe9", "price": 1.50}', {"name": "Caf\N{REPLACEMENT CHARACTER}", "price": Decimal("1.50")}),
+        (b'{"a": NaN, "b": [-Infinity, "NaN"], "c": Infinity}', {"a": None, "b": [None, "NaN"], "c": None}),
+    ],
+)
+def test_a_character_or_number_that_is_none_costs_nothing_else(body: bytes, read: object) -> None:
+    assert loose.decode(body) == read
 
 
 @pytest.mark.parametrize(

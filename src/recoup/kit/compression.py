@@ -8,6 +8,8 @@ import pyarrow as pa
 from recoup.kit.errors import Invalid, TooLarge, Unsupported
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
+_MOST_MEMBERS: Final = 100
+"""What follows a member is copied once: thousands of empty ones would cost more than they say."""
 _MAGIC: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
 
 
@@ -36,14 +38,22 @@ def coding_of(body: bytes) -> str:
 
 
 def _gunzipped(body: bytes, limit: int) -> bytes:
-    unzip = zlib.decompressobj(_GZIP)
-    try:
-        content = unzip.decompress(body, limit + 1)
-    except zlib.error as error:
-        raise Invalid(f"the body is not gzip: {error}", code="bad_encoding") from error
-    if len(content) <= limit and not unzip.eof:
-        raise Invalid("the gzip body ends too early", code="bad_encoding")
-    return content
+    """What is packed is several members one after the other as well as one: what follows the first is not dropped."""
+    content = b""
+    for _ in range(_MOST_MEMBERS):
+        unzip = zlib.decompressobj(_GZIP)
+        try:
+            content += unzip.decompress(body, limit + 1 - len(content))
+        except zlib.error as error:
+            raise Invalid(f"the body is not gzip: {error}", code="bad_encoding") from error
+        if len(content) > limit:
+            return content
+        if not unzip.eof:
+            raise Invalid("the gzip body ends too early", code="bad_encoding")
+        body = unzip.unused_data.lstrip(b"\0")
+        if not body:
+            return content
+    raise Invalid(f"the gzip body has more than {_MOST_MEMBERS} members", code="bad_encoding")
 
 
 def _unzstd(body: bytes, limit: int) -> bytes:

@@ -19,6 +19,12 @@ Table = Mapping[str, object]
 _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?|[+-]?\.[0-9]{1,18}")
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ArithmeticError)
+_ODD: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?\bInfinity\b|\bNaN\b', re.DOTALL)
+_ESCAPE: Final = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
 _LARGEST: Final = 18
 """Digits before the point of a number that can be an amount, a count or a time."""
 _FIRST_MILLISECONDS: Final = 10**11
@@ -28,11 +34,28 @@ _NO: Final = frozenset({"false", "no", "0", "off", ""})
 
 
 def decode(body: bytes) -> object:
-    """The JSON in a body; raises Invalid for anything else."""
+    """The JSON in a body, single characters of it mended where it must be; raises Invalid for anything else."""
     try:
         return _DECODER.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ArithmeticError) as error:
-        raise Invalid(f"this is not JSON that can be read: {error}", code="malformed_json") from error
+    except _UNREADABLE as error:
+        try:
+            return _DECODER.decode(_mended(body))
+        except _UNREADABLE:
+            raise Invalid(f"this is not JSON that can be read: {error}", code="malformed_json") from error
+
+
+def _mended(body: bytes) -> str:
+    """Half a surrogate pair and bytes that are no UTF-8 as U+FFFD, numbers that are none (`NaN`) as null."""
+    return _ODD.sub(_without_oddities, body.decode("utf-8", "replace"))
+
+
+def _without_oddities(found: re.Match[str]) -> str:
+    said = found[0]
+    return _ESCAPE.sub(_whole, said) if said.startswith('"') else "null"
+
+
+def _whole(escape: re.Match[str]) -> str:
+    return "\ufffd" if escape["half"] else escape[0]
 
 
 def encode(value: object) -> bytes:

@@ -10,7 +10,7 @@ from importlib.resources import files
 from operator import attrgetter
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, empty_pb2, message_factory
 from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
@@ -73,6 +73,15 @@ def parsed(kind: Message, body: bytes) -> Message:
         return kind.FromString(body)
     except DecodeError as error:
         raise Invalid(f"the body is not Protobuf: {error}", code="malformed_protobuf") from error
+
+
+def fields(body: bytes) -> list[tuple[int, object]]:
+    """Numbers and contents of a message's fields, in their order, unread; raises Invalid where their ends are wrong."""
+    try:
+        found = empty_pb2.Empty.FromString(body)
+    except DecodeError as error:
+        raise Invalid(f"the body is not Protobuf: {error}", code="malformed_protobuf") from error
+    return [(field.field_number, field.data) for field in UnknownFieldSet(found)]
 
 
 def knows_all(message: Message, size: int) -> bool:

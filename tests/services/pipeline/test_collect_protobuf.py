@@ -138,3 +138,18 @@ def test_an_id_given_to_two_events_counts_for_the_first() -> None:
     same = event(event_id=str(uuid4()))
     reading = read(batch(same, {**same, "type": "exit_intent"}, same), Form.PROTOBUF, limits())
     assert [(each.problem.code, each.problem.index) for each in reading.refusals] == [("conflicting_id", 1)]
+
+
+def test_an_event_in_another_encoding_costs_its_neighbours_nothing() -> None:
+    body = batch(event(), event(cart_id="spoil-me"), event())
+    reading = read(body.replace(b"spoil-me", b"spoil-m\xff"), Form.PROTOBUF, limits())
+    assert list(reading.indexes) == [0, 2]
+    (refusal,) = reading.refusals
+    assert (refusal.problem.code, refusal.problem.index) == ("malformed_protobuf", 1)
+    assert b"spoil-m\xff" in refusal.body
+
+
+def test_a_name_of_a_frame_in_another_encoding_is_refused_as_a_whole() -> None:
+    body = PROTOBUF(id="spoil-me", events=[written(event())]).SerializeToString()
+    with pytest.raises(Invalid):
+        read(body.replace(b"spoil-me", b"spoil-m\xff"), Form.PROTOBUF, limits())

@@ -38,6 +38,7 @@ from recoup.messages.topics import EVENTS_RAW
 from recoup.services.pipeline.arrivals.store import Arrivals
 from recoup.services.pipeline.collect import api
 from recoup.services.pipeline.collect.actions import Collector
+from recoup.services.pipeline.collect.domain.frames import Sessions
 from recoup.services.pipeline.collect.store import EventLog, Stats
 from recoup.services.pipeline.overflow.actions import Lane
 from recoup.services.pipeline.overflow.store import FloodBook
@@ -313,3 +314,22 @@ async def test_a_bad_frame_is_named_and_the_connection_lives(
         assert "retry_after" not in answer
         await ws.send_json(frame("8"))
         assert (await heard(ws))["accepted"] == 1
+
+
+@pytest.mark.parametrize("unreadable", [r'{"anonymous_id": "\ud83d"}', '{"amount": NaN}'])
+async def test_an_event_of_a_frame_that_no_decoder_reads_costs_its_neighbours_nothing(
+    valkey_url: str, unreadable: str
+) -> None:
+    async with serving(valkey_url) as door, door.client() as ws:
+        good = msgspec.json.encode(event()).decode()
+        await ws.send_str(f'{{"id": "7", "events": [{unreadable}, {good}]}}')
+        answer = await heard(ws)
+        assert (answer["id"], answer["accepted"]) == ("7", 1)
+        assert answer["results"][0]["problem"]["code"] == "malformed_json"
+
+
+def test_a_frame_that_came_twice_is_named_once_and_one_without_a_name_never() -> None:
+    sessions = Sessions(most=2, frames=4)
+    for frame in ("1", "3", "1", "", "2"):
+        sessions.note(SHOP, "s", frame)
+    assert sessions.after(SHOP, "s", "1") == ["3", "2"]

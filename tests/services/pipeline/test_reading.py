@@ -161,3 +161,31 @@ def test_brackets_without_end_are_the_callers_mistake(body: bytes, form: Form) -
     with pytest.raises(Invalid) as refused:
         read(body, form, limits())
     assert refused.value.reason == "malformed_json"
+
+
+UNREADABLE: dict[str, bytes] = {
+    "half an emoji": rb'{"type": "page_viewed", "anonymous_id": "\ud83d"}',
+    "NaN": b'{"type": "page_viewed", "amount": NaN, "items": [{"product_id": "a, [b"}]}',
+    "another encoding": '{"type": "Müll"}'.encode("latin-1"),
+    "no value": b'{"type": }',
+    "a control character": b'{"type": "a\nb"}',
+}
+
+
+@pytest.mark.parametrize("unreadable", UNREADABLE.values(), ids=UNREADABLE)
+def test_an_event_of_an_array_that_no_decoder_reads_costs_its_neighbours_nothing(unreadable: bytes) -> None:
+    good = [msgspec.json.encode(event(properties={"said": '\\"[{,'})) for _ in range(2)]
+
+    reading = read(b" [%b,\n%b , %b]\r\n" % (good[0], unreadable, good[1]), Form.ARRAY, limits())
+
+    assert list(reading.indexes) == [0, 2]
+    (refusal,) = reading.refusals
+    assert (refusal.problem.index, refusal.body.strip()) == (1, unreadable)
+
+
+@pytest.mark.parametrize("end", [b"", b"]", b'"', b"}", b",]", b", ,%b]"])
+def test_an_array_whose_ends_cannot_be_told_is_refused_as_a_whole(end: bytes) -> None:
+    body = b"[%b, {NaN}" % msgspec.json.encode(event())
+    with pytest.raises(Invalid) as refused:
+        read(body + end if end != b"]" else body[:-1] + end, Form.ARRAY, limits())
+    assert refused.value.reason == "malformed_json"

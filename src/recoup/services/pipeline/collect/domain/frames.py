@@ -13,6 +13,7 @@ from recoup.kit.compression import coding_of, unpacked
 from recoup.kit.errors import Invalid, Problem, TooLarge
 from recoup.services.pipeline.collect.domain import protobuf
 from recoup.services.pipeline.collect.domain.reading import Form, Outcome
+from recoup.services.pipeline.collect.domain.splitting import elements, members
 
 _Name = Annotated[str, Meta(max_length=128)]
 # The id of a frame that is not read to its end, where it is plain.
@@ -92,10 +93,25 @@ def heard(data: str | bytes, limit: int) -> Events | Hello | Ping | Pong:
         if not body.lstrip().startswith(b"{"):
             return Events(protobuf.batch(body).id, body, Form.PROTOBUF)
     try:
-        said = msgspec.json.decode(body, type=_Said)
+        return _meant(_decoded(body))
+    except Invalid as refusal:
+        return _apart(body, refusal)
+
+
+def _decoded(body: bytes) -> _Said:
+    try:
+        return msgspec.json.decode(body, type=_Said)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"a frame is {{id, events: […]}}: {error}", code="malformed_frame") from error
-    return _meant(said)
+
+
+def _apart(body: bytes, refusal: Invalid) -> Events:
+    """The frame's events, still unread, where only one of them can be to blame; else raises `refusal`."""
+    parts = members(body) or {}
+    events, name = parts.get(b"events", b""), parts.get(b"id", b"")
+    if elements(events) is None or parts.keys() != {b"id", b"events"}:
+        raise refusal
+    return Events(_decoded(b'{"id":%b}' % name).id or "", events, Form.ARRAY)
 
 
 def _meant(said: _Said) -> Events | Hello | Ping | Pong:
@@ -143,9 +159,12 @@ class Sessions:
 
     def note(self, store_id: str, session: str, frame: str) -> None:
         """A frame of a session is durable."""
+        if not frame:
+            return
         found = self._durable.setdefault((store_id, session), deque(maxlen=self.frames))
         self._durable.move_to_end((store_id, session))
-        found.append(frame)
+        if frame not in found:
+            found.append(frame)
         if len(self._durable) > self.most:
             self._durable.popitem(last=False)
 

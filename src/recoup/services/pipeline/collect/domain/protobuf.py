@@ -20,6 +20,15 @@ from recoup.kit.errors import Invalid
 Table = dict[str, object]
 _JSON: Final = msgspec.json.Decoder(Raw)
 _UUID_BYTES: Final = 16
+_EVENTS, _ID = 1, 2
+"""Numbers of the fields of an EventBatch."""
+
+
+class Unreadable(NamedTuple):
+    """An event whose bytes are no message, or hold text that is no UTF-8."""
+
+    body: bytes
+    why: str
 
 
 class Batch(NamedTuple):
@@ -29,6 +38,8 @@ class Batch(NamedTuple):
     events: Sequence[object]
     unknown: Mapping[int, Sequence[int]]
     """Numbers of unknown fields, by the place of the event that has them."""
+    unreadable: Mapping[int, Unreadable]
+    """By their places; `events` has an empty one there."""
 
 
 @cache
@@ -40,15 +51,48 @@ def _kind() -> tuple[object, wire.Tables]:
 def batch(body: bytes) -> Batch:
     """What the bytes say; raises Invalid where they are no EventBatch."""
     kind, _ = _kind()
-    found = wire.parsed(kind, body)
+    try:
+        found = wire.parsed(kind, body)
+    except Invalid as refusal:
+        return _one_by_one(body, refusal)
     if wire.knows_all(found, len(body)):
-        return Batch(found.id, found.events, {})
+        return Batch(found.id, found.events, {}, {})
     again = wire.parsed(kind, body)
     events = list(again.events)
     numbers = {index: wire.unknown_numbers(event) for index, event in enumerate(events)}
     if len(wire.unknown_numbers(again)) > sum(map(len, numbers.values())):
         raise Invalid("the body is no EventBatch of events.proto: it holds other fields", code="malformed_protobuf")
-    return Batch(again.id, events, {index: found for index, found in numbers.items() if found})
+    return Batch(again.id, events, {index: found for index, found in numbers.items() if found}, {})
+
+
+def _one_by_one(body: bytes, refusal: Invalid) -> Batch:
+    """The same where single events are to blame; raises `refusal` where the batch around them is."""
+    kind = wire.message_class("recoup.messages", "events.binpb", "recoup.events.v1.Event")
+    batch_id, contents = "", list[bytes]()
+    for number, content in wire.fields(body):
+        if number == _EVENTS and isinstance(content, bytes):
+            contents.append(content)
+        elif number == _ID and isinstance(content, bytes) and _is_text(content):
+            batch_id = content.decode()
+        else:
+            raise refusal
+    events, unreadable = list[object](), dict[int, Unreadable]()
+    for index, content in enumerate(contents):
+        try:
+            events.append(wire.parsed(kind, content))
+        except Invalid as wrong:
+            unreadable[index] = Unreadable(content, wrong.detail)
+            events.append(wire.parsed(kind, b""))
+    numbers = {index: found for index, event in enumerate(events) if (found := wire.unknown_numbers(event))}
+    return Batch(batch_id, events, numbers, unreadable)
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def tables(events: Iterable[object]) -> list[Table]:

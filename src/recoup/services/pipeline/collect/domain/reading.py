@@ -23,6 +23,7 @@ from recoup.messages.events import DERIVED, Event, EventType, Item
 from recoup.services.pipeline.collect.domain import protobuf
 from recoup.services.pipeline.collect.domain.columns import WHOSE, Columns, columns_of
 from recoup.services.pipeline.collect.domain.limits import Limits
+from recoup.services.pipeline.collect.domain.splitting import elements
 
 _EVENT: Final = msgspec.json.Decoder(Event)
 _EVENTS: Final = msgspec.json.Decoder(list[Event])
@@ -111,7 +112,7 @@ def _read_protobuf(body: bytes, limits: Limits) -> Reading:
     batch = protobuf.batch(body)
     _demand_room(len(batch.events), limits)
     parts = protobuf.tables(batch.events)
-    if not batch.unknown and all(map(protobuf.has_good_properties, parts)):
+    if not batch.unknown and not batch.unreadable and all(map(protobuf.has_good_properties, parts)):
         try:
             events = msgspec.convert(parts, list[Event])
         except msgspec.ValidationError:
@@ -122,6 +123,9 @@ def _read_protobuf(body: bytes, limits: Limits) -> Reading:
             if _all_good(columns, limits):
                 return Reading(events, range(len(events)), columns, ())
     converted = [_converted(part, batch.unknown.get(index, ())) for index, part in enumerate(parts)]
+    for index, unreadable in batch.unreadable.items():
+        problem = Problem(code="malformed_protobuf", detail=f"this event is not Protobuf: {unreadable.why}")
+        converted[index] = (problem, unreadable.body)
     return _sorted_out([(_on_time(event, limits), part) for event, part in converted], limits)
 
 
@@ -157,6 +161,9 @@ def _parts(body: bytes, form: JsonForm) -> list[bytes]:
     try:
         return [bytes(part) for part in _PARTS.decode(body)]
     except _UNREADABLE as error:
+        apart = elements(body)
+        if apart is not None:
+            return apart
         _demand_json(body)
         raise Invalid(f"the body must be a JSON array of events: {error}", code="not_an_array") from error
 
