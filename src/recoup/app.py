@@ -14,6 +14,7 @@ from typing import cast
 
 from litestar import Litestar
 from msgspec import Struct
+from msgspec.structs import replace as revised
 
 from recoup.kit.balancing import Balancer, Balancing
 from recoup.kit.breaker import BreakerSettings, RetrySettings
@@ -35,11 +36,11 @@ from recoup.kit.service import Consumer, Service, Worker
 from recoup.kit.spiffe import Identity, MutualTls
 from recoup.kit.telemetry import configure_logs, export_to, logger
 from recoup.kit.tokens import Signer, Verifier
-from recoup.kit.trail import Change, Doer, Trail
+from recoup.kit.trail import Change, Doer, End, Stage, Trail
 from recoup.kit.valkey import connect
 from recoup.kit.vault import VaultSettings
 from recoup.messages.access import Principal, service_principal
-from recoup.messages.changes import CHANGES_MADE, CONFIG_CHANGES, changes_made, is_change
+from recoup.messages.changes import CHANGES_MADE, CONFIG_CHANGES, changes_begun, is_change
 from recoup.messages.deps import Deps
 from recoup.messages.keys import IDEMPOTENT_ANSWERS
 from recoup.messages.stores import StoreDirectory, UsesNoted
@@ -153,16 +154,27 @@ def application(service: Service, settings: Settings, deps: Deps) -> Litestar:
     answers = Answers(
         deps.valkey, settings.internal_key, lambda name: IDEMPOTENT_ANSWERS.key(service=service.name, request=name)
     )
-    return create_app(service, settings.http, verifier.verify, answers=answers, trail=trail(service.name, deps))
+    return create_app(service, settings.http, verifier.verify, answers=answers, trail=trail(service, deps))
 
 
-def trail(name: str, deps: Deps) -> Trail:
-    """Tells the platform what people and keys changed in a service."""
+def trail(service: Service, deps: Deps) -> Trail:
+    """Tells the platform what people and keys change in a service: before it does so, and what became of it."""
 
-    async def take(who: Doer, change: Change) -> None:
-        await deps.publish(CHANGES_MADE, changes_made(name, cast("Principal", who), change, deps.clock.now()))
+    async def begin(who: Doer, change: Change) -> End:
+        begun = changes_begun(service.name, cast("Principal", who), change, deps.clock.now())
+        if not service.notes_changes:
+            await deps.publish(CHANGES_MADE, begun)
 
-    return Trail(take, is_change, "store_id")
+        async def end(stage: Stage, status: int) -> None:
+            if stage is not Stage.MADE and service.notes_changes:
+                return
+            now = deps.clock.now()
+            ended = [revised(each, stage=stage, status=status, occurred_at=now) for each in begun]
+            await deps.publish(CHANGES_MADE, ended)
+
+        return end
+
+    return Trail(begin, is_change, "store_id")
 
 
 async def with_secrets(settings: Settings, environ: Mapping[str, str]) -> Settings:

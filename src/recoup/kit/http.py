@@ -37,7 +37,7 @@ from recoup.kit.peers import IDENTITY_HEADER
 from recoup.kit.problems import ProblemDocument, blamed, problem, send_problem
 from recoup.kit.service import Check, Job, Service
 from recoup.kit.telemetry import logger, traced
-from recoup.kit.trail import Trail
+from recoup.kit.trail import Trail, note_begin
 
 log = logger(__name__)
 
@@ -132,7 +132,7 @@ def create_app(
     repeats = () if answers is None else (Repeats(answers, identify, settings.body_limit_bytes, tenant),)
     app = Litestar(
         route_handlers=[_standard_routes(service.checks), _job_routes(service.jobs), *service.routers],
-        guards=[_guard(identify)],
+        guards=[_guard(identify), *((note_begin,) if trail is not None else ())],
         middleware=[whole_parameters, *repeats, *((trail,) if trail is not None else ())],
         dependencies={tenant: Provide(_tenant(tenant)), "caller": Provide(_caller, sync_to_thread=False)},
         exception_handlers={Exception: _to_response},

@@ -127,6 +127,8 @@ class Service:
     workers: Sequence[Worker] = ()
     jobs: Sequence[Job] = ()
     checks: Sequence[Check] = ()
+    notes_changes: bool = False
+    """Whether its rooms write what they change into the audit trail themselves, in the transaction of the change."""
     on_start: Sequence[Callable[[], Awaitable[None]]] = ()
     on_stop: Sequence[Callable[[], Awaitable[None]]] = ()
     """Run in reverse order after the doors are closed and workers are done."""

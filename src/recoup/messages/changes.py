@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from recoup.kit.ids import new_id
 from recoup.kit.service import Topic
-from recoup.kit.trail import Change
+from recoup.kit.trail import Change, Stage
 from recoup.messages.access import Permission, Principal
 from recoup.messages.stores import StoreConfigured
 
@@ -17,7 +17,10 @@ CONFIG_CHANGES = Topic("config-changes", StoreConfigured, key=lambda change: cha
 
 
 class ChangeMade(Struct, frozen=True, kw_only=True):
-    """A person or a key changed something in a store, by a request that a service answered well."""
+    """What a service says of a change that a person or a key makes in a store: that it was begun, what became of it.
+
+    All that is said of one change has its id, and comes in this order.
+    """
 
     id: UUID
     store_id: str
@@ -30,8 +33,10 @@ class ChangeMade(Struct, frozen=True, kw_only=True):
     path: str
     permission: str
     status: int
+    """0 where there is no answer yet."""
     address: str
     request_id: str
+    stage: Stage = Stage.MADE
 
 
 CHANGES_MADE = Topic("changes-made", ChangeMade, key=lambda change: change.store_id)
@@ -51,8 +56,8 @@ def is_change(permission: str, method: str) -> bool:
     return method != "POST" or not permission.endswith(":read") or permission == Permission.SELF_READ
 
 
-def changes_made(service: str, who: Principal, change: Change, now: datetime) -> Sequence[ChangeMade]:
-    """A change in the words of the trail, once for each store it concerns; none where no person and no key made it.
+def changes_begun(service: str, who: Principal, change: Change, now: datetime) -> Sequence[ChangeMade]:
+    """A change in the words of the trail, once for each store it concerns; none where no person and no key makes it.
 
     What belongs to no store in particular stands in the trail of every store whose rights were used.
     """
@@ -63,8 +68,8 @@ def changes_made(service: str, who: Principal, change: Change, now: datetime) ->
     return [
         ChangeMade(
             id=new_id(), store_id=store, occurred_at=now, actor=who.subject, service=service, method=change.method,
-            route=change.route, path=change.path, permission=change.permission, status=change.status,
-            address=change.address, request_id=change.request_id,
+            route=change.route, path=change.path, permission=change.permission, status=0,
+            address=change.address, request_id=change.request_id, stage=Stage.BEGUN,
         )
         for store in stores
     ]  # fmt: skip

@@ -89,5 +89,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Most that all of a store's flags may have together, as JSON; every process keeps them."""
     flag_depth: int = 8
     """Over how many steps flags may wait for each other."""
+    change_outcome_seconds: float = 300.0
+    """A change that a service began and has not said the end of for so long is in the audit trail as one of unknown
+    outcome; longer than any request takes."""
     flag_stale_days: int = 30
     """A flag that nobody has asked for, or changed, for so long is called stale."""

@@ -1,15 +1,15 @@
-"""The table `audit_logs`."""
+"""The tables `audit_logs`, and `changes_begun` for what others began and have not said the end of."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import Struct
 
 from recoup.kit.ids import new_id
 from recoup.kit.postgres import Postgres, Session
-from recoup.kit.trail import noted
+from recoup.kit.trail import Stage, noted
 from recoup.messages.changes import ChangeMade
 from recoup.services.platform.audit.domain import FIRST, Action, Actor, Entry, Verdict, Wanted
 
@@ -30,6 +30,23 @@ _ROW: Final = (
     "insert into audit_logs (id, store_id, at, actor, action, subject, address, request_id, detail)"
     " values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (id) do nothing"
 )
+_BEGUN: Final = (
+    "insert into changes_begun (id, store_id, at, actor, action, subject, address, request_id, detail)"
+    " values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (id) do nothing"
+)
+
+
+class _Begun(Struct, frozen=True, kw_only=True):
+    """A change whose outcome nobody has said."""
+
+    store_id: str
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    address: str
+    request_id: str
+    detail: dict[str, str | int]
 
 
 class _Checked(Struct, frozen=True):
@@ -58,18 +75,33 @@ class AuditLog:
         noted()
 
     async def take(self, changes: Sequence[ChangeMade]) -> None:
-        """What services say was changed; the same change told twice is one line."""
-        await self.db.execute_many(
-            _ROW,
-            [
+        """What services say of changes; the same told twice is one line. One that was refused leaves none."""
+        ended = {change.id for change in changes if change.stage is not Stage.BEGUN}
+        begun = [change for change in changes if change.stage is Stage.BEGUN and change.id not in ended]
+        lines = [change for change in changes if change.stage in {Stage.MADE, Stage.UNKNOWN}]
+        async with self.db.transaction() as session:
+            await session.execute_many(_BEGUN, [_told(change) for change in begun])
+            await session.execute_many(_ROW, [_told(change) for change in lines])
+            await session.execute("delete from changes_begun where id = any($1)", list(ended))
+
+    async def close(self, patience: timedelta) -> int:
+        """Writes down what was begun and has had no outcome for so long; how many lines that made."""
+        async with self.db.transaction() as session:
+            left = await session.rows(
+                _Begun,
+                "delete from changes_begun where told_at < now() - $1::interval"
+                " returning store_id, at, actor, action, subject, address, request_id, detail",
+                patience,
+            )
+            rows = [
                 (
-                    change.id, change.store_id, change.occurred_at, change.actor, f"{change.method} {change.route}",
-                    change.path, change.address, change.request_id,
-                    {"service": change.service, "permission": change.permission, "status": change.status},
+                    new_id(), one.store_id, one.at, one.actor, one.action, one.subject, one.address, one.request_id,
+                    {**one.detail, "outcome": Stage.UNKNOWN},
                 )
-                for change in changes
-            ],
-        )  # fmt: skip
+                for one in sorted(left, key=lambda one: (one.store_id, one.at))
+            ]  # fmt: skip
+            await session.execute_many(_ROW, rows)
+            return len(rows)
 
     async def page(self, store_id: str, wanted: Wanted, before: int | None, limit: int) -> Sequence[Entry]:
         """Newest first."""
@@ -111,6 +143,18 @@ class AuditLog:
                 lines, last = line.seq, line.hash
             if not checked:
                 return Verdict(intact=True, lines=lines, last_seq=lines, last_hash=last)
+
+
+def _told(change: ChangeMade) -> Sequence[object]:
+    detail: dict[str, str | int] = {"service": change.service, "permission": change.permission}
+    if change.status:
+        detail["status"] = change.status
+    if change.stage is Stage.UNKNOWN:
+        detail["outcome"] = Stage.UNKNOWN
+    return (
+        change.id, change.store_id, change.occurred_at, change.actor, f"{change.method} {change.route}", change.path,
+        change.address, change.request_id, detail,
+    )  # fmt: skip
 
 
 def _values(store_id: str, wanted: Wanted) -> Sequence[object]:
