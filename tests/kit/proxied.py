@@ -15,7 +15,7 @@ from recoup.kit.errors import Failure
 from recoup.kit.peers import Peers, TokenSource
 from recoup.kit.ports import free_port
 from recoup.kit.problems import problem, send_problem
-from recoup.kit.proxy import Onward, Proxy
+from recoup.kit.proxy import Held, Onward, Proxy
 from recoup.kit.upload import ProxyLimits
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -122,7 +122,11 @@ class Front:
 
 @asynccontextmanager
 async def fronted(
-    balancer: Balancer, limits: ProxyLimits | None = None, *, repeatable: frozenset[str] = frozenset({"GET", "PUT"})
+    balancer: Balancer,
+    limits: ProxyLimits | None = None,
+    *,
+    repeatable: frozenset[str] = frozenset({"GET", "PUT"}),
+    held: Held | None = None,
 ) -> AsyncGenerator[Front]:
     """The proxy, as the gateway uses it: below everything else."""
     async with AsyncExitStack() as stack:
@@ -134,7 +138,7 @@ async def fronted(
         async def app(scope, receive, send):
             onward = Onward("ai", scope["raw_path"].decode(), {}, frozenset(), scope.get("method") in repeatable)
             if scope["type"] == "websocket":
-                return await proxy.connect(scope, receive, send, onward)
+                return await proxy.connect(scope, receive, send, onward, held)
             try:
                 await proxy.forward(scope, receive, send, onward)
             except Failure as error:

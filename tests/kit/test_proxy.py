@@ -10,6 +10,7 @@ from tests.kit.proxied import Front, Instance, fronted, listening, said, until_o
 from recoup.kit.balancing import Balancer
 from recoup.kit.doors import Doors, opened
 from recoup.kit.ports import free_port
+from recoup.kit.proxy import Held
 from recoup.kit.upload import ProxyLimits, Upload
 
 EXPORT = 1_000_000_000
@@ -225,3 +226,36 @@ async def test_a_socket_goes_to_another_instance_after_a_refused_connection():
         for _ in range(2):
             async with front.http.ws_connect(front.url + "/ws") as ws:
                 assert await ws.receive_str() == "hello"
+
+
+async def test_a_client_that_says_too_much_on_its_socket_is_not_read_until_it_may_go_on():
+    received: list[str] = []
+    asked: list[bool] = []
+
+    async def listens(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            received.append(message["text"])
+            await send({"type": "websocket.send", "text": message["text"]})
+
+    def allows() -> bool:
+        asked.append(asked.count(True) < 2 or "go on" in permits)
+        return asked[-1]
+
+    permits: set[str] = set()
+    held = Held(asyncio.Event().wait, allows)
+    async with (
+        listening(listens) as url,
+        fronted(Balancer.of({"ai": url}), held=held) as front,
+        front.http.ws_connect(front.url + "/ws") as ws,
+    ):
+        for number in range(4):
+            await ws.send_str(str(number))
+        assert [await ws.receive_str() for _ in range(2)] == ["0", "1"]
+        async with asyncio.timeout(60):
+            while asked.count(False) < 2:
+                await asyncio.sleep(0.01)
+        assert received == ["0", "1"]
+        permits.add("go on")
+        assert [await ws.receive_str() for _ in range(2)] == ["2", "3"]

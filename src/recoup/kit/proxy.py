@@ -33,6 +33,8 @@ _HANDSHAKE: Final = frozenset({
 _AUTOMATIC: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _TRY_AGAIN_LATER: Final = 1013
 _NOT_ALLOWED: Final = 1008
+_LOOK_SECONDS: Final = 0.5
+"""After which somebody who said too much is asked again whether he may go on."""
 _NO_STATUS: Final = 1005
 _ABNORMAL: Final = 1006
 _SERVER_ERROR: Final = 500
@@ -41,8 +43,16 @@ _REFUSED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """What happens before a byte of the request is sent."""
 
 
-Over = Callable[[], Coroutine[object, object, None]]
+Over = Callable[[], Coroutine[object, object, object]]
 """Waits until what is open must end."""
+
+
+class Held(NamedTuple):
+    """What an open socket is held to."""
+
+    over: Over
+    allows: Callable[[], bool]
+    """Counts a message of the client's, or does not where it is one too many just now."""
 
 
 class Onward(NamedTuple):
@@ -133,9 +143,12 @@ class Proxy:
             await self._ready_to_repeat(call, asked, failure, tried, begun=send.begun)
 
     async def connect(
-        self, scope: WebSocketScope, receive: Receive, send: Send, onward: Onward, over: Over | None = None
+        self, scope: WebSocketScope, receive: Receive, send: Send, onward: Onward, held: Held | None = None
     ) -> None:
-        """One socket, until either side closes it; the other side gets its close code. When `over` ends, both do."""
+        """One socket, until either side closes it; the other side gets its close code.
+
+        When it is `over`, both do; while the client says too much, it is not read.
+        """
         await receive()
         sent = passed_on(scope["headers"], onward.headers, onward.without | _OURS | _HANDSHAKE)
         tried: list[Instance] = []
@@ -153,14 +166,14 @@ class Proxy:
                 if refused and len(tried) < self._balancer.retries.attempts and call.may_repeat("refused"):
                     continue
                 return await refuse_socket(send, 503)
-            return await self._joined(call, upstream, receive, send, over)
+            return await self._joined(call, upstream, receive, send, held)
 
     async def _joined(
-        self, call: Call, upstream: ClientWebSocketResponse, receive: Receive, send: Send, over: Over | None
+        self, call: Call, upstream: ClientWebSocketResponse, receive: Receive, send: Send, held: Held | None
     ) -> None:
         try:
             await send({"type": "websocket.accept", "subprotocol": upstream.protocol, "headers": []})
-            await _pump(upstream, receive, send, over)
+            await _pump(upstream, receive, send, held)
         finally:
             call.answered(well=True)
             await upstream.close()
@@ -299,11 +312,11 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-async def _pump(upstream: ClientWebSocketResponse, receive: Receive, send: Send, over: Over | None) -> None:
+async def _pump(upstream: ClientWebSocketResponse, receive: Receive, send: Send, held: Held | None) -> None:
     """Both directions until one ends; each waits for the other side to take what it was given."""
-    outward = asyncio.create_task(_outward(upstream, receive))
+    outward = asyncio.create_task(_outward(upstream, receive, held))
     homeward = asyncio.create_task(_homeward(upstream, send))
-    ended = asyncio.create_task(over() if over else asyncio.Event().wait())
+    ended = asyncio.create_task(held.over() if held else asyncio.Event().wait())
     tasks: tuple[asyncio.Task[Any], ...] = (outward, homeward, ended)
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     is_over = ended.done()
@@ -318,12 +331,14 @@ async def _pump(upstream: ClientWebSocketResponse, receive: Receive, send: Send,
         await send({"type": "websocket.close", "code": closing, "reason": ""})
 
 
-async def _outward(upstream: ClientWebSocketResponse, receive: Receive) -> int:
+async def _outward(upstream: ClientWebSocketResponse, receive: Receive, held: Held | None) -> int:
     """Until the client closes; with which code."""
     while True:
         message = await receive()
         if message["type"] != "websocket.receive":
             return _sendable(cast("int | None", cast("Mapping[str, object]", message).get("code")))
+        while held is not None and not held.allows():  # noqa: ASYNC110 - time makes the room, and nobody tells of it
+            await asyncio.sleep(_LOOK_SECONDS)
         text = message.get("text")
         if text is not None:
             await upstream.send_str(text)

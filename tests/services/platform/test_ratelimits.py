@@ -58,6 +58,19 @@ async def test_a_limit_holds_for_the_platforms_own_routes_and_for_sockets_too(pl
     assert (status, answered["RateLimit-Remaining"]) == (429, "0")
 
 
+async def test_a_message_over_a_socket_counts_as_a_request_and_is_not_read_while_there_are_too_many(platform):
+    key = await made(platform, 4, "publishable_key")
+    async with platform.http.ws_connect(f"{platform.url}/api/events/stream?key={key}") as ws:
+        for number in range(6):
+            await ws.send_str(str(number))
+        assert [await ws.receive_str(timeout=60) for _ in range(3)] == ["0", "1", "2"]
+        status, headers, _ = await platform.ask("POST", "/api/events", key=key, json={})
+        assert (status, headers["RateLimit-Remaining"]) == (429, "0")
+        assert (await platform.ask("POST", "/api/events", key=platform.first.secret_key, json={}))[0] == 200
+        with pytest.raises(TimeoutError):
+            await ws.receive_str(timeout=0.2)
+
+
 async def test_processes_share_a_limit(valkey_url):
     here, there = connect(valkey_url), connect(valkey_url)
     try:

@@ -17,7 +17,7 @@ from recoup.kit.http import CONNECTIONS, FAULTS, answered
 from recoup.kit.ids import new_id
 from recoup.kit.peers import IDENTITY_HEADER, Peers
 from recoup.kit.problems import problem, send_problem
-from recoup.kit.proxy import Onward, Over, Proxy, refuse_socket
+from recoup.kit.proxy import Held, Onward, Over, Proxy, refuse_socket
 from recoup.kit.telemetry import logger, traced
 from recoup.messages.refusals import RefusedBefore
 from recoup.services.platform.gateway import domain
@@ -204,7 +204,8 @@ class Gateway:
             with traced(f"/api/{way.segment}", headers.traceparent) as here:
                 passing = await self._passing(scope, headers, way, here.header, answering)
                 onward = self._onward(way, "GET", query, headers, passing)
-                await self.proxy.connect(scope, receive, send, onward, answering.over)
+                held = await self._held_to(headers, way, scope["query_string"])
+                await self.proxy.connect(scope, receive, send, onward, held)
         except Failure as error:
             await receive()
             status = int(problem(error, "").status)
@@ -240,6 +241,19 @@ class Gateway:
         requested = domain.parameter(query.decode("latin1"), "store_id") if query else None
         store_id = concerned(stamp.principal, requested)
         self._held(self.limiter.stand(stamp.principal, stamp.requests_per_minute, store_id, endpoint), answering)
+
+    async def _held_to(self, headers: "_Headers", way: Way, query: bytes) -> Held | None:
+        """What an open socket is held to: each message counts as a request does, and it ends with what opened it."""
+        if headers.credential is None:
+            return None
+        stamp = await self.identities.stamp(headers.credential, headers.origin)
+        store_id = concerned(stamp.principal, domain.parameter(query.decode("latin1"), "store_id"))
+
+        def allows() -> bool:
+            standing = self.limiter.stand(stamp.principal, stamp.requests_per_minute, store_id, way.segment)
+            return standing is None or standing.allowed
+
+        return Held(partial(self.identities.until_over, headers.credential, headers.origin), allows)
 
     @staticmethod
     def _held(standing: Standing | None, answering: Answering) -> None:
