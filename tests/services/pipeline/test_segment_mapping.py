@@ -153,6 +153,14 @@ def test_of_a_whole_cart_only_the_line_that_was_added_is_added() -> None:
     assert [(item.product_id, item.price) for item in omnisend.items] == [("new", 500)]
 
 
+def test_an_order_of_klaviyos_goes_by_what_its_event_is_about_and_nothing_else_does() -> None:
+    said = {"$event_id": "1001", "$value": 5}
+
+    assert track("Placed Order", **said).order_id == "1001"
+    assert track("Placed Order", OrderId="7", **said).order_id == "7"
+    assert track("Added to Cart", **said).order_id is None
+
+
 @pytest.mark.parametrize(("action", "kind"), [("add", "product_added"), ("remove", "product_removed")])
 def test_brazes_cart_update_says_what_it_does(action: str, kind: str) -> None:
     assert track("ecommerce.cart_updated", cart_id="c", action=action, products=[{"product_id": "p"}]).type == kind

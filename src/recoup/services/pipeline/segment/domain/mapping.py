@@ -26,6 +26,11 @@ KINDS: Final = frozenset({"track", "page", "screen", "identify", "alias", "group
 _AMOUNTS: Final = ("total", "totalvalue", "totalprice", "ordersum", "value", "revenue", "subtotal")
 _CARTS: Final = ("cartid", "carttoken", "basketid")
 _ORDERS: Final = ("orderid", "transactionid", "ordernumber")
+_KLAVIYO: Final = ("eventid",)
+"""`$event_id` is what Klaviyo calls whatever its event is about: an order, where that is one of an order."""
+_OF_ORDERS: Final = frozenset({
+    EventType.ORDER_COMPLETED, EventType.ORDER_UPDATED, EventType.ORDER_CANCELLED, EventType.ORDER_REFUNDED,
+})  # fmt: skip
 _COUPONS: Final = ("coupon", "couponcode", "discountcode", "couponid")
 _BRAZE_ACTIONS: Final = {"add": EventType.PRODUCT_ADDED, "remove": EventType.PRODUCT_REMOVED}
 _PHONES: Final = frozenset({"ios", "android"})
@@ -84,7 +89,7 @@ def event_of(message: Table, call: Call, place: int) -> Mapped:
         anonymous_id=_anonymous_id(kind, message, context, call),
         session_id=context.session() or spoken.take(fit.id_of, "sessionid"),
         cart_id=spoken.take(fit.id_of, *_CARTS),
-        order_id=spoken.take(fit.id_of, *_ORDERS),
+        order_id=spoken.take(fit.id_of, *_ORDERS, *(_KLAVIYO if kind_of_ours in _OF_ORDERS else ())),
         currency=code,
         items=items_of(spoken, kind_of_ours, code or call.currency),
         amount=spoken.take(fit.paid(code or call.currency), *_AMOUNTS) if kind == "track" else None,
