@@ -7,7 +7,7 @@ are for.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 from prometheus_client import Counter, Gauge
@@ -24,6 +24,8 @@ OPENED = Counter(
     "gateway_breaker_opened_total", "Breakers that opened: of an instance, or of a whole service", ["to", "scope"]
 )
 RETRIES = Counter("gateway_retries_total", "Calls made again: refused connection, or broken off", ["to", "why"])
+_PREFERENCE: Final = ((False, False), (False, True), (True, False), (True, True))
+"""Whether an instance was tried for this request, and whether it is out: the first kind is asked before the next."""
 
 
 class Balancing(Struct, frozen=True, kw_only=True):
@@ -72,35 +74,44 @@ class Pool:
 class Call:
     """One call on its way to one instance; the first of its endings counts."""
 
-    __slots__ = ("_balancer", "_ended", "_pool", "instance")
+    __slots__ = ("_balancer", "_ended", "_judged", "_pool", "instance")
 
     def __init__(self, balancer: "Balancer", pool: Pool, instance: Instance) -> None:
         self._balancer = balancer
         self._pool = pool
         self._ended = False
+        self._judged = False
         self.instance = instance
 
     def answered(self, *, well: bool | None) -> None:
         """It was answered: well, badly, or in a way that says nothing about the service's health."""
-        if self._leave(None if well is None else not well) and well is not False:
+        if self._judge(None if well is None else not well) and well is not False:
+            self.instance.broken = self.instance.ejections = 0
+        self._end()
+
+    def opened(self) -> None:
+        """It was answered well, and goes on: a socket may last for days, and a trial call must not."""
+        if self._judge(failed=False):
             self.instance.broken = self.instance.ejections = 0
 
     def refused(self) -> None:
         """Nobody was there: the call never happened, and this instance is out at once."""
-        if self._leave(None):
+        if self._judge(None):
             self._balancer.eject(self._pool, self.instance, "refuses connections")
+        self._end()
 
     def broke(self) -> None:
         """It took too long or was broken off."""
-        if not self._leave(failed=True):
-            return
-        self.instance.broken += 1
-        if self.instance.broken >= self._balancer.settings.eject_after:
-            self._balancer.eject(self._pool, self.instance, "breaks off")
+        if self._judge(failed=True):
+            self.instance.broken += 1
+            if self.instance.broken >= self._balancer.settings.eject_after:
+                self._balancer.eject(self._pool, self.instance, "breaks off")
+        self._end()
 
     def dropped(self) -> None:
-        """We gave it up for reasons of our own."""
-        self._leave(None)
+        """It is over, or we gave it up for reasons of our own."""
+        self._judge(None)
+        self._end()
 
     def may_repeat(self, why: str) -> bool:
         """Whether the service's budget allows for another call in its place."""
@@ -109,15 +120,18 @@ class Call:
             RETRIES.labels(self._pool.name, why).inc()
         return allowed
 
-    def _leave(self, failed: bool | None) -> bool:  # noqa: FBT001 - three values, not two
-        """Says once that it has ended."""
-        if self._ended:
+    def _end(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self.instance.outstanding -= 1
+
+    def _judge(self, failed: bool | None) -> bool:  # noqa: FBT001 - three values, not two
+        """Says once how it went."""
+        if self._judged:
             return False
-        self._ended = True
-        now = stopwatch()
-        self.instance.outstanding -= 1
+        self._judged = True
         for breaker, scope in ((self.instance.breaker, "instance"), (self._pool.breaker, "service")):
-            if breaker.leave(now, failed=failed):
+            if breaker.leave(failed=failed):
                 OPENED.labels(self._pool.name, scope).inc()
                 log.warning("breaker opened", to=self._pool.name, scope=scope, instance=self.instance.url)
         return True
@@ -150,10 +164,10 @@ class Balancer(MutableMapping[str, str]):
         """From now on these are the instances of a service; those that were there before keep what is known of them."""
         pool = self._pools.get(service)
         if pool is None:
-            pool = self._pools[service] = Pool(service, Breaker(self._breakers), Budget(self.retries))
+            pool = self._pools[service] = Pool(service, Breaker(service, self._breakers), Budget(self.retries))
         known = {instance.url: instance for instance in pool.instances}
         pool.instances = tuple(
-            known.get(url) or Instance(url, Breaker(self._breakers))
+            known.get(url) or Instance(url, Breaker(url, self._breakers))
             for url in dict.fromkeys(url.rstrip("/") for url in urls)
         )
         self.count(pool)
@@ -167,13 +181,18 @@ class Balancer(MutableMapping[str, str]):
         if pool is None:
             raise Missing(f"no address is known for service {service!r}")
         now = stopwatch()
-        instance = self._choose(pool, tuple(tried), now)
-        if not tried:
-            pool.budget.pay_in()
-        pool.breaker.enter()
-        instance.breaker.enter()
-        instance.outstanding += 1
-        return Call(self, pool, instance)
+        if not pool.instances:
+            raise _empty(pool)
+        if not pool.breaker.enter():
+            raise _open(pool, pool.breaker.wait(now))
+        for instance in self._in_order(pool, tuple(tried), now):
+            if instance.breaker.enter():
+                if not tried:
+                    pool.budget.pay_in()
+                instance.outstanding += 1
+                return Call(self, pool, instance)
+        pool.breaker.leave(failed=None)
+        raise _open(pool, min(instance.breaker.wait(now) for instance in pool.instances))
 
     def pools(self) -> Iterable[Pool]:
         return self._pools.values()
@@ -218,29 +237,36 @@ class Balancer(MutableMapping[str, str]):
         INSTANCES.labels(pool.name, "out").set(out)
         INSTANCES.labels(pool.name, "in").set(len(pool.instances) - out)
 
-    def _choose(self, pool: Pool, tried: tuple[Instance, ...], now: float) -> Instance:
-        if not pool.instances:
-            raise Unavailable(f"{pool.name} has no instances", code="service_unavailable")
-        if not pool.breaker.allows(now):
-            raise _open(pool, pool.breaker.wait(now))
-        if len(pool.instances) == 1 and pool.instances[0].breaker.allows(now):
-            return pool.instances[0]
-        willing = [instance for instance in pool.instances if instance.breaker.allows(now)]
-        if not willing:
-            raise _open(pool, min(instance.breaker.wait(now) for instance in pool.instances))
-        healthy = [instance for instance in willing if not self.is_out(instance, now)] or willing
-        fresh = [instance for instance in healthy if instance not in tried]
-        fresh = fresh or [instance for instance in willing if instance not in tried] or healthy
+    def _in_order(self, pool: Pool, tried: tuple[Instance, ...], now: float) -> Iterator[Instance]:
+        """Those whose breaker is not open, from the one whose turn it is to the last resort."""
+        willing = [instance for instance in pool.instances if not instance.breaker.wait(now)]
         pool.turn += 1
-        turned = pool.turn % len(fresh)
-        if self.settings.policy == "round_robin":
-            return fresh[turned]
-        return min(fresh[turned:] + fresh[:turned], key=lambda instance: instance.outstanding)
+        for was_tried, is_out in _PREFERENCE:
+            yield from self._turned(
+                [
+                    instance
+                    for instance in willing
+                    if (instance in tried) is was_tried and self.is_out(instance, now) is is_out
+                ],
+                pool.turn,
+            )
+
+    def _turned(self, instances: list[Instance], turn: int) -> list[Instance]:
+        if len(instances) < 2:  # noqa: PLR2004 - nothing to choose
+            return instances
+        turned = instances[turn % len(instances) :] + instances[: turn % len(instances)]
+        if self.settings.policy == "least_outstanding":
+            turned.sort(key=lambda instance: instance.outstanding)
+        return turned
 
     @override
     def __getitem__(self, service: str) -> str:
-        pool = self._pools[service]
-        return self._choose(pool, (), stopwatch()).url
+        pool, now = self._pools[service], stopwatch()
+        if not pool.instances:
+            raise _empty(pool)
+        for instance in self._in_order(pool, (), now):
+            return instance.url
+        raise _open(pool, min(instance.breaker.wait(now) for instance in pool.instances))
 
     @override
     def __setitem__(self, service: str, urls: str) -> None:
@@ -262,6 +288,10 @@ class Balancer(MutableMapping[str, str]):
     @override
     def __len__(self) -> int:
         return len(self._pools)
+
+
+def _empty(pool: Pool) -> Unavailable:
+    return Unavailable(f"{pool.name} has no instances", code="service_unavailable")
 
 
 def _open(pool: Pool, wait: float) -> Unavailable:

@@ -1,123 +1,123 @@
-"""Circuit breakers and retry budgets: when to stop asking somebody who fails. Pure; time comes in as an argument.
+"""Circuit breakers and retry budgets: when to stop asking somebody who fails.
 
-A breaker looks at the calls of a sliding window. Once enough were made and too many of them failed it opens, and
-nothing is asked for a while; then a few trial calls decide whether it closes or opens again.
+The breaker is the library `interlock`: it looks at the calls of a sliding window of time. Once enough were made and too
+many of them failed it opens, and nothing is asked for a while; then a few trial calls decide whether it closes or opens
+again. Here are our settings for it, and a way to tell it by hand how a call went (decision 30).
 """
 
-from enum import StrEnum
+from asyncio import CancelledError
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, Annotated, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-_BUCKETS = 10
+from recoup.kit.clock import stopwatch
+
+if TYPE_CHECKING:
+    from interlock import CircuitBreaker
 
 
 class BreakerSettings(Struct, frozen=True, kw_only=True):
     """When a breaker opens, and for how long."""
 
-    window_seconds: float = 10.0
+    window_seconds: Annotated[int, Meta(ge=1)] = 10
     """How far back calls count."""
-    minimum_calls: int = 20
+    minimum_calls: Annotated[int, Meta(ge=1)] = 20
     """Fewer calls than this in the window never open it."""
-    failure_share: float = 0.5
+    failure_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
     """It opens when at least this share of the window's calls failed."""
-    open_seconds: float = 30.0
+    open_seconds: Annotated[float, Meta(gt=0)] = 30.0
     """How long nothing is asked before trial calls are let through."""
-    trial_calls: int = 3
-    """So many calls have to succeed, one after the other or at once, to close it again."""
+    trial_calls: Annotated[int, Meta(ge=1)] = 3
+    """So many calls are then made; if less than that share of them fails it closes, else it opens again."""
 
 
-class State(StrEnum):
-    """What a breaker does with the next call."""
+class _Failed(Exception):
+    """Never raised: the library's word for a call that failed."""
 
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half_open"
+
+_FAILED: Final = _Failed()
+_INTERRUPTED: Final = CancelledError()
+"""What the library takes for a call that says nothing about the other side."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hands:
+    """The library's idea of a clock."""
+
+    ticks: Callable[[], float]
+
+    def monotonic(self) -> float:
+        return self.ticks()
 
 
 class Breaker:
-    """One breaker. `enter` comes before a call, and `leave` after it, whatever became of it."""
+    """One breaker. `enter` comes before a call, and `leave` after it, in the same task, whatever became of it.
 
-    __slots__ = ("_at", "_calls", "_failures", "_opened_at", "_settings", "_state", "_succeeded", "_trials")
+    The library is loaded with the first call: processes that never make one do without its 2 MB.
+    """
 
-    def __init__(self, settings: BreakerSettings) -> None:
+    __slots__ = ("_circuit", "_name", "_open_until", "_refusal", "_settings", "_ticks")
+
+    def __init__(self, name: str, settings: BreakerSettings, ticks: Callable[[], float] = stopwatch) -> None:
+        self._name = name
         self._settings = settings
-        self._state = State.CLOSED
-        self._opened_at = 0.0
-        self._trials = 0
-        self._succeeded = 0
-        self._at = 0
-        self._calls = [0] * _BUCKETS
-        self._failures = [0] * _BUCKETS
-
-    def state(self, now: float) -> State:
-        """What it would do now."""
-        if self._state is State.OPEN and now - self._opened_at >= self._settings.open_seconds:
-            return State.HALF_OPEN
-        return self._state
+        self._ticks = ticks
+        self._circuit: CircuitBreaker | None = None
+        self._refusal: type[Exception] = _Failed
+        self._open_until = -inf
 
     def wait(self, now: float) -> float:
-        """Seconds until it lets somebody try again."""
-        if self.state(now) is not State.OPEN:
-            return 0.0
-        return self._settings.open_seconds - (now - self._opened_at)
+        """Seconds until it lets somebody try again; 0 when it is not open."""
+        return max(0.0, self._open_until - now)
 
-    def allows(self, now: float) -> bool:
-        """Whether a call may be made."""
-        if self._state is State.CLOSED:
-            return True
-        state = self.state(now)
-        return state is State.HALF_OPEN and (
-            self._state is State.OPEN or self._trials + self._succeeded < self._settings.trial_calls
-        )
-
-    def enter(self) -> None:
-        """A call begins that `allows` said yes to."""
-        if self._state is State.CLOSED:
-            return
-        if self._state is State.OPEN:
-            self._state, self._trials, self._succeeded = State.HALF_OPEN, 0, 0
-        self._trials += 1
-
-    def leave(self, now: float, *, failed: bool | None) -> bool:
-        """A call has ended; whether that opens it. `failed` is None where it says nothing about the other side."""
-        if self._state is State.HALF_OPEN:
-            return self._tried(now, failed=failed)
-        if self._state is State.OPEN or failed is None:
+    def enter(self) -> bool:
+        """Whether a call may be made; if so, it has begun."""
+        if self._circuit is None:
+            self._circuit, self._refusal = _circuit(self._name, self._settings, self._ticks)
+        try:
+            self._circuit.__enter__()  # a call begins here and ends elsewhere: there is no block to stand in
+        except self._refusal:
             return False
-        self._turn(now)
-        place = self._at % _BUCKETS
-        self._calls[place] += 1
-        if not failed:
-            return False
-        self._failures[place] += 1
-        calls = sum(self._calls)
-        if calls < self._settings.minimum_calls or sum(self._failures) < self._settings.failure_share * calls:
-            return False
-        return self._open(now)
-
-    def _tried(self, now: float, *, failed: bool | None) -> bool:
-        self._trials = max(0, self._trials - 1)
-        if failed:
-            return self._open(now)
-        if failed is False:
-            self._succeeded += 1
-        if self._succeeded >= self._settings.trial_calls:
-            self._state = State.CLOSED
-            self._calls, self._failures = [0] * _BUCKETS, [0] * _BUCKETS
-        return False
-
-    def _open(self, now: float) -> bool:
-        self._state, self._opened_at = State.OPEN, now
         return True
 
-    def _turn(self, now: float) -> None:
-        """Forgets what has left the window."""
-        at = int(now * _BUCKETS / self._settings.window_seconds)
-        if at == self._at:
-            return
-        for left in range(max(self._at, at - _BUCKETS) + 1, at + 1):
-            self._calls[left % _BUCKETS] = self._failures[left % _BUCKETS] = 0
-        self._at = at
+    def leave(self, *, failed: bool | None) -> bool:
+        """A call has ended; whether that opens it. `failed` is None where it says nothing about the other side."""
+        if self._circuit is None:
+            return False
+        was = self._circuit.state
+        said = _INTERRUPTED if failed is None else _FAILED if failed else None
+        self._circuit.__exit__(None, said, None)
+        if self._circuit.state == was or self._circuit.state != "open":
+            return False
+        self._open_until = self._ticks() + self._settings.open_seconds
+        return True
+
+
+def preload() -> None:
+    """Loads the library now, so that no request waits for it."""
+    _circuit("preload", BreakerSettings(), stopwatch)
+
+
+def _circuit(
+    name: str, settings: BreakerSettings, ticks: Callable[[], float]
+) -> "tuple[CircuitBreaker, type[Exception]]":
+    from interlock import CircuitBreaker, CircuitOpenError, Config, WindowType  # noqa: PLC0415 - see `Breaker`
+
+    config = Config(
+        window_type=WindowType.TIME_BASED,
+        window_size=settings.window_seconds,
+        minimum_number_of_calls=settings.minimum_calls,
+        failure_rate_threshold=settings.failure_share,
+        wait_duration_in_open=settings.open_seconds,
+        permitted_calls_in_half_open=settings.trial_calls,
+        max_concurrent_probes=settings.trial_calls,
+        # An export may take minutes, a socket days: how long a good call took says nothing.
+        slow_call_duration_threshold=inf,
+    )
+    return CircuitBreaker(name=name, config=config, clock=_Hands(ticks)), CircuitOpenError
 
 
 class RetrySettings(Struct, frozen=True, kw_only=True):
