@@ -147,7 +147,7 @@ def test_the_table_has_every_permission_and_no_role_the_internal_one() -> None:
 def test_what_a_lesser_role_may_an_admin_and_an_owner_may_too() -> None:
     for role in Role:
         assert GRANTS[role] <= GRANTS[Role.OWNER]
-    assert GRANTS[Role.ADMIN] == GRANTS[Role.OWNER] - {Permission.STORES_WRITE}
+    assert GRANTS[Role.ADMIN] == GRANTS[Role.OWNER] - {Permission.STORES_WRITE, Permission.SIGNING_WRITE}
     assert GRANTS[Role.VIEWER] <= frozenset.intersection(*(GRANTS[role] for role in Role))
 
 

@@ -117,7 +117,7 @@ class Verifier(Generic[T]):
 
     def _open(self, token: str) -> _Seen[T]:
         try:
-            kid = _kid(token)
+            kid = key_id(token)
             envelope = msgspec.json.decode(opened(self._keys[kid], token), type=_Envelope)
             body = msgspec.json.decode(envelope.body, type=self.kind)
         except (pyseto.PysetoError, KeyError, ValueError, msgspec.MsgspecError) as error:
@@ -139,7 +139,7 @@ def opened(key: KeyInterface, token: str, implicit: str = "") -> bytes:
     return cast("bytes", pyseto.decode(key, token, implicit).payload)
 
 
-def _kid(token: str) -> str:
+def key_id(token: str) -> str:
     """Which key a token says it was signed with; proves nothing. Raises ValueError where it says none."""
     parts = token.split(".")
     if len(parts) != _FOOTED or len(parts[-1]) > LONGEST_FOOTER:

@@ -4,6 +4,7 @@ Both go by a clock that is moved, so that nothing here depends on how fast the m
 """
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -16,6 +17,8 @@ import asyncpg
 import pyseto
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pyseto import Key
 from tests.services.platform.conftest import Platform, listening, make_deps
 
@@ -26,6 +29,7 @@ from recoup.kit.sealing import Sealer
 from recoup.kit.service import Service
 from recoup.kit.tokens import Verifier, opened
 from recoup.messages.access import Principal
+from recoup.services.platform.audit.store import AuditLog
 from recoup.services.platform.identity.store.signing import SigningKeys
 from recoup.services.platform.settings import Settings
 from recoup.services.platform.wiring import build
@@ -91,9 +95,8 @@ async def doors(running: Platform, valkey_url: str, tmp_path_factory) -> AsyncIt
         urls: list[str] = []
         for _ in range(2):
             data, seed = tmp_path_factory.mktemp("data"), running.deps.signer.seed
-            deps = make_deps(
-                running.deps.postgres_url, valkey_url, {"platform": running.url}, data, seed, running.url
-            )  # fmt: skip
+            peers = {"platform": running.url, "pipeline": running.peer.url}
+            deps = make_deps(running.deps.postgres_url, valkey_url, peers, data, seed, running.url)
             service = build(replace(deps, clock=clock), Settings())
             for stop in (deps.valkey.aclose, deps.peers.close, deps.log.close, *service.on_stop):
                 stack.push_async_callback(stop)
@@ -125,6 +128,15 @@ def kid_of(token: str, keys: list[dict[str, Any]]) -> str:
     return ""
 
 
+def forged_like(token: str) -> str:
+    """The same body and the same key's name, signed with another key."""
+    payload = token.split(".")[2]
+    body = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))[:-64]
+    footer = base64.urlsafe_b64decode(token.split(".")[3] + "==")
+    pair = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return pyseto.encode(Key.new(4, "public", pair), body, footer).decode()
+
+
 async def use(doors: Doors, tokens: dict[str, str], answers: list[int], done: asyncio.Event) -> None:
     """Somebody who asks at both doors all the time, and refreshes now and then."""
     turn = 0
@@ -140,11 +152,23 @@ async def use(doors: Doors, tokens: dict[str, str], answers: list[int], done: as
         await asyncio.sleep(0.02)
 
 
-async def test_keys_change_under_load_and_nobody_is_turned_away(doors: Doors):
+async def intrude(doors: Doors, forged: str, answers: list[int], done: asyncio.Event) -> None:
+    """Somebody who asks at both doors all the time with a token that no key of ours has signed."""
+    turn = 0
+    while not done.is_set():
+        turn += 1
+        answers.append((await doors.ask(turn % 2, "GET", "/api/stores", forged))[0])
+        await asyncio.sleep(0.02)
+
+
+async def test_keys_change_under_load_and_nobody_is_turned_away_nor_let_in_wrongly(doors: Doors):
     answers: list[int] = []
+    wrong: list[int] = []
     done = asyncio.Event()
     people = [asyncio.create_task(use(doors, await doors.login(), answers, done)) for _ in range(4)]
     old = await doors.login()
+    forged = forged_like(old["access_token"])
+    people.append(asyncio.create_task(intrude(doors, forged, wrong, done)))
     for _ in range(2):
         kid = await doors.rotate()
         assert await doors.rotate() == kid  # one that waits is not overtaken
@@ -159,6 +183,7 @@ async def test_keys_change_under_load_and_nobody_is_turned_away(doors: Doors):
     done.set()
     await asyncio.gather(*people)
     assert set(answers) <= {200}
+    assert set(wrong) == {401}
     assert len(answers) > len(people)
 
 
@@ -177,6 +202,30 @@ async def test_a_key_goes_once_the_last_token_it_signed_has_ended(doors: Doors):
     assert (await doors.ask(0, "GET", "/api/auth/me", token))[0] == 401
 
 
+async def test_a_distrusted_keys_tokens_are_worthless_at_every_door_and_what_is_open_by_them_ends(doors: Doors):
+    tokens, bystander = await doors.login(), await doors.login()
+    kid = kid_of(tokens["access_token"], await doors.published(0))
+    assert (await doors.ask(1, "GET", "/api/auth/me", tokens["access_token"]))[0] == 200
+    socket = await doors.http.ws_connect(f"{doors.urls[1]}/api/events/stream?token={tokens['access_token']}")
+    status, answer = await doors.ask(0, "POST", f"/api/signing-keys/{kid}/distrust", tokens["access_token"])
+    assert status == 200, answer
+    assert kid not in [key["kid"] for key in answer["keys"]]
+    for each in (tokens, bystander):
+        assert (await doors.ask(0, "GET", "/api/auth/me", each["access_token"]))[0] == 401
+    closed = await socket.receive(timeout=PATIENCE_SECONDS)
+    assert (closed.type, closed.data) == (aiohttp.WSMsgType.CLOSE, 1008)
+    for each in (tokens, bystander):
+        assert (await doors.ask(1, "GET", "/api/auth/me", each["access_token"]))[1]["code"] == "token_invalid"
+        # Nobody has to sign in again.
+        status, fresh = await doors.ask(1, "POST", "/api/auth/refresh", body={"refresh_token": each["refresh_token"]})
+        assert status == 200
+        assert kid_of(fresh["access_token"], await doors.published(1)) not in {kid, ""}
+    _, trail = await doors.ask(1, "GET", "/api/audit-logs?action=signing_key_distrusted", fresh["access_token"])
+    assert [line["subject"] for line in trail["items"]] == [kid]
+    again = await doors.ask(1, "POST", f"/api/signing-keys/{kid}/distrust", fresh["access_token"])
+    assert (again[0], again[1]["code"]) == (404, "missing")
+
+
 @pytest.mark.parametrize("seen", [True, False], ids=["seen there before", "not seen there"])
 async def test_a_sign_in_that_ended_at_one_door_is_over_at_the_other(doors: Doors, seen: bool):
     token = (await doors.login())["access_token"]
@@ -193,7 +242,7 @@ async def test_a_sign_in_that_ended_at_one_door_is_over_at_the_other(doors: Door
 async def test_seeds_are_sealed_and_where_they_cannot_be_opened_another_key_begins(doors: Doors):
     db, connection = Postgres(doors.database, "platform"), await asyncpg.connect(doors.database)
     try:
-        keys = SigningKeys(db, Sealer(new_secret(), "signing keys"), LEAD)
+        keys = SigningKeys(db, AuditLog(db), Sealer(new_secret(), "signing keys"), LEAD)
         (made,) = await keys.all(datetime.now(UTC))
         assert [key.id for key in await keys.all(datetime.now(UTC))] == [made.id]
         assert made.seed.reveal() not in str(await connection.fetch("select t::text from platform.signing_keys t"))

@@ -162,7 +162,7 @@ def _rooms(deps: Deps, settings: Settings) -> _Rooms:
         db=db, audit=audit, people=People(db, audit), stores=Stores(db, audit), keys=Keys(db, audit),
         sessions=Sessions(db, audit, timedelta(days=settings.refresh_days)), letters=Letters(db, audit),
         signing=SigningKeys(
-            db, Sealer(deps.signer.seed, "signing keys"), timedelta(seconds=settings.key_lead_seconds)
+            db, audit, Sealer(deps.signer.seed, "signing keys"), timedelta(seconds=settings.key_lead_seconds)
         ),
         schemas=Schemas(db, audit),
         passwords=Passwords(),

@@ -22,7 +22,7 @@ Action = Literal[
     "key_made", "key_revoked", "key_rotated", "settings_changed", "store_made",
     "store_renamed", "member_added", "member_changed", "member_removed", "schema_registered", "schema_deleted",
     "schema_purged", "schema_settings_changed", "schema_migration_set", "schema_migration_removed",
-    "flag_changed", "flag_deleted",
+    "flag_changed", "flag_deleted", "signing_key_distrusted",
 ]  # fmt: skip
 """What the platform's own rooms call their changes; those of other services are called by their method and path."""
 FIRST: Final = "00" * 32

@@ -1,4 +1,4 @@
-"""The keys that sign access tokens: what the world may know of them, and one after the other."""
+"""The keys that sign access tokens: what the world may know of them, one after the other, and the end of a bad one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,9 @@ from datetime import datetime
 from msgspec import Struct
 
 from recoup.kit.clock import Clock
+from recoup.kit.errors import Missing
 from recoup.kit.tokens import public_key
+from recoup.services.platform.audit.domain import Actor
 from recoup.services.platform.identity import domain
 from recoup.services.platform.identity.actions.tokens import AccessTokens
 from recoup.services.platform.identity.domain import SigningKey
@@ -36,7 +38,7 @@ class PublishedKeys(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class KeyChange:
-    """Shows and rotates."""
+    """Shows, rotates and distrusts."""
 
     keys: SigningKeys
     tokens: AccessTokens
@@ -51,6 +53,15 @@ class KeyChange:
         key = await self.keys.rotate(self.clock.now(), self.tokens.lifetime)
         await self.tokens.learn_keys()
         return f"key {public_key(key.seed).kid} signs from {key.signs_from:%Y-%m-%d %H:%M:%S} UTC on"
+
+    async def distrust(self, kid: str, actor: Actor) -> PublishedKeys:
+        """Makes all access tokens a key has signed worthless; refresh tokens stay good. Raises Missing."""
+        known = [key for key in self.tokens.in_force() if public_key(key.seed).kid == kid]
+        if not known:
+            raise Missing(f"no key {kid} is trusted")
+        await self.keys.distrust(known[0].id, kid, actor, self.clock.now())
+        await self.tokens.learn_keys()
+        return self.published()
 
     def _shown(self, key: SigningKey, known: Sequence[SigningKey]) -> PublishedKey:
         public = public_key(key.seed)

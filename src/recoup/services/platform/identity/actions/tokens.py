@@ -10,7 +10,7 @@ from uuid import UUID
 from recoup.kit.clock import Clock
 from recoup.kit.errors import Unauthenticated, Unavailable
 from recoup.kit.telemetry import logger
-from recoup.kit.tokens import Signer, Verifier
+from recoup.kit.tokens import Signer, Verifier, key_id, public_key
 from recoup.messages.access import Principal, Role
 from recoup.services.platform.identity import domain
 from recoup.services.platform.identity.domain import Access, Session, SigningKey
@@ -18,7 +18,8 @@ from recoup.services.platform.identity.store.sessions import Sessions
 from recoup.services.platform.identity.store.signing import SigningKeys
 
 log = logger(__name__)
-POLL_SECONDS: Final = 2.0
+POLL_SECONDS: Final = 0.75
+"""What ended, and a key that was distrusted, may open doors of other processes for so long."""
 PRINCIPALS: Final = 10_000
 
 
@@ -36,7 +37,11 @@ class AccessTokens:
     _ended: dict[str, datetime] = field(default_factory=dict)
     _principals: dict[str, Principal] = field(default_factory=dict)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set, and replaced by another, when some sign-in has ended."""
+    """Set, and replaced by another, when some sign-in has ended or some key was distrusted."""
+    _distrusted: set[str] = field(default_factory=set)
+    """Ids of keys that were taken away while tokens of theirs might have been good."""
+    _learning: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """So that nobody who asked earlier brings back what others have learned since."""
 
     async def open(self) -> None:
         """Loads the keys; before that no token is made or taken."""
@@ -76,12 +81,12 @@ class AccessTokens:
         self._tell()
 
     async def until_over(self, token: str) -> None:
-        """Waits until the token's sign-in has ended; what is open by it should be closed then."""
+        """Waits until the token's sign-in has ended or its key is distrusted; what is open by it should be closed."""
         try:
-            session = self.principal(token).session
+            session, kid = self.principal(token).session, key_id(token)
         except Unauthenticated:
             return
-        while session not in self._ended:
+        while session not in self._ended and kid not in self._distrusted:
             await self._news.wait()
 
     async def learn_ended(self) -> None:
@@ -100,16 +105,24 @@ class AccessTokens:
 
     async def learn_keys(self) -> None:
         """Takes over the keys of all instances: they are there long before they sign."""
-        now = self.clock.now()
-        keys = domain.trusted(await self.keys.all(now), now, self.lifetime)
-        if [key.id for key in keys] == [key.id for key in self._keys]:
-            return
+        async with self._learning:
+            now = self.clock.now()
+            keys = domain.trusted(await self.keys.all(now), now, self.lifetime)
+            if [key.id for key in keys] != [key.id for key in self._keys]:
+                self._take(keys, now)
+
+    def _take(self, keys: Sequence[SigningKey], now: datetime) -> None:
+        left = {key.id for key in keys}
+        gone = [key for key in domain.trusted(self._keys, now, self.lifetime) if key.id not in left]
         self._signers = {key.id: Signer(key.seed, self.clock, self.lifetime) for key in keys}
         if self._verifier is None:
             self._verifier = Verifier(keys[0].seed, Access, self.clock)
         self._verifier.trust(key.seed for key in keys)
         self._keys = keys
-        log.info("keys of access tokens are in force", keys=len(keys))
+        log.info("keys of access tokens are in force", keys=len(keys), distrusted=len(gone))
+        if gone:
+            self._distrusted.update(public_key(key.seed).kid for key in gone)
+            self._tell()
 
     async def watch(self) -> None:
         """The same again and again, for ever. While the database is away nobody can sign out either."""

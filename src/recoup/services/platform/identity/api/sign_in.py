@@ -164,4 +164,12 @@ def published_keys(key_change: NamedDependency[KeyChange]) -> Response[Published
     return Response(key_change.published(), headers={"Cache-Control": f"public, max-age={half}"})
 
 
-HANDLERS = (login, refresh, logout, me, list_sessions, end_session, end_sessions, published_keys)
+@post("/signing-keys/{kid:str}/distrust", opt={"permission": Permission.SIGNING_WRITE}, status_code=200)
+async def distrust_key(
+    kid: FromPath[str], actor: NamedDependency[Actor], key_change: NamedDependency[KeyChange]
+) -> PublishedKeys:
+    """Ends every access token that a key has signed, everywhere within a second; refresh tokens stay good."""
+    return await key_change.distrust(kid, actor)
+
+
+HANDLERS = (login, refresh, logout, me, list_sessions, end_session, end_sessions, published_keys, distrust_key)

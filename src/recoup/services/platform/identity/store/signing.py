@@ -9,12 +9,14 @@ from uuid import UUID
 from msgspec import Struct
 
 from recoup.kit.config import new_secret
-from recoup.kit.errors import Unavailable
+from recoup.kit.errors import Missing, Unavailable
 from recoup.kit.ids import new_id
 from recoup.kit.postgres import Postgres
 from recoup.kit.postgres import Session as Transaction
 from recoup.kit.sealing import Sealer
 from recoup.kit.telemetry import logger
+from recoup.services.platform.audit.domain import Actor
+from recoup.services.platform.audit.store import AuditLog
 from recoup.services.platform.identity import domain
 from recoup.services.platform.identity.domain import SigningKey
 
@@ -33,6 +35,7 @@ class SigningKeys:
     """The keys of access tokens, one after the other."""
 
     db: Postgres
+    audit: AuditLog
     sealer: Sealer
     lead: timedelta
     """How long a key is known and published before it signs."""
@@ -54,6 +57,17 @@ class SigningKeys:
             kept = {key.id for key in domain.trusted(keys, now, lifetime)}
             await session.execute("delete from signing_keys where id <> all($1::uuid[])", list(kept))
             return await self._add(session, now, now + self.lead)
+
+    async def distrust(self, key: UUID, kid: str, actor: Actor, now: datetime) -> None:
+        """Deletes a key whatever it has signed; raises Missing where it is gone already.
+
+        It concerns everybody who signs in here, so that it stands in every store's trail.
+        """
+        async with self.db.transaction() as session:
+            if await session.execute("delete from signing_keys where id = $1", key) == 0:
+                raise Missing(f"no key {kid} is trusted")
+            for store_id in await session.rows(str, "select id from stores order by id"):
+                await self.audit.add(session, store_id, now, actor, "signing_key_distrusted", kid)
 
     async def _begin(self, now: datetime) -> Sequence[SigningKey]:
         async with self.db.transaction() as session:
