@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import aiohttp
 import pytest
-from tests.kit.proxied import Front, Instance, fronted, said
+from tests.kit.proxied import Front, Instance, fronted, listening, said
 
 from recoup.kit.balancing import Balancer, Balancing
 from recoup.kit.breaker import BreakerSettings, RetrySettings
@@ -189,6 +189,53 @@ async def test_one_instance_that_fails_is_left_alone_while_the_others_are_asked(
         statuses = [(await front.ask())[0] for _ in range(150)]
     assert len(a.heads) == 20
     assert statuses[-60:] == [200] * 60
+
+
+async def test_a_socket_that_stays_open_is_no_trial_call_without_end():
+    status = 500
+
+    async def app(scope, receive, send):
+        await receive()
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.accept"})
+            return await receive()
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        return await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    balancer = Balancer(breakers=BreakerSettings(minimum_calls=1, open_seconds=0.05, trial_calls=1))
+    async with listening(app) as url, fronted(balancer) as front:
+        balancer["ai"] = url
+        assert (await front.ask())[0] == 500
+        status = 200
+        (pool,) = balancer.pools()
+        async with asyncio.timeout(60):
+            while pool.breaker.wait(stopwatch()) or pool.instances[0].breaker.wait(stopwatch()):
+                await asyncio.sleep(0.01)
+        async with front.http.ws_connect(front.url + "/ws"):
+            assert (await front.ask())[0] == 200
+
+
+async def test_a_service_that_flaps_is_answered_whenever_it_is_there():
+    """Refused connections open no breaker: it is away for as long as it is away."""
+    async with house("a") as (front, (a,)):
+        for _ in range(12):
+            await a.stop()
+            assert {(await front.ask())[0] for _ in range(5)} == {503}
+            await a.start()
+            assert {await front.ask() for _ in range(5)} == {(200, b"a")}
+
+
+async def test_an_instance_whose_health_flaps_costs_no_request():
+    async with house("a", "b") as (front, (a, _)):
+        checks = HealthChecks(front.balancer, front.peers)
+
+        async def fails_its_checks(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(said(500 if b"GET /health " in a.heads[-1] else 200, b"a"))
+
+        for turn in range(8):
+            a.behaviour = None if turn % 2 else fails_its_checks
+            await checks.round()
+            assert {(await front.ask())[0] for _ in range(4)} == {200}
 
 
 async def test_a_service_that_says_when_to_come_again_is_not_left_alone():
