@@ -19,6 +19,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from recoup.kit.balancing import Balancer, Call, Instance
+from recoup.kit.breaker import preload
 from recoup.kit.errors import TooLarge, Unavailable
 from recoup.kit.upload import Lost, ProxyLimits, Upload, drain, too_large
 
@@ -109,6 +110,7 @@ class Proxy:
         ssl: Callable[[str], SSLContext | bool],
     ) -> None:
         self._session = session
+        preload()
         self._balancer = balancer
         self._limits = limits
         self._chance = chance
@@ -171,11 +173,12 @@ class Proxy:
     async def _joined(
         self, call: Call, upstream: ClientWebSocketResponse, receive: Receive, send: Send, held: Held | None
     ) -> None:
+        call.opened()
         try:
             await send({"type": "websocket.accept", "subprotocol": upstream.protocol, "headers": []})
             await _pump(upstream, receive, send, held)
         finally:
-            call.answered(well=True)
+            call.dropped()
             await upstream.close()
 
     async def _open_socket(
