@@ -7,6 +7,7 @@ from recoup.app import Settings, build, dependencies
 from recoup.kit.config import new_secret
 from recoup.kit.service import Service
 from recoup.messages.changes import CHANGES_MADE, CONFIG_CHANGES
+from recoup.messages.topics import RECORDS_PARKED
 from recoup.processes import PROCESSES
 from recoup.services.pipeline.stream.domain.steps import STEPS
 
@@ -49,7 +50,7 @@ def draw(built: Mapping[str, Service]) -> str:
     lines = ["```mermaid", "flowchart LR", "  shop([shop]) --> platform", "  platform --> pipeline"]
     lines += [f"  {name}[{name}]" for name in built]
     written, read = writers(built), readers(built)
-    for topic in sorted({*written, *read} - {CONFIG_CHANGES.name, CHANGES_MADE.name}):
+    for topic in sorted({*written, *read} - {CONFIG_CHANGES.name, CHANGES_MADE.name, RECORDS_PARKED.name}):
         lines.append(f"  {topic}[({topic})]")
         lines += [f"  {name} --> {topic}" for name in written.get(topic, [])]
         lines += [f"  {topic} --> {name}" for name in read.get(topic, [])]
@@ -58,7 +59,8 @@ def draw(built: Mapping[str, Service]) -> str:
         "",
         f"Every process also reads `{CONFIG_CHANGES.name}`, which the platform writes, and writes what",
     ]
-    lines += [f"people and keys change to `{CHANGES_MADE.name}`, which the platform reads.", ""]
+    lines += [f"people and keys change to `{CHANGES_MADE.name}`, which the platform reads. What a reader"]
+    lines += [f"cannot handle goes to `{RECORDS_PARKED.name}`, which the pipeline reads.", ""]
     lines += ["The stream's steps: " + " → ".join(f"`{step.__name__}`" for step in STEPS) + ".", ""]
     lines += ["| process | timers it offers to the scheduler |", "|---|---|"]
     lines += [

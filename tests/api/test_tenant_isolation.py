@@ -27,7 +27,6 @@ HOLDS_NOTHING_OF_A_STORE = {
     "/auth/sessions/{session_id:uuid}",
     "/stores",  # lists the caller's own, and makes new ones
     "/pipeline/status",  # figures of the machinery
-    "/pipeline/parked",  # places and sizes, nothing of what is in the records
     "/features/definitions",
     "/services/status",
     "/infrastructure",

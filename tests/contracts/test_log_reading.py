@@ -3,9 +3,19 @@
 import asyncio
 from itertools import pairwise
 
-from tests.contracts.reading import PARTITIONS, PATIENCE_SECONDS, Readers, numbered, numbers, reached, take
+from tests.contracts.reading import (
+    PARTITIONS,
+    PATIENCE_SECONDS,
+    Readers,
+    nothing_waits,
+    numbered,
+    numbers,
+    reached,
+    take,
+    until,
+)
 
-from recoup.kit.log.port import Log, Outgoing, Reader, Record
+from recoup.kit.log.port import ONLY_FOR, Log, Outgoing, Reader, Record
 
 
 async def test_a_partition_is_read_in_the_order_it_was_written_with_its_headers(log: Log, readers: Readers, topic: str):
@@ -126,3 +136,34 @@ async def test_what_is_there_can_be_looked_at_from_any_offset_for_no_group(log: 
     assert numbers([*first, *rest]) == list(range(12))
     assert not await log.after(topic, last, limit=100)
     assert numbers(await take(readers.open("own", "a", topic), 12)) == list(range(12))
+
+
+async def test_a_record_put_back_for_one_group_comes_to_that_group_alone_and_holds_nobody_up(
+    log: Log, readers: Readers, topic: str, group: str
+):
+    back = [Outgoing(number % PARTITIONS, str(number).encode(), {ONLY_FOR: group}) for number in range(10, 14)]
+    mine, other = readers.open(group, "a", topic), readers.open(f"{group}-other", "a", topic)
+    await log.append(topic, numbered(6))
+    first = await take(other, 6)
+    await log.append(topic, back)
+
+    # The others' first records are still open when these come; then these are all there is; then there are more.
+    assert await nothing_waits(other)
+    await other.commit(reached(first))
+    await until(lambda: settled_with(other, log, f"{group}-other", topic))
+    await log.append(topic, [*back, *numbered(6, start=6)])
+    await other.commit(reached(await take(other, 6)))
+    await until(lambda: settled_with(other, log, f"{group}-other", topic))
+
+    found = await take(mine, 20)
+    assert numbers(found) == sorted([*range(12), *range(10, 14), *range(10, 14)])
+    await mine.commit(reached(found))
+    assert numbers([r async for records in log.past(topic, {0, 1, 2}, since_ms=0, limit=4) for r in records]) == [
+        *range(12)
+    ]
+
+
+async def settled_with(reader: Reader, log: Log, group: str, topic: str) -> bool:
+    """Whether the group has nothing left on the topic, after a look that hands nothing out."""
+    assert not await reader.read(wait_seconds=0.1, limit=100)
+    return sum(lag.waiting for lag in await log.lag(group, topic)) == 0

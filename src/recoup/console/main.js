@@ -26,6 +26,7 @@ import { routing } from "./screens/routing.js";
 import { schemas } from "./screens/schemas.js";
 import { settings } from "./screens/settings.js";
 import { system } from "./screens/system.js";
+import { team } from "./screens/team.js";
 
 const NAV = [
   { path: "overview", name: "Overview" },
@@ -56,6 +57,7 @@ const ROUTES = [
   { pattern: /^schemas(?:\/(?<name>.+))?$/, screen: schemas, nav: "schemas" },
   { pattern: /^settings$/, screen: settings, nav: "settings" },
   { pattern: /^system$/, screen: system, nav: "system" },
+  { pattern: /^team$/, screen: team, nav: "team" },
 ];
 
 /** Screens in front of the door: links of letters lead to them, whoever is logged in. */

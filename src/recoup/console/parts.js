@@ -57,6 +57,7 @@ export const EVENT_SCREENS = [
 export const STORE_SCREENS = [
   { path: "settings", name: "Settings" },
   { path: "flags", name: "Flags" },
+  { path: "team", name: "Team" },
   { path: "keys", name: "API keys" },
   { path: "audit", name: "Audit log" },
 ];
@@ -141,6 +142,14 @@ export const terms = (entries, name = "") =>
     entries.map(([term, value, note]) =>
       h("div", { key: term }, h("dt", {}, term), h("dd", {}, value, note && h("span", { class: "fine" }, note))),
     ),
+  );
+
+/** What to do, in order. */
+export const steps = (sentences) =>
+  h(
+    "ol",
+    { class: "steps spaced", "aria-label": "What to do" },
+    sentences.map((sentence) => h("li", { key: sentence }, sentence)),
   );
 
 /** A choice of a few: looks like one control, is a group of buttons. */

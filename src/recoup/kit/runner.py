@@ -20,7 +20,7 @@ from prometheus_client import Counter, Histogram
 
 from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Refused, Unavailable
-from recoup.kit.log.port import Fenced, Log, Outgoing, Reader, Record, partition_of
+from recoup.kit.log.port import ONLY_FOR, Fenced, Log, Outgoing, Reader, Record, partition_of
 from recoup.kit.service import ArrowTopic, Batch, Consumer, Topic
 from recoup.kit.telemetry import current_trace, logger, traced
 
@@ -53,6 +53,7 @@ class Parked(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     body: str
     """The record's bytes in base64."""
+    headers: Mapping[str, str] = {}
 
 
 def parking_topic() -> Topic[Parked]:
@@ -70,7 +71,13 @@ def parked(group: str, record: Record, reason: str) -> Parked:
         offset=record.offset,
         reason=reason,
         body=base64.b64encode(record.value).decode(),
+        headers=record.headers,
     )
+
+
+def put_back(one: Parked) -> Outgoing:
+    """A parked record as it goes back to its topic: for the group that parked it, as all others have dealt with it."""
+    return Outgoing(one.partition, base64.b64decode(one.body), {**one.headers, ONLY_FOR: one.group})
 
 
 @dataclass(frozen=True, slots=True)

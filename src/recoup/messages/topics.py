@@ -6,6 +6,7 @@ Which service writes and reads which is in `wiring.py`.
 from collections.abc import Mapping
 from typing import Final
 
+from recoup.kit.runner import parking_topic
 from recoup.kit.service import ArrowTopic, Topic
 from recoup.messages.changes import CHANGES_MADE, CONFIG_CHANGES
 from recoup.messages.events import DEAD, ENRICHED, RAW
@@ -28,6 +29,11 @@ CONVERSION_EVENTS = Topic(
 )
 RISK_SIGNALS = Topic("risk-signals", RiskSignal, key=lambda signal: f"{signal.store_id}/{signal.subject}")
 
+RECORDS_PARKED = parking_topic()
+"""What readers could not handle; every reader may write it."""
+
+PARKED_GROUP: Final = "parked"
+"""Keeps parked records where they can be looked at and put back."""
 ROUTING_GROUP: Final = "routing"
 """Reads the enriched topic for stores' routing rules, once there is one."""
 ROUTED_GROUP: Final = "routed"
@@ -43,5 +49,6 @@ READERS: Final[Mapping[str, tuple[str, ...]]] = {
     CONVERSION_EVENTS.name: ("monitoring", "intelligence"),
     RISK_SIGNALS.name: ("interventions",),
     CHANGES_MADE.name: ("platform",),
+    RECORDS_PARKED.name: (PARKED_GROUP,),
 }
 """The groups that read each topic, for whoever shows how far they are behind. A test holds it against the records."""

@@ -3,9 +3,10 @@
 import { read } from "../api.js";
 import { sparkline } from "../charts.js";
 import { h } from "../dom.js";
-import { ago, bytes, count, dateTime, duration, figure, percent, plural, words } from "../format.js";
-import { badge, empty, eventTabs, from, heading, panel, table, terms } from "../parts.js";
+import { ago, count, dateTime, duration, figure, percent, words } from "../format.js";
+import { badge, empty, eventTabs, from, heading, panel, steps, table, terms } from "../parts.js";
 import { glance, grown, health, lossWords, queues, stages } from "../pipeline_readings.js";
+import { isParked, parkedPanel, parkedSources, parkedState } from "./pipeline_parked.js";
 
 const SAYS = {
   read: "Records become columns",
@@ -23,16 +24,17 @@ const SAYS = {
 
 export const pipeline = {
   title: "Pipeline",
-  state: { rates: [], seenAt: null },
+  state: { rates: [], seenAt: null, ...parkedState },
 
-  sources: () => ({
+  sources: (screen) => ({
     status: { read: (signal) => read("/pipeline/status", {}, signal), every: 2000 },
-    parked: { read: (signal) => read("/pipeline/parked", {}, signal), every: 5000 },
+    ...parkedSources(screen),
   }),
 
   spoken: ({ status: { data } }) => (data ? health(data).says : ""),
 
-  view({ feeds, state, refresh }) {
+  view(screen) {
+    const { feeds, state, refresh } = screen;
     const { data, at } = feeds.status;
     if (data && at !== state.seenAt) Object.assign(state, { rates: grown(state.rates, glance(data).rate), seenAt: at });
     const found = data && health(data);
@@ -48,13 +50,14 @@ export const pipeline = {
           shown((status) => now(status, state.rates), 4),
         ),
         data?.loss && lossPanel(data.loss),
+        isParked(screen) && parkedPanel(screen),
         panel({ id: "stages", title: "Stages of a batch" }, shown(stageTable, 8)),
         h(
           "div",
           { class: "pipeline-side", key: "side" },
           panel({ id: "queues", title: "What waits" }, shown(queueList, 5)),
           panel({ id: "members", title: "Who works on it" }, shown(members, 4)),
-          panel({ id: "parked", title: "Set aside" }, from(feeds.parked, parkedList, { lines: 3, retry: refresh })),
+          !isParked(screen) && parkedPanel(screen),
         ),
       ),
     ];
@@ -141,34 +144,6 @@ const member = ({ member: name, at, events_per_second: rate, errors }, note, slo
     h("span", { class: errors ? "bad-text" : null }, count(errors)),
   ],
 });
-
-const parkedList = ({ total, items }) =>
-  total === 0
-    ? empty("Nothing was set aside", "Every record that came could be worked on.")
-    : [
-        h("p", { class: "check-says" }, `${plural(total, "record")} could not be worked on by a reader, however often it tried. The events around them went on.`),
-        steps([
-          "The words of the error and the record's bytes are on the topic consumer-parked of the log; whoever runs Recoup can read them there.",
-          "After an upgrade, make sure that every process was started anew: a reader that is older than a writer sets aside what it does not know.",
-          "The reader named below has not taken these events into account, the others have. Nothing is tried again by itself: keep the topic and report it.",
-        ]),
-        table(
-          "Set aside",
-          [{ name: "Reader" }, { name: "Record" }, { name: "Error" }, { name: "Size", number: true }],
-          items.map(({ group, topic, partition, offset, error, size }) => ({
-            key: `${group}-${topic}-${partition}-${offset}`,
-            cells: [words(group), h("code", {}, `${topic} ${partition}:${offset}`), h("code", {}, error), bytes(size)],
-          })),
-        ),
-        total > items.length && h("p", { class: "fine" }, `The oldest ${count(items.length)} are shown.`),
-      ];
-
-const steps = (sentences) =>
-  h(
-    "ol",
-    { class: "steps spaced", "aria-label": "What to do" },
-    sentences.map((sentence) => h("li", { key: sentence }, sentence)),
-  );
 
 /** What a Valkey that came back empty took along: as figures, since nobody has a list of it. */
 function lossPanel(loss) {

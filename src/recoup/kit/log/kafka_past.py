@@ -9,7 +9,7 @@ from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Unavailable
 from recoup.kit.log.kafka_client import PARTITION_EOF, KafkaSettings, OneThread, failure, made
 from recoup.kit.log.kafka_peek import record_of
-from recoup.kit.log.port import Record
+from recoup.kit.log.port import Record, concerns
 
 # A transaction whose producer died holds up what is behind it until it has timed out and a broker has noticed that:
 # twice ten seconds with the settings of ours and a broker's own.
@@ -35,7 +35,7 @@ class Past:
             give_up = stopwatch() + _SILENCE_SECONDS
             while self._unread:
                 if records := await thread.do(self._next):
-                    yield records
+                    yield [record for record in records if concerns(record, None)]
                     give_up = stopwatch() + _SILENCE_SECONDS
                 elif stopwatch() > give_up:
                     raise Unavailable(f"kafka does not answer: no end of {self.topic} in sight")

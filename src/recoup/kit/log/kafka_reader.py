@@ -12,7 +12,7 @@ from recoup.kit.errors import Unavailable
 from recoup.kit.log.kafka_client import PARTITION_EOF, OneThread
 from recoup.kit.log.kafka_journal import At, Journal, Mark, Step
 from recoup.kit.log.kafka_member import Member
-from recoup.kit.log.port import Effects, Fenced, Outgoing, Positions, Record
+from recoup.kit.log.port import Effects, Fenced, Outgoing, Positions, Record, concerns
 from recoup.kit.telemetry import logger
 
 log = logger(__name__)
@@ -109,7 +109,12 @@ class KafkaReader:
                 log.warning("kafka", group=self.member.group, topic=at[0], why=error.str())
         elif error is None:
             headers = {name: _text(value) for name, value in message.headers() or ()}
-            self._held.append(Record(*at, offset, message.value() or b"", headers))
+            record = Record(*at, offset, message.value() or b"", headers)
+            if concerns(record, self.member.group):
+                self._held.append(record)
+            else:
+                # Behind it the partition ends, as far as this group is concerned.
+                self._ends[at] = offset + 1
         elif error.code() == PARTITION_EOF:
             self._ends[at] = offset
         else:

@@ -6,7 +6,7 @@ together: the group's progress, the records written on and the state changes, or
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Final, Literal, NamedTuple, Protocol, runtime_checkable
 from zlib import crc32
 
 from msgspec import Struct
@@ -17,6 +17,9 @@ from recoup.kit.valkey import Pipeline
 # Offsets of the last record dealt with, by (topic, partition). They grow along a partition and have no other meaning.
 Positions = Mapping[tuple[str, int], int]
 Effects = Callable[[Pipeline], None]
+
+ONLY_FOR: Final = "only-for"
+"""Header of a record that was put back for one group, by its name: every other has dealt with it already."""
 
 
 class Outgoing(NamedTuple):
@@ -35,6 +38,11 @@ class Record(NamedTuple):
     offset: int
     value: bytes
     headers: Mapping[str, str]
+
+
+def concerns(record: Record, group: str | None) -> bool:
+    """Whether a group has to deal with a record; without a group, whether it is no repetition."""
+    return not record.headers or record.headers.get(ONLY_FOR, group) == group
 
 
 class Fenced(Failure):
@@ -58,8 +66,9 @@ class Reader(Protocol):
         """What waits on the partitions this member owns, at most `limit` records a partition.
 
         Blocks up to `wait_seconds` for the first record; empty when none came. Records of a partition come in order.
+        A record put back for another group is passed over, and committed by itself once nothing before it is open.
         With a limit of 0 it hands out nothing, and tells the group that this member lives. Raises Fenced where state
-        that belonged to the group's commits is found gone.
+        that belonged to the group's commits is found gone, or another took over.
         """
         ...
 
@@ -146,8 +155,8 @@ class Log(Protocol):
     ) -> AsyncIterator[Sequence[Record]]:
         """Records written to these partitions since a moment, up to what is there now; for no group.
 
-        In portions of some `limit` records, each partition's in order. What a commit under way is still to decide on is
-        waited for.
+        In portions of some `limit` records, each partition's in order, without those put back for one group, which
+        stand there twice. What a commit under way is still to decide on is waited for.
         """
         ...
 

@@ -26,7 +26,7 @@ import msgspec
 from redis.exceptions import WatchError
 
 from recoup.kit.clock import now_milliseconds, stopwatch
-from recoup.kit.log.port import Effects, Fenced, Lag, Outgoing, Positions, Reader, Record
+from recoup.kit.log.port import Effects, Fenced, Lag, Outgoing, Positions, Reader, Record, concerns
 from recoup.kit.log.valkey_scripts import KEEP, LEAVE, WRITTEN
 from recoup.kit.valkey import Pipeline, Valkey, connect, settled, translated
 
@@ -171,7 +171,7 @@ class ValkeyLog:
         offsets = dict.fromkeys(partitions, max(0, (since_ms << _SEQUENCE_BITS) - 1))
         while offsets and (records := await self._behind(topic, offsets, limit)):
             offsets |= {record.partition: record.offset for record in records}
-            yield records
+            yield [record for record in records if concerns(record, None)]
 
     async def size(self, topic: str) -> int:
         with translated():
@@ -203,6 +203,8 @@ class ValkeyReader:
     _committed: dict[tuple[str, int], Progress] = field(default_factory=dict)
     _read: dict[tuple[str, int], int] = field(default_factory=dict)
     _pending: dict[tuple[str, int], list[int]] = field(default_factory=dict)
+    # Of the pending ones, those put back for other groups.
+    _passed: dict[tuple[str, int], set[int]] = field(default_factory=dict)
 
     def owned(self) -> frozenset[int]:
         return self._owned
@@ -228,14 +230,31 @@ class ValkeyReader:
                 "XREAD", "COUNT", limit, "BLOCK", wait_ms, "STREAMS", *streams.keys(), *streams.values()
             )
         )
-        return self._noted(_records(answer))
+        records = self._noted(_records(answer))
+        if self._passed:
+            await self._pass_over()
+        return records
 
     def _noted(self, records: list[Record]) -> list[Record]:
+        mine: list[Record] = []
         for record in records:
             at = (record.topic, record.partition)
             self._pending.setdefault(at, []).append(record.offset)
             self._read[at] = record.offset
-        return records
+            if concerns(record, self.group):
+                mine.append(record)
+            else:
+                self._passed.setdefault(at, set()).add(record.offset)
+        return mine
+
+    async def _pass_over(self) -> None:
+        """Commits records put back for other groups where nothing else is open; the rest waits for a later read."""
+        for at, passed in list(self._passed.items()):
+            pending = self._pending[at]
+            if passed.issuperset(pending):
+                del self._passed[at]
+                if pending:
+                    await self.commit({at: pending[-1]})
 
     async def commit(
         self,
@@ -334,6 +353,7 @@ class ValkeyReader:
             self._committed[at] = _progress(value) if value else Progress(records=dropped)
             self._read[at] = self._committed[at].offset
             self._pending[at] = []
+            self._passed.pop(at, None)
 
 
 class _Extent(NamedTuple):

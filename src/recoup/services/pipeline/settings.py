@@ -94,7 +94,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dead_letters_kept: int = 100_000
     """Most dead letters kept of one store; the oldest go first."""
     dead_letter_connections: int = 2
-    """Connections to PostgreSQL."""
+    """Connections to PostgreSQL, also for parked records."""
+    parked_days: int = 30
+    """How long a parked record is kept after it was put back or dismissed; an open one is kept until then."""
+    parked_kept: int = 10_000
+    """Most parked records kept; the oldest go first."""
     dead_letter_seconds: float = 2.0
     """How often dead letters are looked at for what is due."""
     sample_seconds: float = 20.0

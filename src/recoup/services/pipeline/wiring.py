@@ -19,7 +19,15 @@ from recoup.kit.sealing import Sealer, derived_secret
 from recoup.kit.service import Check, Consumer, Job, Service, Worker
 from recoup.messages.deps import Deps
 from recoup.messages.proofs import Proofs
-from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_OVERFLOW, EVENTS_RAW, ROUTING_GROUP
+from recoup.messages.topics import (
+    EVENTS_DEAD,
+    EVENTS_ENRICHED,
+    EVENTS_OVERFLOW,
+    EVENTS_RAW,
+    PARKED_GROUP,
+    RECORDS_PARKED,
+    ROUTING_GROUP,
+)
 from recoup.services.pipeline.arrivals.store import Arrivals
 from recoup.services.pipeline.carts.store import CartStore
 from recoup.services.pipeline.collect import api as collect_api
@@ -36,6 +44,11 @@ from recoup.services.pipeline.losses.store import LossBook
 from recoup.services.pipeline.overflow.actions import Lane
 from recoup.services.pipeline.overflow.jobs import Mover
 from recoup.services.pipeline.overflow.store import FloodBook
+from recoup.services.pipeline.parked import api as parked_api
+from recoup.services.pipeline.parked.actions import Returns
+from recoup.services.pipeline.parked.handlers import Handlers as ParkedRecords
+from recoup.services.pipeline.parked.jobs import Upkeep as ParkedUpkeep
+from recoup.services.pipeline.parked.store import Store as ParkedStore
 from recoup.services.pipeline.products.store import Products
 from recoup.services.pipeline.profiles.jobs import Upkeep as ProfileUpkeep
 from recoup.services.pipeline.profiles.store import Archive, Profiles
@@ -102,6 +115,7 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
     postgres = Postgres(deps.postgres_url, "pipeline", settings.dead_letter_connections)
     letters = DeadLetterStore(postgres)
     profiles = ProfileUpkeep(Archive(postgres), deps.clock)
+    parked = ParkedStore(postgres)
     workbench = Workbench(letters, collector, deps.stores, deps.clock, settings)
     mender = Mender(letters, workbench, deps.clock)
     rounds = Rounds(letters, workbench, mender, deps.peers, deps.clock, settings)
@@ -114,6 +128,7 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
         routers=[
             router,
             deadletters_api.router(letters, workbench, mender),
+            parked_api.router(parked, Returns(parked, deps.log, deps.clock)),
             readiness_api.router(inspector),
             schemas_api.router(schemas),
             tail_api.router(Tail(Watches(deps.valkey), deps.clock, settings)),
@@ -127,9 +142,10 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
                 gather_seconds=_GATHER_SECONDS,
                 group=DEAD_LETTER_GROUP,
             ),
+            Consumer(RECORDS_PARKED, on_messages=ParkedRecords(parked, deps.clock).on_parked, group=PARKED_GROUP),
             routing.consumer,
         ],
-        emits=[EVENTS_RAW, EVENTS_OVERFLOW, EVENTS_DEAD],
+        emits=[EVENTS_RAW, EVENTS_OVERFLOW, EVENTS_DEAD, RECORDS_PARKED],
         workers=[
             Worker("commit groups", events.run),
             Worker("losses", Watch(losses, deps.log, events, deps.clock, Path(deps.data) / "valkey-epoch").run),
@@ -143,6 +159,12 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
         ],
         jobs=[
             Job("forget-dead-letters", "47 3 * * *", rounds.forget, timedelta(minutes=10)),
+            Job(
+                "forget-parked",
+                "7 4 * * *",
+                ParkedUpkeep(parked, deps.log, deps.clock, settings).forget,
+                timedelta(minutes=10),
+            ),
             Job("forget-webhooks", "53 3 * * *", foreign.webhooks.forget, timedelta(minutes=10)),
             Job("forget-profiles", "3 4 * * *", profiles.forget, timedelta(minutes=10)),
             Job("forget-routed", "57 3 * * *", routing.upkeep.forget, timedelta(minutes=10)),

@@ -9,7 +9,6 @@ A warehouse that takes nothing holds the loader up: it tries again with growing 
 """
 
 import asyncio
-import base64
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -24,7 +23,7 @@ from recoup.kit.errors import Unavailable
 from recoup.kit.log import arrow
 from recoup.kit.log.port import Fenced, Log, Reader, Record
 from recoup.kit.metrics import Counter, Histogram
-from recoup.kit.runner import Parked, parking_topic
+from recoup.kit.runner import Parked, parked, parking_topic
 from recoup.kit.service import ArrowTopic, Publish, Topic
 from recoup.kit.telemetry import logger
 from recoup.messages.facts import CartScored, ConversionRecorded, InterventionEvent
@@ -254,8 +253,14 @@ class Loader:
             raise
         except Exception as error:
             log.exception("record refused", topic=part.topic, partition=part.partition, offset=part.offset)
-            await self._park([_parked(part.topic, part.partition, part.offset, b"", error)])
+            await self._park([parked(GROUP, await self._record(part), _reason(error))])
             await reader.commit({(part.topic, part.partition): part.offset}, effects=self.store.fulfil)
+
+    async def _record(self, part: Part) -> Record:
+        """What a part was read from; not committed yet, it is on the log still, unless that came back empty."""
+        found = await self.log.after(part.topic, {part.partition: part.offset - 1}, limit=1)
+        same = (one for one in found if (one.partition, one.offset) == (part.partition, part.offset))
+        return next(same, Record(part.topic, part.partition, part.offset, b"", {}))
 
     async def _insert(self, reader: Reader, parts: Sequence[Part], trust: Trust) -> None:
         intent = intent_of(parts)
@@ -274,11 +279,11 @@ class Loader:
             ROWS.labels(target.table).inc(rows.num_rows)
         await reader.commit(intent.last(), effects=self.store.fulfil)
 
-    async def _park(self, parked: Sequence[Parked]) -> None:
+    async def _park(self, unusable: Sequence[Parked]) -> None:
         """Sets records aside that cannot be read or stored; their place in the log is committed like any other."""
-        if parked:
-            log.error("records parked", records=len(parked), first=parked[0].reason)
-            await self.publish(parking_topic(), parked)
+        if unusable:
+            log.error("records parked", records=len(unusable), first=unusable[0].reason)
+            await self.publish(parking_topic(), unusable)
 
     async def _settled(self, call: Callable[[], Awaitable[None]]) -> None:
         """Does it, trying again for as long as an engine does not answer."""
@@ -327,17 +332,9 @@ def _alone(record: Record) -> tuple[Part, Parked | None]:
     try:
         (content,) = _contents(TARGETS[record.topic], [record.value])
     except _UNREADABLE as error:
-        parked = _parked(record.topic, record.partition, record.offset, record.value, error)
-        return Part(record.topic, record.partition, record.offset, None), parked
+        return Part(record.topic, record.partition, record.offset, None), parked(GROUP, record, _reason(error))
     return Part(record.topic, record.partition, record.offset, content), None
 
 
-def _parked(topic: str, partition: int, offset: int, value: bytes, error: Exception) -> Parked:
-    return Parked(
-        group=GROUP,
-        topic=topic,
-        partition=partition,
-        offset=offset,
-        reason=f"{type(error).__name__}: {error}",
-        body=base64.b64encode(value).decode(),
-    )
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
