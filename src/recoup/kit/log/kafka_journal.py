@@ -18,7 +18,7 @@ from redis.exceptions import WatchError
 
 from recoup.kit.ids import new_id
 from recoup.kit.log.port import Effects, Fenced, Outgoing
-from recoup.kit.valkey import Pipeline, Valkey, settled, translated
+from recoup.kit.valkey import Pipeline, Valkey, settled, translated, watched
 
 At = tuple[str, int]
 """A topic and one of its partitions."""
@@ -80,9 +80,7 @@ class Journal:
         return marks
 
     async def _expect(self, pipe: Pipeline, known: Mapping[At, Mark | None]) -> None:
-        keys = [self._mark(at) for at in known]
-        await pipe.watch(*keys)
-        values = cast("list[bytes | None]", await settled(pipe.mget(keys)))
+        values = await watched(pipe, [self._mark(at) for at in known])
         for (at, mark), value in zip(known.items(), values, strict=True):
             if _parsed(value) != mark:
                 raise Fenced(f"{self.group}: partition {at[1]} of {at[0]} has moved on")
