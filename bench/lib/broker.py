@@ -10,7 +10,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -101,6 +102,23 @@ class Broker:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
             self.process = None
+
+    def stop(self) -> None:
+        """As for an upgrade: it hands over what it leads, and ends."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait()
+            self.process = None
+
+    @contextmanager
+    def standing_still(self) -> Generator[None]:
+        """Takes connections and what is written to them, and does nothing, until the block ends."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     @property
     def _settings(self) -> Path:

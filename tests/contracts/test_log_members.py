@@ -83,3 +83,25 @@ async def test_members_of_one_name_replace_each_other_and_lose_nothing(
                 await one.rewind()
 
     assert set(numbers(found)) == set(range(9))
+
+
+async def test_a_member_that_keeps_a_partition_while_another_joins_goes_on_there_as_if_nothing_had_happened(
+    log: Log, readers: Readers, topic: str, group: str
+):
+    await log.append(topic, numbered(9))
+    one = readers.open(group, "a", topic)
+    held = await take(one, 9)
+    two = readers.open(group, "b", topic)
+    given: list[Record] = []
+
+    async def both_own() -> bool:
+        found, _ = await asyncio.gather(one.read(wait_seconds=0.1, limit=100), two.read(wait_seconds=0.1, limit=100))
+        given.extend(found)
+        return all((one.owned(), two.owned())) and len(one.owned() | two.owned()) == PARTITIONS
+
+    await until(both_own)
+
+    kept = one.owned()
+    assert [record for record in given if record.partition in kept] == []
+    await one.commit(reached([record for record in held if record.partition in kept]))
+    assert {lag.partition for lag in await log.lag(group, topic) if not lag.waiting} == kept

@@ -11,7 +11,6 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -20,26 +19,28 @@ from uuid import uuid4
 import aiohttp
 import httpx
 import msgspec
-from bench.lib.house import House
+from bench.lib.house import House, another
 
 from recoup.kit.children import State
+from recoup.kit.log.port import Log, Outgoing
 from recoup.kit.supervisor import read_statuses
 from recoup.kit.warehouse import Warehouse
+from recoup.messages.topics import EVENTS_ENRICHED, EVENTS_RAW
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 BATCH = 100
 PAUSE_SECONDS = 0.1
 CALM_SECONDS = 0.7
+"""Between two blows."""
 # What counts here is whether everything comes, not when: on Kafka a reader whose broker and process were killed may
 # have to wait for sessions and transactions to run out before it goes on.
 PATIENCE_SECONDS = 240
-"""Between two blows."""
+SWOLLEN_CLIENTS, SWOLLEN_BATCHES = 20, 3
+NO_RECORD = (b"", b"no arrow", b"\xff\xff\xff\xff\x08\0\0\0 neither")
+AWAY_SECONDS = float(os.environ.get("RECOUP_AWAY_SECONDS", "7"))
+"""How long a warehouse stands still at least: longer than a reader's session on Kafka lasts."""
 CALM = 4
 """So many looks in a row must find nothing left to do: a process that was just killed may not have said so yet."""
-
-
-Blow = Callable[[House], Awaitable[None]]
-"""Something bad that happens to a running house, until that runs again."""
 
 
 @dataclass
@@ -61,9 +62,9 @@ class Shop:
             await self.send(self.batch())
             await asyncio.sleep(PAUSE_SECONDS)
 
-    def batch(self) -> list[dict[str, object]]:
-        """Each visitor fills a cart and looks at a page; every second one buys. Batches are forty minutes apart."""
-        self.minute += 40
+    def batch(self, minutes: int = 40) -> list[dict[str, object]]:
+        """Each visitor fills a cart and looks at a page; every second one buys. So long after the batch before."""
+        self.minute += minutes
         events: list[dict[str, object]] = []
         for number in range(BATCH // 4):
             self.carts += 1
@@ -106,6 +107,15 @@ class Shop:
                 await asyncio.sleep(0.2)
         self.acknowledged |= {str(event["event_id"]) for event in events}
 
+    async def swell(self) -> None:
+        """Ten times the load for a moment: twenty clients at once, each as fast as it is answered."""
+
+        async def client() -> None:
+            for _ in range(SWOLLEN_BATCHES):
+                await self.send(self.batch(minutes=0))
+
+        await asyncio.gather(*(client() for _ in range(SWOLLEN_CLIENTS)))
+
     async def use_event_clock(self) -> None:
         await self.configure(clock="event", threshold=0.0, holdout=0.0)
 
@@ -119,6 +129,10 @@ class Shop:
             assert answer.status == 200, await answer.text()
 
 
+Blow = Callable[[Shop], Awaitable[None]]
+"""Something bad that happens to a shop's running house, until that runs again."""
+
+
 def pid_of(folder: Path, name: str) -> int | None:
     (status,) = [status for status in read_statuses(folder) if status.name == name]
     return status.pid if status.state is State.READY else None
@@ -126,7 +140,7 @@ def pid_of(folder: Path, name: str) -> int | None:
 
 async def kill(running: House, name: str) -> None:
     """Kills a part without warning, and waits until the supervisor has a new one ready."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (pid := pid_of(running.folder, name)) is None:
             await asyncio.sleep(0.1)
         os.kill(pid, signal.SIGKILL)
@@ -134,9 +148,54 @@ async def kill(running: House, name: str) -> None:
             await asyncio.sleep(0.1)
 
 
-def killing(name: str) -> Blow:
-    """The blow that kills this part."""
-    return partial(kill, name=name)
+def killing(*names: str) -> Blow:
+    """The blow that kills these parts, all at once."""
+
+    async def blow(shop: Shop) -> None:
+        await asyncio.gather(*(kill(shop.house, name) for name in names))
+
+    return blow
+
+
+def stalling(name: str, seconds: float) -> Blow:
+    """The blow that makes a part stand still for so long, with all that it holds."""
+
+    async def blow(shop: Shop) -> None:
+        pid = pid_of(shop.house.folder, name)
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    return blow
+
+
+async def lose_a_second_processor(shop: Shop) -> None:
+    """It joins, is given its share, and is killed without warning; nobody starts it again."""
+    with another(shop.house, "processor", "1"):
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not await asyncio.to_thread(_shared_by_two, shop.house):
+                await asyncio.sleep(0.1)
+        os.kill(shop.house.beside["processor-1"], signal.SIGKILL)
+
+
+def _shared_by_two(running: House) -> bool:
+    status = _asked(running, "/api/pipeline/status")
+    if status is None:
+        return False
+    shares = [set(one["partitions"]) for one in msgspec.convert(status["processors"], list[dict[str, Any]])]
+    return sum(map(bool, shares)) == 2 and shares[0].isdisjoint(shares[1])
+
+
+async def poison(log: Log, shop: Shop) -> None:
+    """Records that are none on the topics everybody reads, between events of the shop's."""
+    for value in NO_RECORD:
+        await shop.send(shop.batch())
+        for topic in (EVENTS_RAW, EVENTS_ENRICHED):
+            await log.append(topic.name, [Outgoing(0, value)])
+    await shop.send(shop.batch())
 
 
 async def empty(running: House) -> None:
@@ -152,7 +211,7 @@ def events_of(running: House) -> int:
 
 
 async def wait_until_counted(running: House, events: int) -> None:
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await asyncio.to_thread(events_of, running) < events:
             await asyncio.sleep(0.3)
 
@@ -167,16 +226,22 @@ async def wait_until_decided(running: House) -> None:
 
 
 def _nothing_left(running: House) -> bool:
-    try:
-        progress = running.get("/api/interventions/progress")
-        status = running.get("/api/pipeline/status")
-    except httpx.HTTPStatusError as error:
-        # An engine is still being found again.
-        if error.response.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
-            raise
+    progress = _asked(running, "/api/interventions/progress")
+    status = _asked(running, "/api/pipeline/status")
+    if progress is None or status is None:
         return False
     waiting = sum(lag["waiting"] for lag in msgspec.convert(status["lag"], list[dict[str, Any]]))
     return progress["outstanding"] == progress["pending"] == waiting == 0
+
+
+def _asked(running: House, path: str) -> dict[str, object] | None:
+    """What it answers; None while a part is still being found again."""
+    try:
+        return running.get(path)
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+            raise
+        return None
 
 
 class Row(msgspec.Struct):
@@ -218,7 +283,7 @@ async def put_under_load(running: House, blows: Sequence[Blow], after: Shop | No
         load = asyncio.create_task(shop.run())
         for blow in blows:
             await asyncio.sleep(CALM_SECONDS)
-            await blow(running)
+            await blow(shop)
         await asyncio.sleep(CALM_SECONDS)
         shop.stop.set()
         await load

@@ -15,17 +15,25 @@ import aiohttp
 import msgspec
 import pytest
 from bench.lib.house import House, house
-from tests.faults.ledger import Shop, books, empty, pid_of, wait_until_counted, wait_until_decided
+from tests.faults.ledger import (
+    AWAY_SECONDS,
+    NO_RECORD,
+    Shop,
+    books,
+    empty,
+    pid_of,
+    poison,
+    wait_until_counted,
+    wait_until_decided,
+)
 
+from recoup.kit.clock import stopwatch
 from recoup.kit.embedded import Valkey
-from recoup.kit.log.port import Outgoing
 from recoup.kit.log.valkey_streams import ValkeyLog
-from recoup.messages.topics import EVENTS_ENRICHED, EVENTS_RAW
 
-pytestmark = [pytest.mark.fault, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(280 + AWAY_SECONDS)]
 BACKLOG_RECORDS = 150
 OFFERS_WHILE_AWAY = 60
-NO_RECORD = (b"", b"no arrow", b"\xff\xff\xff\xff\x08\0\0\0 neither")
 SERVICES = ("platform", "pipeline", "processor", "ai", "interventions", "intelligence", "monitoring", "scheduler")
 
 
@@ -74,12 +82,8 @@ async def _live(running: House) -> Lived:
 
 async def _poison(running: House, shop: Shop) -> dict[str, Any]:
     log = ValkeyLog(Valkey(running.folder / "valkey").url, 8)
-    for value in NO_RECORD:
-        await shop.send(shop.batch())
-        for topic in (EVENTS_RAW, EVENTS_ENRICHED):
-            await log.append(topic.name, [Outgoing(0, value)])
+    await poison(log, shop)
     await log.close()
-    await shop.send(shop.batch())
     await wait_until_counted(running, len(shop.acknowledged))
     await wait_until_decided(running)
     return await asyncio.to_thread(running.get, "/api/pipeline/status")
@@ -94,13 +98,14 @@ async def _offer(shop: Shop, events: Sequence[dict[str, object]]) -> int:
 
 
 async def _without_warehouse(running: House, shop: Shop) -> Counter[int]:
-    """Stands still from well before back-pressure begins until long after."""
+    """Stands still from well before back-pressure begins until long after, and `AWAY_SECONDS` at least."""
     answers: Counter[int] = Counter()
     loader = pid_of(running.folder, "intelligence")
     assert loader is not None
+    back_at = stopwatch() + AWAY_SECONDS
     os.kill(loader, signal.SIGSTOP)
     try:
-        while answers[429] < OFFERS_WHILE_AWAY:
+        while answers[429] < OFFERS_WHILE_AWAY or stopwatch() < back_at:
             answers[await _offer(shop, shop.batch()[:8])] += 1
             await asyncio.sleep(0.1 if answers[429] else 0)
     finally:
