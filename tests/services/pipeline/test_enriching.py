@@ -18,6 +18,7 @@ from tests.services.pipeline.builders import NOON, SHOP, event, pipeline
 from recoup.kit.clock import milliseconds
 from recoup.messages.events import RAW
 from recoup.messages.stores import StoreConfigured, StoreSettings
+from recoup.services.pipeline.carts.domain.cart import MOST_WORTH
 from recoup.services.pipeline.carts.domain.table import CartTable
 from recoup.services.pipeline.stream.domain.agents import Agents, device_class
 from recoup.services.pipeline.stream.domain.enriching import enrich
@@ -77,12 +78,19 @@ def test_the_shops_word_for_a_device_counts_unless_a_crawler_is_at_work() -> Non
     rows = enriched(
         {"device_type": "tablet", "user_agent": FIREFOX},
         {"device_type": "desktop", "user_agent": GOOGLEBOT},
-        {"device_type": "kiosk"},
+        {"device_type": "Kiosk"},
         {"user_agent": IPHONE},
         {},
     )
 
     assert [row["device_class"] for row in rows] == ["tablet", "crawler", "kiosk", "mobile", None]
+
+
+def test_what_costs_more_than_anything_does_is_much_and_not_less_than_nothing() -> None:
+    dear = {"product_id": "a", "quantity": 10**6, "price": 10**15}
+    rows = enriched({"items": [dear] * 500}, {"items": [{**dear, "quantity": 1, "price": 500}]}, {})
+
+    assert [row["cart_value"] for row in rows] == [500 * MOST_WORTH, 500, 0]
 
 
 def test_more_new_agents_than_there_is_time_for_are_left_open_and_said_to_be() -> None:

@@ -44,3 +44,18 @@ async def test_poison_is_parked_with_its_reason_and_what_lies_around_it_takes_ef
         assert len(rows) == len({row["event_id"] for row in rows}) == 33
         assert sorted(base64.b64decode(one.body) for one in aside) == sorted(POISON)
         assert all(one.reason and one.topic == EVENTS_RAW.name for one in aside)
+
+
+async def test_the_most_that_events_may_say_is_no_poison(valkey_url: str) -> None:
+    item = {"quantity": 10**6, "price": 10**15}
+    lines = [{"product_id": f"dear-{number}", **item} for number in range(500)]
+    async with pipeline(valkey_url) as running:
+        for kind in ("product_added", "product_added", "product_removed", "cart_updated", "order_completed"):
+            more = {"order_id": "o", "amount": 10**15} if kind == "order_completed" else {}
+            await running.send(event(type=kind, cart_id="dear", items=lines, **more))
+        await running.send(event())
+
+        rows = await running.enriched(6)
+
+    assert {"product_added", "order_completed"} <= {row["type"] for row in rows}
+    assert all(0 <= int(str(row["cart_value"])) < 2**63 for row in rows)

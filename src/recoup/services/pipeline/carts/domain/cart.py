@@ -20,6 +20,10 @@ from recoup.messages.events import CartChange, EventType
 Line = tuple[str, int, int, str | None, str | None, str | None, str | None]
 """product_id, quantity, price, variant_id, name, category, brand."""
 
+MOST_PIECES: Final = 10**6
+"""Of one line, as an event may say them; what is added beyond is no more than that."""
+MOST_WORTH: Final = 10**13
+"""Of one line in minor units. What costs more than anything does must not be too much for a column of 64 bits."""
 _ADDED: Final = EventType.PRODUCT_ADDED.value
 _REMOVED: Final = EventType.PRODUCT_REMOVED.value
 _ORDERED: Final = EventType.ORDER_COMPLETED.value
@@ -257,7 +261,7 @@ def _add(cart: CartState, lines: Sequence[Line]) -> None:
         held = cart.lines.get(key)
         if held is not None:
             _count(cart, held, -1)
-        more = line if held is None else (line[0], held[1] + line[1], *line[2:])
+        more = line if held is None else (line[0], min(held[1] + line[1], MOST_PIECES), *line[2:])
         _count(cart, more, 1)
         cart.lines[key] = more
 
@@ -278,7 +282,7 @@ def _remove(cart: CartState, lines: Sequence[Line]) -> None:
 def _count(cart: CartState, line: Line, times: int) -> None:
     """The cart's sums follow its lines: adding up a large cart at every step would cost more than all else here."""
     cart.pieces += times * line[1]
-    cart.value += times * line[1] * line[2]
+    cart.value += times * min(line[1] * line[2], MOST_WORTH)
 
 
 def _derive(cart: CartState, kind: Derivation, at: int) -> Derived:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recoup.messages.events import EventType
+from recoup.services.pipeline.carts.domain.cart import MOST_WORTH
 from recoup.services.pipeline.stream.domain import arrivals
 from recoup.services.pipeline.stream.domain.calendar import holidays_between
 from recoup.services.pipeline.stream.domain.goods import fill_items
@@ -46,7 +47,9 @@ def _money(work: Work, known: Known) -> None:
     inner = items.values
     quantity = inner.field("quantity").to_numpy(zero_copy_only=False)
     price = inner.field("price").to_numpy(zero_copy_only=False)
-    value = _sums(quantity * price, offsets)
+    # Of two numbers that an event may say, the product may be too much for 64 bits.
+    dear = quantity.astype(np.float64) * price > MOST_WORTH
+    value = _sums(np.where(dear, MOST_WORTH, quantity * price), offsets)
     pieces = _sums(quantity, offsets)
     work.columns["cart_value"] = pa.array(value)
     work.columns["item_count"] = pa.array(pieces)
@@ -137,7 +140,7 @@ def _device_class(work: Work, known: Known, missing: np.ndarray) -> None:
     stated = work.rows.column("device_type").combine_chunks()
     if stated.null_count < len(stated):
         crawlers = pc.equal(guessed, "crawler").fill_null(False)  # noqa: FBT003 - the value to fill in
-        guessed = pc.if_else(crawlers, guessed, pc.coalesce(stated, guessed))
+        guessed = pc.if_else(crawlers, guessed, pc.coalesce(pc.utf8_lower(stated), guessed))
     work.columns["device_class"] = guessed
     if None in classes:
         late = np.array([found is None for found in classes] + [False])
