@@ -23,6 +23,7 @@ from tests.api.test_tenant_isolation import _houses
 
 from recoup.kit.http import INTERNAL, PUBLIC
 from recoup.kit.idempotency import ITSELF
+from recoup.kit.wire import message_class
 
 pytestmark = pytest.mark.api
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=2)
@@ -146,6 +147,25 @@ def test_of_all_posts_only_those_that_take_events_know_no_key() -> None:
     assert exempt == {"/events", "/events/batch"}
 
 
+def test_events_in_protobuf_over_http_2_are_answered_in_protobuf(running: House, door: httpx.Client) -> None:
+    kinds = [
+        message_class("recoup.messages", "events.binpb", f"recoup.events.v1.{name}") for name in ("Event", "Receipt")
+    ]
+    written, receipt = kinds
+    at = round(NOON.timestamp() * 1_000)
+    one = written(event_id=uuid4().bytes, type="page_viewed", occurred_at=at, anonymous_id="protobuf")
+    forms = {"Content-Type": "application/x-protobuf", "Accept": "application/x-protobuf"}
+    with httpx.Client(base_url=door.base_url, headers={**door.headers, **forms}, http1=False, http2=True) as client:
+        answer = client.post("/api/events", content=one.SerializeToString())
+        assert (answer.http_version, answer.status_code) == ("HTTP/2", 202)
+        assert answer.headers["Content-Type"] == "application/x-protobuf"
+        assert receipt.FromString(answer.content).accepted == 1
+    mixed = [event(None, "json"), {**event(None, "json"), "type": "teleported"}]
+    answer = door.post("/api/events/batch", json=mixed, headers={"Accept": "application/x-protobuf"})
+    found = receipt.FromString(answer.content)
+    assert (found.accepted, [each.index for each in found.refused]) == (1, [1])
+
+
 def test_who_a_user_is_only_their_shop_can_say(running: House, door: httpx.Client) -> None:
     told = msgspec.json.decode((running.folder / "first-run.json").read_bytes(), type=dict[str, str])
     key = sha256(told["secret_key"].encode()).digest()
@@ -208,9 +228,9 @@ async def _knocked(url: str) -> int:
 def test_every_change_that_somebody_makes_anywhere_is_in_the_audit_trail(running: House, owner: httpx.Client) -> None:
     walked = another_store(running, owner)
     owner.params = {"store_id": walked}
-    attempts = Attempts(known={"store": walked, "job": owner.get("/api/jobs").json()["items"][0]["id"]})
-    tried = [each for each in operations(owner.get("/docs/openapi.json").json()) if each.name not in LONG]
-    for operation in tried:
+    known = {"job": owner.get("/api/jobs").json()["items"][0]["id"], "user_id": another_member(running, owner)}
+    attempts = Attempts(known={"store": walked, **known})
+    for operation in (each for each in operations(owner.get("/docs/openapi.json").json()) if each.name not in LONG):
         request_id = str(uuid4())
         answer = owner.request(
             operation.method, operation.url(attempts.known), json=operation.body(), headers={"X-Request-Id": request_id}
@@ -219,7 +239,7 @@ def test_every_change_that_somebody_makes_anywhere_is_in_the_audit_trail(running
         if answer.is_success:
             attempts.done[request_id] = operation.name
             if operation.name in MADE:
-                attempts.known[MADE[operation.name]] = found_id(owner, answer.json())
+                attempts.known[MADE[operation.name]] = found_id(answer.json())
         else:
             attempts.refused[operation.name] = answer.text
     # Not every made-up request finds what it wants to change; these do.
@@ -254,14 +274,28 @@ def another_store(running: House, owner: httpx.Client) -> str:
     return str(made["store_id"])
 
 
+def another_member(running: House, owner: httpx.Client) -> str:
+    """Somebody whom a letter has let into the walked store; their id."""
+    address = "linus@example.com"
+    owner.post("/api/users", json={"email": address, "role": "viewer"}).raise_for_status()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    letters: list[str] = []
+    while not letters and time.monotonic() < deadline:
+        written = (file.read_text() for file in (running.folder / "mail").glob("*.eml"))
+        letters = [letter for letter in written if f"To: {address}" in letter]
+        time.sleep(0.1)
+    token = letters[0].partition("/#/invitation/")[2].split()[0]
+    proof = {"token": token, "password": "sparrow-lantern-74-quay"}
+    owner.post("/api/auth/invitations/accept", json=proof).raise_for_status()
+    people = owner.get("/api/users").json()["items"]
+    return next(str(person["id"]) for person in people if person["email"] == address)
+
+
 def trail(owner: httpx.Client, store_id: str) -> list[dict[str, Any]]:
     answer = owner.get("/api/audit-logs/export", params={"store_id": store_id})
     return [msgspec.json.decode(line) for line in answer.content.splitlines()]
 
 
-def found_id(owner: httpx.Client, made: dict[str, Any]) -> str:
+def found_id(made: dict[str, Any]) -> str:
     inner = next((value for value in made.values() if isinstance(value, dict) and "id" in value), made)
-    people = (
-        person["id"] for person in owner.get("/api/users").json()["items"] if person["email"] == made.get("email")
-    )
-    return str(made.get("id") or made.get("store_id") or inner.get("id") or next(people, uuid4()))
+    return str(made.get("id") or made.get("store_id") or inner["id"])

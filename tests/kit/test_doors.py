@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import httpx
 import msgspec
 import pytest
 from tests.kit.authority import Authority
@@ -79,6 +80,18 @@ async def test_the_public_port_speaks_tls(authority):
             await http.get(f"https://127.0.0.1:{port}/")
         with pytest.raises(aiohttp.ClientError):
             await http.get(f"http://127.0.0.1:{port}/")
+
+
+async def test_http_2_is_agreed_on_by_tls(authority):
+    certificate, key = authority.certificate("public")
+    trusting = ssl.create_default_context(cafile=authority.file)
+    tls = Tls(certificate=str(certificate), key=str(key))
+    async with (
+        open_door(tls=tls, inner_port=free_port()) as port,
+        httpx.AsyncClient(http2=True, verify=trusting) as http,
+    ):
+        answer = await http.post(f"https://127.0.0.1:{port}/", content=b"x" * 100_000)
+    assert (answer.http_version, answer.text) == ("HTTP/2", "100000")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf import descriptor_pb2, descriptor_pool, empty_pb2, message_factory
 from google.protobuf.message import DecodeError
@@ -16,6 +16,10 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from recoup.kit.errors import Invalid
 
+_LENGTH_FIRST: Final = 2
+"""The wire type of messages, and of text and bytes."""
+_MORE: Final = 0x80
+"""On a byte of a number that goes on."""
 Message = Any
 """Classes of messages are made at run time; their fields are known to the .proto only."""
 
@@ -82,6 +86,15 @@ def fields(body: bytes) -> list[tuple[int, object]]:
     except DecodeError as error:
         raise Invalid(f"the body is not Protobuf: {error}", code="malformed_protobuf") from error
     return [(field.field_number, field.data) for field in UnknownFieldSet(found)]
+
+
+def enclosed(number: int, message: bytes) -> bytes:
+    """A message as the one field, of a number up to 15, of another."""
+    head, size = bytearray([number << 3 | _LENGTH_FIRST]), len(message)
+    while size >= _MORE:
+        head.append(size % _MORE | _MORE)
+        size //= _MORE
+    return bytes([*head, size]) + message
 
 
 def knows_all(message: Message, size: int) -> bool:

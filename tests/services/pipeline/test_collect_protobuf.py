@@ -12,9 +12,10 @@ import msgspec
 import pytest
 from tests.services.pipeline.builders import NOON, added, event, limits
 
-from recoup.kit.errors import Invalid, TooLarge
+from recoup.kit.errors import Invalid, Problem, TooLarge
 from recoup.kit.wire import message_class
 from recoup.messages.events import Context, Event, Item
+from recoup.services.pipeline.collect.domain.protobuf import alone, receipt
 from recoup.services.pipeline.collect.domain.reading import Form, read
 
 PROTOBUF: Any = message_class("recoup.messages", "events.binpb", "recoup.events.v1.EventBatch")
@@ -153,3 +154,20 @@ def test_a_name_of_a_frame_in_another_encoding_is_refused_as_a_whole() -> None:
     body = PROTOBUF(id="spoil-me", events=[written(event())]).SerializeToString()
     with pytest.raises(Invalid):
         read(body.replace(b"spoil-me", b"spoil-m\xff"), Form.PROTOBUF, limits())
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 20_000])
+def test_an_event_alone_is_a_batch_of_one(size: int) -> None:
+    said = added(properties={"note": "x" * size})
+    one = PROTOBUF(events=[written(said)]).events[0].SerializeToString()
+    assert alone(one) == batch(said)
+
+
+def test_what_became_of_a_request_can_be_said_in_protobuf() -> None:
+    refused = [Problem(code="no_visitor", field="anonymous_id", detail="nobody's", index=3)]
+    kind = message_class("recoup.messages", "events.binpb", "recoup.events.v1.Receipt")
+    found = kind.FromString(receipt(2, refused))
+    assert found.accepted == 2
+    assert [(each.index, each.field, each.code, each.detail) for each in found.refused] == [
+        (3, "anonymous_id", "no_visitor", "nobody's")
+    ]

@@ -5,8 +5,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 import aiohttp
+import httpx
 import pytest
 from litestar import Router, get
+from tests.services.platform.conftest import echo
 
 from recoup.kit.errors import Invalid
 from recoup.kit.http import HttpSettings, create_app
@@ -27,6 +29,22 @@ async def test_a_request_reaches_its_service_under_the_services_own_path(platfor
     assert (status, seen["path"], seen["query"], seen["size"]) == (200, "/events/batch%20x", "a=1%262&b", 250_000)
     assert headers["X-Kept"] == "1"
     assert "X-Gone" not in headers
+
+
+async def test_http_2_outside_is_http_1_1_inside(platform):
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(scope["http_version"])
+        await echo(scope, receive, send)
+
+    platform.peer.app = app
+    async with httpx.AsyncClient(http1=False, http2=True, base_url=platform.url) as client:
+        headers = {"X-Api-Key": platform.first.secret_key}
+        answer = await client.post("/api/events", headers=headers, content=b"x" * 200_000)
+    assert (answer.http_version, answer.status_code, answer.json()["size"]) == ("HTTP/2", 200, 200_000)
+    assert answer.json()["headers"]["x-forwarded-host"] == platform.url.removeprefix("http://")
+    assert seen == ["1.1"]
 
 
 async def test_an_id_with_any_sign_in_it_reaches_its_service_as_it_was_sent(platform):

@@ -7,9 +7,9 @@ Bodies are taken raw and read by one prepared decoder: half the cost of a typed 
 
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Final
+from typing import Final, cast
 
-from litestar import MediaType, get, post
+from litestar import MediaType, Response, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import JSONBody
@@ -23,16 +23,21 @@ from recoup.kit.idempotency import ITSELF
 from recoup.messages.access import Permission
 from recoup.messages.refusals import RefusedBefore
 from recoup.services.pipeline.collect.actions import Collector
+from recoup.services.pipeline.collect.domain import protobuf
 from recoup.services.pipeline.collect.domain.origin import origin_of
 from recoup.services.pipeline.collect.domain.reading import Form, Outcome
 from recoup.services.pipeline.collect.store import EventStats, Stats
 
 _JSON_TYPES: Final = ("application/json", "text/plain", "")
-_SINGLE: Final[Mapping[str, Form]] = dict.fromkeys(_JSON_TYPES, Form.ONE)
+_PROTOBUF_TYPES: Final = ("application/x-protobuf", "application/protobuf")
+_SINGLE: Final[Mapping[str, Form]] = {
+    **dict.fromkeys(_JSON_TYPES, Form.ONE),
+    **dict.fromkeys(_PROTOBUF_TYPES, Form.PROTOBUF),
+}
 _BATCH: Final[Mapping[str, Form]] = {
     **dict.fromkeys(_JSON_TYPES, Form.ARRAY),
     **dict.fromkeys(("application/x-ndjson", "application/ndjson", "application/jsonl"), Form.LINES),
-    **dict.fromkeys(("application/x-protobuf", "application/protobuf"), Form.PROTOBUF),
+    **dict.fromkeys(_PROTOBUF_TYPES, Form.PROTOBUF),
 }
 _WRITE: Final = {"permission": Permission.EVENTS_WRITE, ITSELF: True}
 
@@ -74,9 +79,11 @@ _EVENT_SCHEMA: Final[dict[str, object]] = {
 async def post_event(
     request: HttpRequest, store_id: NamedDependency[str], collector: NamedDependency[Collector]
 ) -> Receipt:
-    """Takes one event; it is durable when this answers 202."""
+    """Takes one event, in JSON or as an Event of events.proto; it is durable when this answers 202."""
     content, form = await _content(request, collector, store_id, _SINGLE)
-    return _receipt(await collector.accept(store_id, content, form, origin_of(caller_of(request).kind)))
+    if form is Form.PROTOBUF:
+        content = protobuf.alone(content)
+    return _receipt(request, await collector.accept(store_id, content, form, origin_of(caller_of(request).kind)))
 
 
 @post(
@@ -93,7 +100,7 @@ async def post_batch(
     Good events are kept whatever their neighbours are.
     """
     content, form = await _content(request, collector, store_id, _BATCH)
-    return _receipt(await collector.accept(store_id, content, form, origin_of(caller_of(request).kind)))
+    return _receipt(request, await collector.accept(store_id, content, form, origin_of(caller_of(request).kind)))
 
 
 @get("/events.proto", opt={"permission": PUBLIC}, media_type=MediaType.TEXT, sync_to_thread=False)
@@ -117,11 +124,15 @@ async def count_refused(data: JSONBody[RefusedBefore], collector: NamedDependenc
     return data
 
 
-def _receipt(outcome: Outcome) -> Receipt:
+def _receipt(request: HttpRequest, outcome: Outcome) -> Receipt:
     problems = [refusal.problem for refusal in outcome.refusals]
     if problems and not outcome.ids:
         raise Invalid(f"no event of this request can be taken: {problems[0].detail}", problems=problems)
-    return Receipt(accepted=len(outcome.ids), refused=problems)
+    kind = next((kind for kind in _PROTOBUF_TYPES if kind in request.headers.get("accept", "")), None)
+    if kind is None:
+        return Receipt(accepted=len(outcome.ids), refused=problems)
+    # Litestar sends a response of our own as it is, whatever the handler says that it returns.
+    return cast("Receipt", Response(protobuf.receipt(len(outcome.ids), problems), media_type=kind))
 
 
 def _form(request: HttpRequest, forms: Mapping[str, Form]) -> Form:

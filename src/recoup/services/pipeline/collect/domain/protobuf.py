@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Raw
 
 from recoup.kit import wire
-from recoup.kit.errors import Invalid
+from recoup.kit.errors import Invalid, Problem
 
 Table = dict[str, object]
 _JSON: Final = msgspec.json.Decoder(Raw)
@@ -93,6 +93,21 @@ def _is_text(content: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def alone(event: bytes) -> bytes:
+    """The EventBatch whose one event these bytes are."""
+    return wire.enclosed(_EVENTS, event)
+
+
+def receipt(accepted: int, refused: Iterable[Problem]) -> bytes:
+    """What became of a request, as a message Receipt."""
+    kind = wire.message_class("recoup.messages", "events.binpb", "recoup.events.v1.Receipt")
+    said = [
+        {"index": problem.index or 0, "field": problem.field, "code": problem.code, "detail": problem.detail}
+        for problem in refused
+    ]
+    return cast("bytes", kind(accepted=accepted, refused=said).SerializeToString())
 
 
 def tables(events: Iterable[object]) -> list[Table]:
