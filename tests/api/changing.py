@@ -56,7 +56,7 @@ BODIES: dict[str, object] = {
 WORDS = {"name": "tried", "subject": "tried-value", "platform": "shopify", "version": "1", "user_id": "tried"}
 MADE = {
     "POST /api/stores": "made_store",
-    "POST /api/users": "user_id",
+    "POST /api/users": "invitation_id",
     "POST /api/api-keys": "key_id",
     "POST /api/routing/destinations": "destination_id",
     "POST /api/routing/rules": "rule_id",

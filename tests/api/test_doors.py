@@ -4,10 +4,12 @@ Through the gateway, as a shop would ask.
 """
 
 import asyncio
+import email
 import hmac
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from email.policy import default
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
@@ -281,8 +283,9 @@ def another_member(running: House, owner: httpx.Client) -> str:
     deadline = time.monotonic() + PATIENCE_SECONDS
     letters: list[str] = []
     while not letters and time.monotonic() < deadline:
-        written = (file.read_text() for file in (running.folder / "mail").glob("*.eml"))
-        letters = [letter for letter in written if f"To: {address}" in letter]
+        files = (running.folder / "mail").glob("*.eml")
+        written = [email.message_from_bytes(file.read_bytes(), policy=default) for file in files]
+        letters = [letter.get_content() for letter in written if letter["to"] == address]
         time.sleep(0.1)
     token = letters[0].partition("/#/invitation/")[2].split()[0]
     proof = {"token": token, "password": "sparrow-lantern-74-quay"}

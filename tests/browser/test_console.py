@@ -273,7 +273,10 @@ def test_somebody_invited_comes_in_by_keyboard_and_later_with_a_code(page: Page,
 
 def test_a_forgotten_password_is_replaced_by_keyboard(page: Page, installation):
     address, password = "grace@example.com", "quay-74-lantern-sparrow"
-    first_person(installation).send("POST", "/api/users", {"email": address, "role": "viewer"})
+    owner = first_person(installation)
+    owner.send("POST", "/api/users", {"email": address, "role": "viewer"})
+    token = linked(installation, "invitation", address).rpartition("/")[2]
+    owner.send("POST", "/api/auth/invitations/accept", {"token": token, "password": "sparrow-lantern-74-quay"})
     page.goto(installation.url)
     page.get_by_role("link", name="Forgotten your password?").press("Enter")
     expect(page.get_by_role("heading", name="Forgotten password")).to_be_visible()

@@ -1,13 +1,8 @@
 """One's own account: sign-ins one can see and end, a second factor, new passwords, letters, invitations."""
 
 import asyncio
-import email
-import re
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.policy import default
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,6 +10,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from tests.kit.authenticator import totp_code
+from tests.services.platform.letters import let_in, letters_written, link, mails
 
 from recoup.kit.config import Secret
 
@@ -57,11 +53,8 @@ async def owner(platform) -> str:
 
 
 async def somebody(platform, role: str = "viewer") -> Somebody:
-    new = {"email": f"{uuid4().hex}@example.com", "role": role}
-    params = {"store_id": platform.first.store_id}
-    status, _, made = await platform.ask("POST", "/api/users", key=await owner(platform), params=params, json=new)
-    assert status == 201, made
-    return Somebody(platform, made["email"], made["password"])
+    address = f"{uuid4().hex}@example.com"
+    return Somebody(platform, address, await let_in(platform, await owner(platform), address, role))
 
 
 _SHARED: dict[str, Somebody] = {}
@@ -87,31 +80,6 @@ async def enrolled(who: Somebody) -> tuple[Secret, list[str], str]:
 
 def code(secret: Secret, steps: int = 0) -> str:
     return totp_code(secret, datetime.now(UTC) + timedelta(seconds=30 * steps))
-
-
-@asynccontextmanager
-async def letters_written(platform) -> AsyncGenerator[None]:
-    (run,) = [worker.run for worker in platform.service.workers if worker.name == "letters"]
-    task = asyncio.create_task(run())
-    yield
-    task.cancel()
-    await asyncio.wait([task])
-
-
-def mails(platform, address: str) -> list[Any]:
-    files = sorted((Path(platform.deps.data) / "mail").glob("*.eml"))
-    found = [email.message_from_bytes(file.read_bytes(), policy=default) for file in files]
-    return [mail for mail in found if mail["to"] == address]
-
-
-async def link(platform, address: str, screen: str, count: int = 1) -> str:
-    """The token of the newest letter to an address, once there are so many."""
-    async with letters_written(platform), asyncio.timeout(PATIENCE_SECONDS):
-        while len(mails(platform, address)) < count:
-            await asyncio.sleep(0.02)
-    found = re.search(rf"/#/{screen}/(\S+)", mails(platform, address)[-1].get_content())
-    assert found
-    return found[1]
 
 
 async def forgotten(platform, address: str) -> tuple[int, Any]:
@@ -335,7 +303,7 @@ async def test_asking_for_a_letter_does_the_same_for_somebody_and_for_nobody(pla
                 await asyncio.sleep(0.02)
     finally:
         await connection.close()
-    assert [len(mails(platform, address)) for address in (who.email, nobody)] == [1, 0]
+    assert [len(mails(platform, address, "reset")) for address in (who.email, nobody)] == [1, 0]
 
 
 async def test_letters_to_one_address_are_counted_whether_or_not_anybody_has_it(platform):
@@ -388,7 +356,7 @@ async def test_somebody_with_an_account_is_invited_to_another_store_and_keeps_th
     who = await somebody(platform)
     second, _ = await platform.another_store()
     await invited(platform, who.email, "developer", second)
-    token = await link(platform, who.email, "invitation")
+    token = await link(platform, who.email, "invitation", count=2)
     assert (await accepted(platform, token))[0] == 204
     key = (await who.tokens())["access_token"]
     _, _, me = await platform.ask("GET", "/api/auth/me", key=key)

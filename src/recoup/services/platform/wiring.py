@@ -31,6 +31,7 @@ from recoup.services.platform.access.store import Keys
 from recoup.services.platform.audit import api as audit_api
 from recoup.services.platform.audit.domain import Actor
 from recoup.services.platform.audit.handlers import Told as ChangesTold
+from recoup.services.platform.audit.jobs import Begun
 from recoup.services.platform.audit.store import AuditLog
 from recoup.services.platform.docs import api as docs_api
 from recoup.services.platform.docs.actions import Library
@@ -115,6 +116,7 @@ def build(deps: Deps, settings: Settings) -> Service:
     parts = EnginesAndPeers(deps.peers, engines)
     routes = Routes(Path(settings.routes) if settings.routes else None, tuple(deps.peers.addresses))
     limiter = Limiter(RateWindows.on(deps.valkey), _rates(settings))
+    begun = Begun(rooms.audit, timedelta(seconds=settings.change_outcome_seconds))
     health = HealthChecks(Balancer.of(deps.peers.addresses), deps.peers)
 
     async def begin() -> None:
@@ -138,9 +140,11 @@ def build(deps: Deps, settings: Settings) -> Service:
             Worker("letters", writer.watch),
             Worker("health of instances", health.watch),
             Worker("routes", routes.watch),
+            Worker("changes without outcome", begun.watch),
         ),
         jobs=Upkeep(key_change, rooms.sessions, deps.clock).jobs(),
         checks=parts.checks,
+        notes_changes=True,
         on_start=(begin,),
         on_stop=(rooms.db.close, ring.flush, writer.mailer.close),
     )
@@ -210,7 +214,7 @@ def _identity(
         "second_factor": second_factor,
         "sign_in": SignIn(people, rooms.sessions, tokens, second_factor, passwords, guard, clock),
         "password_change": PasswordChange(people, credentials, rooms.letters, tokens, passwords, rules, guard, clock),
-        "team": Team(people, tokens, passwords, clock),
+        "team": Team(people, tokens, clock),
         "invitations": Invitations(rooms.letters, credentials, passwords, rules, clock, invited_for),
     }
 

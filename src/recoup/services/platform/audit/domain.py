@@ -20,7 +20,7 @@ Action = Literal[
     "second_factor_disabled", "recovery_code_used", "recovery_codes_made", "member_invited", "invitation_revoked",
     "invitation_accepted",
     "key_made", "key_revoked", "key_rotated", "settings_changed", "store_made",
-    "store_renamed", "member_added", "member_changed", "member_removed", "schema_registered", "schema_deleted",
+    "store_renamed", "member_changed", "member_removed", "schema_registered", "schema_deleted",
     "schema_purged", "schema_settings_changed", "schema_migration_set", "schema_migration_removed",
     "flag_changed", "flag_deleted", "signing_key_distrusted",
 ]  # fmt: skip

@@ -79,6 +79,8 @@ class AuditLog:
         ended = {change.id for change in changes if change.stage is not Stage.BEGUN}
         begun = [change for change in changes if change.stage is Stage.BEGUN and change.id not in ended]
         lines = [change for change in changes if change.stage in {Stage.MADE, Stage.UNKNOWN}]
+        # Trails are locked until the commit: in one order, whoever locks several.
+        lines.sort(key=lambda change: change.store_id)
         async with self.db.transaction() as session:
             await session.execute_many(_BEGUN, [_told(change) for change in begun])
             await session.execute_many(_ROW, [_told(change) for change in lines])

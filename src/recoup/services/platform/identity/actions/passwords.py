@@ -1,6 +1,5 @@
 """New passwords: what they must be, and whom they sign out."""
 
-import secrets
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -78,8 +77,3 @@ class PasswordChange:
         if ended is None:
             raise Unauthenticated("this link has been used or is too old", code="reset_invalid")
         self.tokens.end(ended)
-
-
-def made_up() -> str:
-    """A password nobody guesses."""
-    return secrets.token_urlsafe(18)

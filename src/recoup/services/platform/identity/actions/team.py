@@ -14,20 +14,12 @@ from recoup.kit.passwords import Passwords
 from recoup.messages.access import Permission, Role
 from recoup.services.platform.audit.domain import Actor
 from recoup.services.platform.identity import domain
-from recoup.services.platform.identity.actions.passwords import Rules, made_up
+from recoup.services.platform.identity.actions.passwords import Rules
 from recoup.services.platform.identity.actions.tokens import AccessTokens
 from recoup.services.platform.identity.domain import Change, Invitation, Person
 from recoup.services.platform.identity.store.credentials import Credentials
 from recoup.services.platform.identity.store.letters import Letters, Open
 from recoup.services.platform.identity.store.people import People
-
-
-class Joined(Struct, frozen=True, kw_only=True):
-    """A new member. `password` is there for somebody who had no account, and is shown this once."""
-
-    email: str
-    role: Role
-    password: str | None
 
 
 class Giver(Struct, frozen=True):
@@ -48,17 +40,7 @@ class Team:
 
     people: People
     tokens: AccessTokens
-    passwords: Passwords
     clock: Clock
-
-    async def join(self, store_id: str, email: str, role: Role, giver: Giver) -> Joined:
-        """Raises Conflict for somebody who is a member already."""
-        giver.demand(role)
-        password = made_up()
-        hashed = await self.passwords.hash(password)
-        person = Person(id=new_id(), email=domain.normalised(email), password_hash=hashed)
-        new = await self.people.join(store_id, person, role, giver.actor, self.clock.now())
-        return Joined(email=person.email, role=role, password=password if new else None)
 
     async def change(self, store_id: str, user_id: UUID, role: Role | None, giver: Giver) -> None:
         """Another role, or none any more; signs the person out. Raises Missing, or Conflict for the last owner."""

@@ -13,7 +13,7 @@ from recoup.kit.http import PUBLIC
 from recoup.kit.pages import DEFAULT_LIMIT, Limit, Page
 from recoup.messages.access import Permission, Principal, Role
 from recoup.services.platform.audit.domain import Actor
-from recoup.services.platform.identity.actions.team import Giver, Invitations, Joined, Team
+from recoup.services.platform.identity.actions.team import Giver, Invitations, Team
 from recoup.services.platform.identity.api.account import Password, Token
 from recoup.services.platform.identity.domain import Invitation, Member
 from recoup.services.platform.identity.store.letters import Letters
@@ -65,18 +65,6 @@ async def list_users(store_id: NamedDependency[str], people: NamedDependency[Peo
     return Page([*await people.members(store_id)])
 
 
-@post("/users", opt={"permission": Permission.TEAM_WRITE})
-async def add_user(
-    data: JSONBody[NewMember],
-    store_id: NamedDependency[str],
-    caller: NamedDependency[Principal],
-    actor: NamedDependency[Actor],
-    team: NamedDependency[Team],
-) -> Joined:
-    """Makes somebody a member; whoever had no account gets one, with a password that is shown once."""
-    return await team.join(store_id, data.email, data.role, _giver(caller, store_id, actor))
-
-
 @patch("/users/{user_id:uuid}", opt={"permission": Permission.TEAM_WRITE}, status_code=204)
 async def change_user(
     user_id: FromPath[UUID],
@@ -102,7 +90,7 @@ async def remove_user(
     await team.change(store_id, user_id, None, _giver(caller, store_id, actor))
 
 
-@post("/invitations", opt={"permission": Permission.TEAM_WRITE})
+@post(["/users", "/invitations"], opt={"permission": Permission.TEAM_WRITE})
 async def invite(
     data: JSONBody[NewMember],
     store_id: NamedDependency[str],
@@ -110,7 +98,10 @@ async def invite(
     actor: NamedDependency[Actor],
     invitations: NamedDependency[Invitations],
 ) -> Invitation:
-    """Invites somebody by e-mail; an earlier invitation of theirs to this store ends."""
+    """Invites somebody by e-mail; an earlier invitation of theirs to this store ends.
+
+    Says nothing of whether the address has an account: whoever holds the letter becomes a member by it.
+    """
     return await invitations.invite(store_id, data.email, data.role, _giver(caller, store_id, actor))
 
 
@@ -157,6 +148,6 @@ def _giver(caller: Principal, store_id: str, actor: Actor) -> Giver:
 
 
 HANDLERS = (
-    list_users, add_user, change_user, remove_user, invite, list_invitations, revoke_invitation, read_invitation,
+    list_users, change_user, remove_user, invite, list_invitations, revoke_invitation, read_invitation,
     accept_invitation,
 )  # fmt: skip

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from recoup.kit.errors import Conflict
 from recoup.kit.postgres import Postgres
 from recoup.kit.postgres import Session as Transaction
 from recoup.messages.access import Role
@@ -65,24 +64,6 @@ class People:
             store_id,
         )
 
-    async def join(self, store_id: str, person: Person, role: Role, actor: Actor, now: datetime) -> bool:
-        """Makes somebody a member, and a user first if the address is new; whether it was."""
-        async with self.db.transaction() as writing:
-            new = await writing.execute(
-                "insert into users (id, email, password_hash, created_at) values ($1, $2, $3, $4)"
-                " on conflict (email) do nothing",
-                person.id, person.email, person.password_hash, now,
-            )  # fmt: skip
-            joined = await writing.execute(
-                "insert into memberships (store_id, user_id, role, created_at)"
-                " select $1, id, $3, $4 from users where email = $2 on conflict do nothing",
-                store_id, person.email, role, now,
-            )  # fmt: skip
-            if joined == 0:
-                raise Conflict(f"{person.email} is a member already")
-            await self.audit.add(writing, store_id, now, actor, "member_added", person.email, {"role": role})
-            return new == 1
-
     async def change(
         self, store_id: str, user_id: UUID, role: Role | None, within: Collection[Role], actor: Actor, now: datetime
     ) -> Change:
@@ -116,7 +97,9 @@ class People:
 
     async def note(self, writing: Transaction, user_id: UUID, action: Action, actor: Actor, now: datetime) -> None:
         """Something about a person, in the audit trail of every store they belong to."""
-        for store_id in await writing.rows(str, "select store_id from memberships where user_id = $1", user_id):
+        # In one order: trails are locked until the commit, and two people may share several stores.
+        of = "select store_id from memberships where user_id = $1 order by store_id"
+        for store_id in await writing.rows(str, of, user_id):
             await self.audit.add(writing, store_id, now, actor, action, str(user_id))
 
     @staticmethod

@@ -163,5 +163,7 @@ class Sessions:
     async def _note(
         self, writing: Transaction, user_id: UUID, action: Action, actor: Actor, session_id: UUID, now: datetime
     ) -> None:
-        for store_id in await writing.rows(str, "select store_id from memberships where user_id = $1", user_id):
+        # In one order: trails are locked until the commit, and two people may share several stores.
+        of = "select store_id from memberships where user_id = $1 order by store_id"
+        for store_id in await writing.rows(str, of, user_id):
             await self.audit.add(writing, store_id, now, actor, action, str(session_id))
