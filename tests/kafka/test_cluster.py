@@ -1,8 +1,9 @@
-"""Three brokers: one is killed under load, partitions are added, a quota slows us down."""
+"""Three brokers: one is killed under load and one restarted, partitions are added, a quota slows us down."""
 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import cast
 from uuid import uuid4
@@ -78,6 +79,7 @@ class Writer:
     log: Log
     topic: str
     sent: list[str] = field(default_factory=list)
+    refused: int = 0
     acknowledged: set[str] = field(default_factory=set)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -88,6 +90,7 @@ class Writer:
             try:
                 await self.log.append(self.topic, [Outgoing(int(text) % PARTITIONS, text.encode()) for text in batch])
             except Unavailable:
+                self.refused += 1
                 continue  # not acknowledged: it may or may not be there, but not twice
             self.acknowledged.update(batch)
             await asyncio.sleep(0.01)
@@ -127,16 +130,21 @@ class Copier:
             self.copied += len(records)
 
 
-async def test_a_broker_killed_under_load_costs_nothing_that_was_acknowledged_and_doubles_nothing(
-    cluster: list[Broker], log: Log, topic: str, valkey_url: str
+async def test_brokers_killed_and_restarted_under_load_cost_nothing_double_nothing_and_refuse_nothing(
+    cluster: list[Broker], servers: str, log: Log, topic: str, valkey_url: str
 ) -> None:
-    writer, copier = Writer(log, topic), Copier(log, topic)
+    # Until a broker that was killed is missed, and its successor chosen, an append has to wait.
+    patient = open_log(f"kafka://{servers}?{TOPICS}&message.timeout.ms=60000", PARTITIONS, valkey_url)
+    writer, copier = Writer(patient, topic), Copier(log, topic)
     async with asyncio.TaskGroup() as tasks:
         writing, copying = tasks.create_task(writer.run()), tasks.create_task(copier.run())
         await _until_more(copier, 200)
         cluster[0].kill()
         await _until_more(copier, 500)
         await asyncio.to_thread(cluster[0].start)
+        await _until_more(copier, 500)
+        await asyncio.to_thread(cluster[1].stop)
+        await asyncio.to_thread(cluster[1].start)
         await _until_more(copier, 500)
         writer.stop.set()
         await writing
@@ -148,6 +156,8 @@ async def test_a_broker_killed_under_load_costs_nothing_that_was_acknowledged_an
     await follower.close()
     assert writer.acknowledged <= out.keys() <= set(writer.sent)
     assert set(out.values()) == {1}
+    assert writer.refused == 0
+    await patient.close()
     async with connect(valkey_url) as valkey:
         counted = cast("dict[bytes, bytes]", await settled(valkey.hgetall(topic)))
     assert {name.decode(): int(times) for name, times in counted.items()} == out
@@ -167,6 +177,29 @@ async def _caught_up(log: Log, topic: str) -> bool:
         return sum(lag.waiting for lag in await log.lag(f"g-{topic}", topic)) == 0
     except Unavailable:
         return False
+
+
+async def test_what_only_its_leader_has_is_not_acknowledged(cluster: list[Broker], log: Log, topic: str) -> None:
+    await log.append(topic, [Outgoing(number, b"0") for number in range(PARTITIONS)])
+    admin = AdminClient({"bootstrap.servers": cluster[0].address, "log_level": 0})
+    found = admin.list_topics(topic, timeout=PATIENCE_SECONDS).topics[topic].partitions
+    leader = found[0].leader
+    with ExitStack() as others:
+        for broker in cluster:
+            if broker.node != leader:
+                others.enter_context(broker.standing_still())
+        with pytest.raises(Unavailable):
+            await log.append(topic, [Outgoing(0, b"1")])
+
+    await until(lambda: _taken(log, topic))
+
+
+async def _taken(log: Log, topic: str) -> bool:
+    try:
+        await log.append(topic, [Outgoing(0, b"2")])
+    except Unavailable:
+        return False
+    return True
 
 
 async def test_our_topics_are_kept_on_as_many_brokers_as_we_say(cluster: list[Broker], log: Log, topic: str) -> None:
