@@ -18,6 +18,7 @@ from recoup.services.interventions.decisions import domain
 from recoup.services.interventions.decisions.domain import Case, Slot
 from recoup.services.interventions.preferences.domain import Person, Wishes, traits
 from recoup.services.interventions.preferences.quiet import end_of_quiet, is_quiet, zone_of
+from recoup.services.interventions.shoppers import domain as shoppers
 from recoup.services.interventions.templates.domain import money
 from recoup.services.interventions.tracking.domain import Kind, Link, Touch, by_machine, opened, signed
 
@@ -213,3 +214,16 @@ def test_money_is_shown_with_its_own_digits(amount, currency, shown):
 
 def test_default_settings_need_consent():
     assert domain.reachable(msgspec.structs.replace(ANN, consent=None), StoreSettings(), present=False) == []
+
+
+def test_a_cart_that_was_left_twice_under_one_number_is_told_once_with_the_last_time():
+    def left(hours: int, store_id: str = SHOP, cart_id: str = "c") -> Any:
+        at = NOON + timedelta(hours=hours)
+        return {"type": "cart_abandoned", "store_id": store_id, "cart_id": cart_id, "cart_number": 1, "occurred_at": at}
+
+    told = shoppers.abandoned([left(9), left(0), left(1, "another"), left(2, cart_id="d")])
+
+    assert {(cart.store_id, cart.cart_id): (cart.at - NOON) // timedelta(hours=1) for cart in told} == {
+        (SHOP, "c"): 9, ("another", "c"): 1, (SHOP, "d"): 2,
+    }  # fmt: skip
+    assert len(told) == 3

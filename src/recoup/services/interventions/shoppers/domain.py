@@ -132,12 +132,18 @@ def seen(rows: Iterable[Row]) -> list[Seen]:
 
 
 def abandoned(rows: Iterable[Row]) -> list[CartSeen]:
-    """Carts that were left."""
-    return [
+    """Carts that were left, each once: numbers begin anew under an id that was forgotten, and the last one counts."""
+    left = (row for row in rows if row["type"] == EventType.CART_ABANDONED)
+    carts = [
         CartSeen(row["store_id"], row["cart_id"], row["cart_number"] or 1, row["occurred_at"])
-        for row in rows
-        if row["type"] == EventType.CART_ABANDONED and row["cart_id"]
+        for row in left
+        if row["cart_id"]
     ]
+    return list({(cart.store_id, cart.cart_id, cart.cart_number): cart for cart in sorted(carts, key=_at)}.values())
+
+
+def _at(cart: CartSeen) -> datetime:
+    return cart.at
 
 
 def ordered(rows: Iterable[Row], currency: str) -> list[tuple[Order, Row]]:
