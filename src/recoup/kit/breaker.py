@@ -59,7 +59,7 @@ class Breaker:
     The library is loaded with the first call: processes that never make one do without its 2 MB.
     """
 
-    __slots__ = ("_circuit", "_name", "_open_until", "_refusal", "_settings", "_ticks")
+    __slots__ = ("_circuit", "_is_open", "_name", "_open_until", "_refusal", "_settings", "_ticks")
 
     def __init__(self, name: str, settings: BreakerSettings, ticks: Callable[[], float] = stopwatch) -> None:
         self._name = name
@@ -67,6 +67,7 @@ class Breaker:
         self._ticks = ticks
         self._circuit: CircuitBreaker | None = None
         self._refusal: type[Exception] = _Failed
+        self._is_open = False
         self._open_until = -inf
 
     def wait(self, now: float) -> float:
@@ -81,17 +82,18 @@ class Breaker:
             self._circuit.__enter__()  # a call begins here and ends elsewhere: there is no block to stand in
         except self._refusal:
             return False
+        self._is_open = False
         return True
 
     def leave(self, *, failed: bool | None) -> bool:
         """A call has ended; whether that opens it. `failed` is None where it says nothing about the other side."""
         if self._circuit is None:
             return False
-        was = self._circuit.state
         said = _INTERRUPTED if failed is None else _FAILED if failed else None
         self._circuit.__exit__(None, said, None)
-        if self._circuit.state == was or self._circuit.state != "open":
+        if self._is_open or self._circuit.state != "open":
             return False
+        self._is_open = True
         self._open_until = self._ticks() + self._settings.open_seconds
         return True
 

@@ -233,11 +233,20 @@ class Proxy:
         )
 
     async def _declared(self, scope: HTTPScope, receive: Receive) -> int | None:
-        declared = next((int(value) for name, value in scope["headers"] if name == b"content-length"), None)
+        declared = _announced(scope)
         if declared is not None and declared > self._limits.body_bytes:
             await drain(receive, self._limits.drain_bytes)
             raise too_large(self._limits.body_bytes)
         return declared
+
+
+def _announced(scope: HTTPScope) -> int | None:
+    """How long a request says its body is; None where it may be of any length."""
+    names = dict(scope["headers"])
+    if b"content-length" in names:
+        return int(names[b"content-length"])
+    # HTTP/2 says by its frames whether a body follows, HTTP/1 by its headers alone.
+    return 0 if scope["http_version"].startswith("1") and b"transfer-encoding" not in names else None
 
 
 def _wait_for_more(answer: aiohttp.ClientResponse, seconds: float) -> None:
