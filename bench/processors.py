@@ -91,7 +91,7 @@ def measure(running: House, members: int, seconds: float, rate: float) -> tuple[
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--seconds", type=float, default=float(os.environ.get("BENCH_SECONDS", "30")))
     parser.add_argument("--rate", type=float, default=20_000)
     parser.add_argument("--log", choices=LOGS, default=os.environ.get("BENCH_LOG", LOGS[0]))
     options = parser.parse_args()
