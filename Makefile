@@ -6,7 +6,7 @@ STAMP  := .venv/.ready
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt bench lock proto
+.PHONY: help setup demo test tests check fmt bench lock proto
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,13 +26,17 @@ $(STAMP): requirements.lock pyproject.toml
 demo: setup  ## start everything with simulated shoppers (ARGS=--once ends after the summary)
 	$(BIN)/recoup demo $(ARGS)
 
-test: check  ## check, then every test
-	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+# At once: the checks take what the tests leave of the machine while they wait.
+test: setup  ## check, and every test
+	$(MAKE) --jobs=2 check tests
+
+tests: setup
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/basedpyright
+	nice -n 19 $(BIN)/basedpyright
 	$(BIN)/lint-imports
 
 fmt: setup  ## format, and mend what the linter can mend

@@ -2,6 +2,9 @@
 
 `postgres_url`, `valkey_url`, `kafka_url` last for the session; `database` is a new, empty database for one test.
 PostgreSQL and Valkey sync nothing to disk here: the tests of durability start engines of their own.
+
+Test files are shared out among the test processes in the order in which they stand, which is the longest first. Those
+that share a house or a broker go to one process, so that it starts once.
 """
 
 import asyncio
@@ -16,11 +19,31 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from tests.kafka.broker import broker, kafka_url
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from recoup.kit.embedded import Engine, Postgres, Valkey
 from recoup.kit.launch import wrap
 
 __all__ = ["broker", "kafka_url"]
+TOGETHER = {
+    "a house": ("tests/api/",),
+    "a broker": ("tests/contracts/", *(f"tests/kafka/test_{name}.py" for name in ("bereft", "leaving", "writing"))),
+}
+"""What these files would have to start anew in another process."""
+
+
+class Together(LoadFileScheduling):
+    """Files one by one, but those at once that share something."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        shared = (what for what, files in TOGETHER.items() if nodeid.startswith(files))
+        return next(shared, super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together | None:
+    return Together(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

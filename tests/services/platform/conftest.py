@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,6 +15,7 @@ import aiohttp
 import asyncpg
 import pytest
 import pytest_asyncio
+from argon2 import PasswordHasher
 from granian.constants import Interfaces
 from granian.server.embed import Server
 from yarl import URL
@@ -25,6 +27,7 @@ from recoup.kit.embedded import Postgres
 from recoup.kit.http import HttpSettings, create_app
 from recoup.kit.log.open import open_log
 from recoup.kit.migrate import migrate
+from recoup.kit.passwords import Passwords
 from recoup.kit.peers import Peers, TokenSource
 from recoup.kit.ports import free_port
 from recoup.kit.runner import Publisher
@@ -34,14 +37,16 @@ from recoup.kit.valkey import connect
 from recoup.messages.access import Principal, service_principal
 from recoup.messages.deps import Deps
 from recoup.messages.stores import StoreDirectory
+from recoup.services.platform import wiring
 from recoup.services.platform.first_run.domain import FirstRun
 from recoup.services.platform.settings import Settings
-from recoup.services.platform.wiring import build
 
 BODY_LIMIT = 300_000
 SETTINGS = Settings(body_limit_bytes=BODY_LIMIT)
 NAMES = ("pipeline", "ai", "interventions", "intelligence", "monitoring", "scheduler")
 App = Callable[..., Awaitable[None]]
+# A quarter of a second of a core for each sign-in would be most of what these tests take.
+CHEAP = partial(Passwords, PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 @asynccontextmanager
@@ -173,7 +178,9 @@ async def installed(
         port = free_port()
         addresses = {**dict.fromkeys(NAMES, peer.url), "platform": f"http://127.0.0.1:{port}"}
         deps = make_deps(database, valkey_url, addresses, data, seed, f"http://127.0.0.1:{port}")
-        service = build(deps, settings)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(wiring, "Passwords", CHEAP)
+            service = wiring.build(deps, settings)
         for stop in (deps.valkey.aclose, deps.peers.close, deps.log.close, *service.on_stop):
             stack.push_async_callback(stop)
         for start in service.on_start:
