@@ -53,7 +53,7 @@ def test_a_setting_is_changed_and_taken_back_from_the_history(console: Page, pic
     expect(idle).to_have_value("30", timeout=PATH_MS)
 
 
-def test_a_flag_is_made_turned_on_tried_and_deleted(console: Page, pictures: Path):
+def test_a_flag_is_made_turned_on_tried_and_taken_back(console: Page, pictures: Path):
     open_screen(console, "Flags")
     expect(console.get_by_text("contact.email", exact=True)).to_be_visible(timeout=PATH_MS)
     console.get_by_label("Key").fill("new-banner")
@@ -65,7 +65,13 @@ def test_a_flag_is_made_turned_on_tried_and_deleted(console: Page, pictures: Pat
     tried = console.get_by_role("region", name="Try it on a person")
     expect(tried).to_contain_text("because everybody is served this", timeout=PATH_MS)
     expect(console.get_by_role("region", name="History")).to_contain_text(re.compile("Enabled"), timeout=PATH_MS)
+    restore = console.get_by_role("button", name="Restore version 1")
+    restore.click()
+    expect(restore).to_contain_text("Really?")
     console.screenshot(path=pictures / "flags.png", full_page=True)
+    restore.click()
+    expect(console.get_by_role("button", name="Turn on")).to_be_enabled(timeout=PATH_MS)
+    expect(console.get_by_role("region", name="History")).to_contain_text("Version 3", timeout=PATH_MS)
 
 
 @pytest.mark.parametrize("width", [360, 1024])

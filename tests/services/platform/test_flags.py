@@ -68,6 +68,42 @@ async def test_the_history_says_who_changed_what_and_outlives_the_flag(platform)
     assert (await ask(platform, "GET", "/nothing/history"))[0] == 404
 
 
+async def test_an_older_version_is_restored_on_top_of_the_one_that_was_read(platform):
+    first = {**ON, "description": "as it was"}
+    key, _, _ = await made(platform, first)
+    _, headers, _ = await ask(platform, "PUT", f"/{key}", json={"enabled": False})
+    status, _, problem = await ask(
+        platform, "POST", f"/{key}/restore", json={"version": 1}, headers={"If-Match": '"1"'}
+    )
+    assert (status, problem["code"]) == (412, "stale")
+    match = {"If-Match": headers["ETag"]}
+    status, headers, flag = await ask(platform, "POST", f"/{key}/restore", json={"version": 1}, headers=match)
+    assert (status, headers["ETag"], flag["definition"]["description"]) == (200, '"3"', "as it was")
+    _, _, page = await ask(platform, "GET", f"/{key}/history")
+    assert page["items"][0]["changed"] == ["description", "enabled"]
+
+
+async def test_a_deleted_flag_is_brought_back_but_not_to_its_deletion(platform):
+    key, _, _ = await made(platform)
+    await ask(platform, "DELETE", f"/{key}")
+    status, _, problem = await ask(platform, "POST", f"/{key}/restore", json={"version": 2})
+    assert (status, problem["code"]) == (409, "cannot_be_restored")
+    for nothing in (3, 99):
+        assert (await ask(platform, "POST", f"/{key}/restore", json={"version": nothing}))[0] == 404
+    match = {"If-Match": '"0"'}
+    assert (await ask(platform, "POST", f"/{key}/restore", json={"version": 1}, headers=match))[0] == 200
+    assert (await ask(platform, "GET", f"/{key}"))[2]["version"] == 3
+
+
+async def test_a_version_that_no_longer_goes_with_the_other_flags_is_not_restored(platform):
+    needed, _, _ = await made(platform)
+    key, _, _ = await made(platform, {**ON, "prerequisites": [{"flag": needed, "variants": ["on"]}]})
+    await ask(platform, "PUT", f"/{key}", json=ON)
+    await ask(platform, "DELETE", f"/{needed}")
+    status, _, problem = await ask(platform, "POST", f"/{key}/restore", json={"version": 1})
+    assert (status, problem["problems"][0]["code"]) == (400, "unknown_flag")
+
+
 async def test_flags_come_in_pages(platform):
     for _ in range(2):
         await made(platform)

@@ -113,7 +113,7 @@ function list(items, more, known, { state, set }) {
 const cells = (line, known) => [
   h("time", { datetime: line.at, title: dateTime(line.at) }, ago(line.at, Date.now())),
   h("span", { title: line.actor }, known.get(line.actor) ?? shortId(line.actor)),
-  line.action.includes(" ") ? h("code", {}, line.action) : words(line.action),
+  h("span", {}, line.action.includes(" ") ? h("code", {}, line.action) : words(line.action), line.detail.outcome === "unknown" && badge("bad", "Outcome unknown")),
   h("span", { title: line.subject }, known.get(line.subject) ?? known.get(`key:${line.subject}`) ?? shortId(line.subject, 32)),
   line.address,
   h("code", { title: line.request_id }, shortId(line.request_id)),

@@ -19,7 +19,7 @@ const pretty = (value) => JSON.stringify(value, null, 2);
 
 export const flags = {
   title: "Flags",
-  state: { name: "", text: null, person: PERSON, answer: null, problem: null, busy: false, asked: false },
+  state: { name: "", text: null, person: PERSON, answer: null, problem: null, busy: false, asked: false, restoring: null },
 
   sources: ({ params }) => ({
     list: { read: (signal) => read("/feature-flags", { limit: 200 }, signal), every: 10_000 },
@@ -140,7 +140,7 @@ function detail(flag, screen) {
     h("h3", { key: "definition" }, "Definition"),
     editor(`${key}-${version}`, pretty(definition), screen),
     trial(key, screen),
-    from(screen.feeds.history ?? { data: null }, ({ items }) => versions(items)),
+    from(screen.feeds.history ?? { data: null }, ({ items }) => versions(items, flag, screen)),
   );
 }
 
@@ -173,7 +173,7 @@ function trial(key, screen) {
   );
 }
 
-const versions = (items) =>
+const versions = (items, flag, screen) =>
   h(
     "section",
     { key: "versions", "aria-label": "History" },
@@ -186,10 +186,24 @@ const versions = (items) =>
           "li",
           { key: one.version },
           h("div", {}, h("b", {}, `Version ${one.version}`), h("span", { class: "fine", title: dateTime(one.at) }, ` ${ago(one.at, Date.now())} by ${one.by.startsWith("key:") ? "a key" : "a person"}`), h("p", { class: "fine" }, one.definition ? one.changed.map(words).join(", ") : "Deleted")),
+          one.definition && one.version !== flag.version && mayChange() && restoring(one.version, flag, screen),
         ),
       ),
     ),
   );
+
+function restoring(version, flag, screen) {
+  const { state, set } = screen;
+  const asked = `${flag.key} ${version}`;
+  const sure = state.restoring === asked;
+  const restore = () =>
+    act(screen, async () => {
+      await send(`${at(flag.key)}/restore`, { version }, {}, flag.version);
+      set({ text: null, restoring: null });
+      announce(`Version ${version} is in force again.`);
+    });
+  return h("button", { type: "button", class: "button small", "aria-label": `Restore version ${version}`, disabled: state.busy, on: { click: sure ? restore : () => set({ restoring: asked }) } }, sure ? "Really? Click again" : "Restore");
+}
 
 async function act({ set, refresh }, step) {
   set({ busy: true, problem: null });

@@ -53,6 +53,13 @@ class FlagActions:
         await self.tell(store_id)
         return domain.state(kept, now, self.limits.stale_after)
 
+    async def restore(self, store_id: str, key: str, version: int, expected: int | None, actor: Actor) -> FlagState:
+        """An older version anew, as the newest one, by the rules of today; also of a flag that was deleted since."""
+        written = await self.flags.written(store_id, key, version)
+        if written.definition is None:
+            raise Conflict(f"version {version} of {key!r} is its deletion", code="cannot_be_restored")
+        return await self.put(store_id, key, written.definition, expected, actor)
+
     async def delete(self, store_id: str, key: str, expected: int | None, actor: Actor) -> None:
         """Raises Conflict where another flag waits for it."""
 

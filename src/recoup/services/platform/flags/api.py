@@ -6,7 +6,7 @@ from typing import Annotated
 from litestar import Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, PathParameter
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from recoup.kit.errors import Invalid, Missing
 from recoup.kit.etags import expected, headers
@@ -28,6 +28,12 @@ class KnownFlags(Struct, frozen=True):
     """The flags that Recoup itself asks for."""
 
     items: Sequence[KnownFlag]
+
+
+class RestoreFlag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which version of a flag to go back to."""
+
+    version: Annotated[int, Meta(ge=1, le=2**31 - 2)]
 
 
 @get("/feature-flags", opt={"permission": Permission.FLAGS_READ})
@@ -102,6 +108,22 @@ async def flag_history(
     return Page([*found], cursor_after(str(found[-1].version)) if len(found) == limit else None)
 
 
+@post("/feature-flags/{flag:str}/restore", status_code=200, opt={"permission": Permission.FLAGS_WRITE})
+async def restore_flag(
+    flag: NewKey,
+    data: JSONBody[RestoreFlag],
+    store_id: NamedDependency[str],
+    actor: NamedDependency[Actor],
+    flags: NamedDependency[FlagActions],
+    if_match: IfMatch = None,
+) -> Response[FlagState]:
+    """Makes an older version the newest one, by the rules of `PUT`, which also brings back what was deleted.
+
+    `If-Match` as there.
+    """
+    return _with_etag(await flags.restore(store_id, flag, data.version, expected(if_match), actor))
+
+
 @post("/feature-flags/{flag:str}/evaluate", status_code=200, opt={"permission": Permission.FLAGS_READ})
 async def try_flag(
     flag: FromPath[str], data: JSONBody[Context], store_id: NamedDependency[str], flags: NamedDependency[FlagActions]
@@ -124,4 +146,14 @@ def _with_etag(flag: FlagState) -> Response[FlagState]:
     return Response(flag, headers=headers(flag.version))
 
 
-HANDLERS = (list_flags, known_flags, read_flag, write_flag, delete_flag, flag_history, try_flag, note_uses)
+HANDLERS = (
+    list_flags,
+    known_flags,
+    read_flag,
+    write_flag,
+    delete_flag,
+    flag_history,
+    restore_flag,
+    try_flag,
+    note_uses,
+)

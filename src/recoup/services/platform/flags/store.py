@@ -63,6 +63,13 @@ class Flags:
             store_id, key, before, limit + 1,
         )  # fmt: skip
 
+    async def written(self, store_id: str, key: str, version: int) -> FlagVersion:
+        """One version; raises Missing."""
+        found = await self.history(store_id, key, version + 1, 0)
+        if not found or found[0].version != version:
+            raise Missing(f"there is no version {version} of flag {key!r}")
+        return found[0]
+
     async def put(self, store_id: str, change: Change, flag: Flag) -> Kept:
         """The next version; raises Stale where another one than expected is current."""
         key, actor, now = change.key, change.actor, change.now
