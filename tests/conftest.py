@@ -19,6 +19,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from tests.kafka.broker import broker, kafka_url
+from typing_extensions import override
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
@@ -36,6 +37,7 @@ TOGETHER = {
 class Together(LoadFileScheduling):
     """Files one by one, but those at once that share something."""
 
+    @override
     def _split_scope(self, nodeid: str) -> str:
         shared = (what for what, files in TOGETHER.items() if nodeid.startswith(files))
         return next(shared, super()._split_scope(nodeid))
