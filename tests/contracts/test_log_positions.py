@@ -1,4 +1,4 @@
-"""Positions are told and moved, trimming waits for them, an outage does not lose them; asked of both engines."""
+"""Positions are told and moved, an outage does not lose them; asked of both engines."""
 
 import asyncio
 
@@ -50,20 +50,6 @@ async def test_seeking_back_past_a_step_with_state_reads_it_again(log: Log, read
     again = readers.open(group, "a", topic)
     await again.commit(reached(await take(again, 6)), None, lambda _: None)
     assert sum(lag.waiting for lag in await log.lag(group, topic)) == 0
-
-
-async def test_trimming_spares_what_a_registered_group_has_not_committed(
-    log: Log, readers: Readers, topic: str, group: str
-):
-    await log.register(f"{group}-slow", [topic])
-    await log.register(f"{group}-fast", [topic])
-    await log.append(topic, numbered(9))
-    fast = readers.open(f"{group}-fast", "a", topic)
-    await fast.commit(reached(await take(fast, 9)))
-
-    await log.trim(topic, keep_seconds=0)
-
-    assert numbers(await take(readers.open(f"{group}-slow", "a", topic), 9)) == list(range(9))
 
 
 async def test_an_engine_that_is_gone_is_unavailable_and_what_it_took_is_there_when_it_is_back(
