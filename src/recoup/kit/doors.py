@@ -5,6 +5,7 @@ server can't), and passed on to the HTTP server over a socket that only this pro
 """
 
 import asyncio
+import resource
 import tempfile
 from collections.abc import AsyncGenerator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,11 +19,13 @@ from granian.server.embed import Server
 from msgspec import Struct
 
 from recoup.kit.errors import Invalid
+from recoup.kit.idle import IdleConnections
 from recoup.kit.spiffe import Identity
 from recoup.kit.telemetry import logger
 
 log = logger(__name__)
 DRAIN_SECONDS = 8.0
+MOST_DESCRIPTORS = 65_536
 _CHUNK = 65_536
 App = Any
 
@@ -55,8 +58,11 @@ async def opened(app: App, doors: Doors) -> AsyncGenerator["asyncio.Future[None]
     async with AsyncExitStack() as stack:
         inner = doors.inner_port or (doors.port if doors.identity is not None else 0)
         serving: list[asyncio.Future[None]] = []
+        _allow_connections()
         if doors.inner_port or doors.identity is None:
-            serving.append(await stack.enter_async_context(_served(app, doors, _public(doors))))
+            watched = IdleConnections(app, doors.port, doors.header_seconds)
+            serving.append(await stack.enter_async_context(_served(watched, doors, _public(doors))))
+            stack.callback(asyncio.ensure_future(watched.watch()).cancel)
         if inner and doors.identity is None:
             serving.append(
                 await stack.enter_async_context(_served(app, doors, {"address": "127.0.0.1", "port": inner}))
@@ -68,6 +74,13 @@ async def opened(app: App, doors: Doors) -> AsyncGenerator["asyncio.Future[None]
             context = doors.identity.server(doors.callers)
             await stack.enter_async_context(_relayed(doors.host, inner, context, path))
         yield asyncio.ensure_future(_first(serving))
+
+
+def _allow_connections() -> None:
+    """As many as the system lets us have: what a shell grants by default, 1,024, is a shop's busy minute."""
+    _, hardest = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_DESCRIPTORS if hardest == resource.RLIM_INFINITY else min(hardest, MOST_DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hardest))
 
 
 def _public(doors: Doors) -> dict[str, Any]:
