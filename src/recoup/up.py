@@ -14,7 +14,7 @@ from recoup.kit.clock import SystemClock, stopwatch
 from recoup.kit.config import PREFIX, new_secret
 from recoup.kit.embedded import Postgres, Valkey, child
 from recoup.kit.errors import Unavailable
-from recoup.kit.ports import free_port
+from recoup.kit.ports import kept_port
 from recoup.kit.supervisor import Supervisor
 from recoup.processes import PROCESSES
 
@@ -81,9 +81,9 @@ def plan(options: Options, environ: Mapping[str, str]) -> House:
         for name, engine in (("postgres", postgres), ("valkey", valkey))
         if f"{PREFIX}{name.upper()}_URL" not in environ
     ]
-    ports = {name: options.port if name == DOOR else free_port() for name in PROCESSES}
+    ports = {name: options.port if name == DOOR else kept_port() for name in PROCESSES}
     tls = f"{PREFIX}TLS__CERTIFICATE" in environ
-    inner = free_port() if tls else options.port
+    inner = kept_port() if tls else options.port
     inner_ports = {**ports, DOOR: inner}
     ours = {
         f"{PREFIX}POSTGRES_URL": postgres.url,

@@ -1,4 +1,8 @@
-"""A port to listen on for whoever does not care which. Knows nothing of who listens."""
+"""A port to listen on for whoever does not care which. Knows nothing of who listens.
+
+Our doors share a port with whoever else listens there (SO_REUSEPORT), so two that are given one port both start, and
+each gets the other's requests: a port is given once in a process, and `kept_port` once on the machine.
+"""
 
 import secrets
 import socket
@@ -9,6 +13,8 @@ from typing import Final
 # out.
 _FIRST: Final = 20_000
 _COUNT: Final = 12_000
+_given: Final[set[int]] = set()
+_kept: Final[list[socket.socket]] = []
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -16,10 +22,22 @@ def free_port(host: str = "127.0.0.1") -> int:
     start = secrets.randbelow(_COUNT)
     for step in range(_COUNT):
         port = _FIRST + (start + step) % _COUNT
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind((host, port))
             except OSError:
                 continue
-            return port
+        _given.add(port)
+        return port
     raise OSError(f"nobody can listen at {host} from {_FIRST} to {_FIRST + _COUNT - 1}: all are taken")
+
+
+def kept_port(host: str = "127.0.0.1") -> int:
+    """A free port that nobody else is given while this process lives; whoever listens there has to share it."""
+    port, keeper = free_port(host), socket.socket()
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    keeper.bind((host, port))
+    _kept.append(keeper)
+    return port
