@@ -6,6 +6,7 @@ import pytest
 import pytest_asyncio
 
 from recoup.services.platform.gateway import domain
+from recoup.services.platform.gateway.actions import Edge
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SHOP, OTHER = "https://shop.example", "https://other.example"
@@ -128,3 +129,18 @@ async def test_over_tls_browsers_are_told_to_stay_with_it():
 async def test_what_an_answer_says_itself_stands():
     said = [(b"cache-control", b"max-age=60"), (b"content-security-policy", b"default-src 'self'")]
     assert not {name for name, _ in said} & set(dict(domain.secured(said, is_api=True, is_secure=True)))
+
+
+async def test_a_database_that_does_not_answer_holds_up_no_request():
+    answers = asyncio.Event()
+
+    async def slow():
+        await answers.wait()
+        return [[SHOP]]
+
+    edge = Edge(slow, is_secure=False)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert dict(await edge.cors(OTHER))[b"access-control-allow-origin"] == b"*"
+        answers.set()
+        while b"access-control-allow-origin" in dict(await edge.cors(OTHER)):
+            await asyncio.sleep(0)

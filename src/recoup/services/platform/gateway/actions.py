@@ -21,6 +21,8 @@ LOOK_SECONDS: Final = 1.0
 REMEMBERED: Final = 10_000
 PAGES_SECONDS: Final = 5.0
 """How long after a change preflights go by what stores allowed before."""
+PAGES_PATIENCE_SECONDS: Final = 0.5
+"""How long one request in `PAGES_SECONDS` waits for what they allow now."""
 
 
 class Stamp(NamedTuple):
@@ -88,17 +90,26 @@ class Edge:
     is_secure: bool
     _lists: Sequence[Sequence[str]] = ((),)
     _asked_at: float = float("-inf")
+    _asking: asyncio.Task[None] | None = None
 
     async def cors(self, origin: str | None) -> Sequence[tuple[bytes, bytes]]:
         """The headers that let a page of this origin read an answer; none where no store allows it."""
         now = stopwatch()
         if now - self._asked_at > PAGES_SECONDS:
             self._asked_at = now
-            try:
-                self._lists = await self.pages()
-            except Unavailable as error:
-                log.warning("the pages that stores allow are those of before", why=error.detail)
+            # A database that does not answer must not hold up the request that happens to ask.
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self._ask())
+                done, _ = await asyncio.wait((self._asking,), timeout=PAGES_PATIENCE_SECONDS)
+                for each in done:
+                    each.result()
         return domain.cors(self._lists, origin)
+
+    async def _ask(self) -> None:
+        try:
+            self._lists = await self.pages()
+        except Unavailable as error:
+            log.warning("the pages that stores allow are those of before", why=error.detail)
 
 
 @dataclass(slots=True)
