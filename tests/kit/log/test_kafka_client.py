@@ -1,12 +1,14 @@
 """Calls that never come back hold nobody up: the clients' library has some."""
 
+import asyncio
 import subprocess
 import sys
 from threading import Event
 
 import pytest
 
-from recoup.kit.log.kafka_client import within
+from recoup.kit.log.kafka_client import parse, within
+from recoup.kit.log.kafka_inquiry import Inquiry
 
 STUCK = """
 import asyncio, threading
@@ -48,3 +50,15 @@ def test_a_process_ends_though_a_call_of_its_never_does(cancel: str, raised: str
     done = subprocess.run((sys.executable, "-c", program), check=False, capture_output=True, text=True, timeout=120)
 
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, raised, "")
+
+
+async def test_who_still_asks_while_inquiries_are_closed_is_closed_as_well() -> None:
+    inquiry = Inquiry(parse("127.0.0.1:1"))
+    await inquiry._of("early").ask(repr)
+    closing = asyncio.create_task(inquiry.close())
+    await asyncio.sleep(0)
+
+    await inquiry._of("late").ask(repr)
+    await closing
+
+    assert not inquiry._askers

@@ -143,7 +143,9 @@ class Inquiry:
         return asker
 
     async def close(self) -> None:
-        for asker in self._askers.values():
+        """Whoever still asks meanwhile, as a task does that is being stopped, is closed too."""
+        while self._askers:
+            _, asker = self._askers.popitem()
             await asker.close()
 
 
