@@ -8,10 +8,11 @@ import aiohttp
 import httpx
 import pytest
 from litestar import Router, get
-from tests.services.platform.conftest import echo
+from tests.services.platform.conftest import echo, listening
 
 from recoup.kit.errors import Invalid
 from recoup.kit.http import HttpSettings, create_app
+from recoup.services.platform.gateway.domain import networks
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 BODY_LIMIT = 300_000  # as in conftest
@@ -124,6 +125,24 @@ async def test_the_address_of_the_client_is_ours_to_say(platform):
     assert seen["headers"]["x-forwarded-for"] == "127.0.0.1"
     assert seen["headers"]["x-forwarded-host"] == platform.url.removeprefix("http://")
     assert "forwarded" not in seen["headers"]
+
+
+@pytest.mark.parametrize(
+    ("trusted", "believed"),
+    [("127.0.0.0/8", ("1.2.3.4", "https", "shop.example")), ("10.0.0.0/8", ("127.0.0.1", "http", None))],
+)
+async def test_a_proxy_is_believed_only_where_it_is_one_of_ours(platform, trusted, believed):
+    said = {
+        "X-Forwarded-For": "6.6.6.6, 1.2.3.4, 127.0.0.9", "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "shop.example", "X-Api-Key": platform.first.secret_key,
+    }  # fmt: skip
+    gateway = replace(platform.service.front(None), trusted_proxies=networks(trusted))
+    async with listening(gateway) as url, platform.http.get(f"{url}/api/carts", headers=said) as answer:
+        seen = (await answer.json())["headers"]
+    address, scheme, host = believed
+    assert seen["x-forwarded-for"] == address
+    assert seen["x-forwarded-proto"] == scheme
+    assert seen["x-forwarded-host"] == (host or url.removeprefix("http://"))
 
 
 async def many(size: int):

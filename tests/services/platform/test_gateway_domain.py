@@ -11,7 +11,7 @@ from recoup.services.platform.gateway import domain
 from recoup.services.platform.gateway.actions import Routes
 
 SERVICES = ("ai", "intelligence")
-TRUSTED = frozenset({"10.0.0.1", "10.0.0.2"})
+TRUSTED = domain.networks("10.0.0.1, 10.0.0.2, 10.8.0.0/16, fd00::/8")
 
 
 @pytest.mark.parametrize(
@@ -24,10 +24,25 @@ TRUSTED = frozenset({"10.0.0.1", "10.0.0.2"})
         ("10.0.0.1", "", "10.0.0.1"),
         ("10.0.0.1", "10.0.0.2", "10.0.0.2"),
         ("10.0.0.1", " , ", "10.0.0.1"),
+        ("10.8.3.4", "6.6.6.6, 1.2.3.4, fd00::7", "1.2.3.4"),
+        ("::ffff:10.8.3.4", "1.2.3.4", "1.2.3.4"),
+        ("10.9.0.1", "1.2.3.4", "10.9.0.1"),
+        ("10.0.0.1", "1.2.3.4, unknown", "unknown"),
+        ("", "1.2.3.4", ""),
     ],
 )
 def test_only_trusted_proxies_are_believed_about_who_asks(peer, forwarded_for, client):
     assert domain.client_address(peer, forwarded_for, TRUSTED) == client
+
+
+def test_nobody_is_trusted_by_default():
+    assert domain.client_address("10.0.0.1", "1.2.3.4", domain.networks("")) == "10.0.0.1"
+
+
+@pytest.mark.parametrize("written", ["10.0.0.256", "proxy.example", "10.0.0.1/8"])
+def test_trusted_proxies_that_are_no_addresses_stop_the_start(written):
+    with pytest.raises(Invalid, match="trusted_proxies"):
+        domain.networks(written)
 
 
 def test_routes_can_be_added_changed_and_closed():

@@ -27,7 +27,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     routes: str = ""
     """A JSON file of segments of the public API and the services they lead to, laid over the built-in table."""
     trusted_proxies: str = ""
-    """Addresses, with commas, of proxies before us whose X-Forwarded-For is believed."""
+    """Addresses and networks (10.0.0.0/8), with commas, of proxies before us whose X-Forwarded headers are believed."""
     access_minutes: int = 15
     """Lifetime of an access token."""
     refresh_days: int = 30

@@ -45,6 +45,7 @@ from recoup.services.platform.flags.domain import Limits as FlagLimits
 from recoup.services.platform.flags.store import Flags
 from recoup.services.platform.gateway.actions import Edge, Identities, Routes
 from recoup.services.platform.gateway.api import Gateway
+from recoup.services.platform.gateway.domain import networks
 from recoup.services.platform.health import api as health_api
 from recoup.services.platform.health.api import EnginesAndPeers
 from recoup.services.platform.identity.actions.factors import SecondFactor
@@ -301,7 +302,7 @@ def _front(
         silence_seconds=settings.silence_seconds, total_seconds=settings.total_seconds,
     )  # fmt: skip
     proxy = Proxy(deps.peers.session, Balancer.of(deps.peers.addresses), limits, _chance, deps.peers.ssl)
-    trusted = frozenset(part.strip() for part in settings.trusted_proxies.split(",") if part.strip())
+    trusted = networks(settings.trusted_proxies)
     edge = Edge(stores.allowed_origins, is_secure=deps.public_url.startswith("https:"))
 
     def front(own: ASGIApp) -> ASGIApp:

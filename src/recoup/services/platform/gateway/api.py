@@ -93,7 +93,7 @@ class Gateway:
     proxy: Proxy
     routes: Routes
     limiter: Limiter
-    trusted_proxies: frozenset[str]
+    trusted_proxies: domain.Networks
     edge: Edge
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -218,13 +218,7 @@ class Gateway:
         self, scope: HTTPScope | WebSocketScope, headers: "_Headers", way: Way, traceparent: str, answering: Answering
     ) -> Mapping[str, str]:
         """The headers that say who asks, from where and in which trace; raises Unauthenticated or TooMany."""
-        passing = {
-            "X-Request-Id": headers.request_id,
-            "traceparent": traceparent,
-            "X-Forwarded-For": self._client(scope, headers),
-            "X-Forwarded-Proto": scope["scheme"],
-            "X-Forwarded-Host": headers.host,
-        }
+        passing = {"X-Request-Id": headers.request_id, "traceparent": traceparent, **self._forwarded(scope, headers)}
         if domain.is_public(way.path) or (headers.credential is None and domain.may_hold_key(way.path)):
             self._held(self.limiter.stand_alone(passing["X-Forwarded-For"]), answering)
             return passing
@@ -273,25 +267,40 @@ class Gateway:
         repeatable = method in domain.REPEATABLE or way.segment in domain.REPEATABLE_SEGMENTS or headers.is_keyed
         return Onward(peer, path, passing, DROPPED, repeatable, way.segment in domain.PATIENT)
 
+    def _forwarded(self, scope: HTTPScope | WebSocketScope, headers: "_Headers") -> dict[str, str]:
+        """Where the request comes from, and how it was asked for; a proxy's word for it only if it is one of ours."""
+        said = headers.said if domain.is_trusted(_neighbour(scope), self.trusted_proxies) else {}
+        scheme = said.get(b"x-forwarded-proto", b"").decode("latin1")
+        return {
+            "X-Forwarded-For": self._client(scope, headers),
+            "X-Forwarded-Proto": scheme if scheme in domain.SCHEMES else scope["scheme"],
+            "X-Forwarded-Host": said.get(b"x-forwarded-host", b"").decode("latin1") or headers.host,
+        }
+
     def _client(self, scope: HTTPScope | WebSocketScope, headers: "_Headers") -> str:
-        client = scope["client"]
-        return domain.client_address(client[0] if client else "", headers.forwarded_for, self.trusted_proxies)
+        forwarded_for = headers.said.get(b"x-forwarded-for", b"").decode("latin1")
+        return domain.client_address(_neighbour(scope), forwarded_for, self.trusted_proxies)
 
 
 class _Headers:
     """What the door reads of a request's headers, in one pass."""
 
-    __slots__ = ("credential", "forwarded_for", "host", "is_keyed", "origin", "request_id", "traceparent")
+    __slots__ = ("credential", "host", "is_keyed", "origin", "request_id", "said", "traceparent")
 
     def __init__(self, scope: HTTPScope | WebSocketScope, credential: str | None = None) -> None:
         found = dict(scope["headers"])
         self.credential = domain.bearer(scope["headers"]) or credential
-        self.forwarded_for = found.get(b"x-forwarded-for", b"").decode("latin1")
+        self.said = found
         self.host = found.get(b"host", b"").decode("latin1")
         self.request_id = domain.request_id(found.get(b"x-request-id", b"")) or str(new_id())
         self.is_keyed = b"idempotency-key" in found
         self.origin = found[b"origin"].decode("latin1") if b"origin" in found else None
         self.traceparent = found.get(b"traceparent", b"").decode("latin1")
+
+
+def _neighbour(scope: HTTPScope | WebSocketScope) -> str:
+    """The address at the other end of the connection."""
+    return scope["client"][0] if scope["client"] else ""
 
 
 def _raw_path(scope: Scope) -> str:

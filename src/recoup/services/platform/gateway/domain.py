@@ -3,6 +3,8 @@
 import base64
 import binascii
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final, NamedTuple
 from urllib.parse import unquote, unquote_plus
 
@@ -95,6 +97,8 @@ PLAIN_PAGE: Final = (
     b" frame-ancestors 'none'"
 )
 """For pages that shoppers come to from a mail: words, a form and their style."""
+SCHEMES: Final = frozenset({"http", "https"})
+Networks = tuple[IPv4Network | IPv6Network, ...]
 LASTING_TLS: Final = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -223,10 +227,31 @@ def rate_headers(standing: Standing) -> Iterable[tuple[bytes, bytes]]:
     return limit, remaining, (b"ratelimit-reset", seconds), (b"retry-after", seconds)
 
 
-def client_address(peer: str, forwarded_for: str, trusted: frozenset[str]) -> str:
+def networks(written: str) -> Networks:
+    """Addresses and networks with commas between them; raises Invalid for what is neither."""
+    try:
+        return tuple(ip_network(part.strip()) for part in written.split(",") if part.strip())
+    except ValueError as error:
+        raise Invalid(f"trusted_proxies: {error}") from error
+
+
+@lru_cache(maxsize=10_000)
+def is_trusted(address: str, trusted: Networks) -> bool:
+    """Whether a neighbour is one of ours, whose word about others counts."""
+    try:
+        known = ip_address(address)
+    except ValueError:
+        return False
+    known = getattr(known, "ipv4_mapped", None) or known
+    return any(known in network for network in trusted)
+
+
+def client_address(peer: str, forwarded_for: str, trusted: Networks) -> str:
     """Who really asks: the last address in the chain that was not written by somebody we don't trust."""
+    if not forwarded_for or not trusted:
+        return peer
     chain = [part.strip() for part in forwarded_for.split(",") if part.strip()]
-    while peer in trusted and chain:
+    while chain and is_trusted(peer, trusted):
         peer = chain.pop()
     return peer
 
