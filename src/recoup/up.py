@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
+from typing import Final
 
 from recoup.kit.children import Child, State
 from recoup.kit.clock import SystemClock, stopwatch
 from recoup.kit.config import PREFIX, new_secret
 from recoup.kit.embedded import Postgres, Valkey, child
-from recoup.kit.errors import Unavailable
-from recoup.kit.ports import kept_port
+from recoup.kit.errors import Conflict, Unavailable
+from recoup.kit.ports import is_taken, kept_port
 from recoup.kit.supervisor import Supervisor
 from recoup.processes import PROCESSES
 
@@ -35,6 +36,7 @@ _FRUGAL = {
 FIRST_RUN = "first-run.json"
 MIGRATED = "migrated"
 """Made anew at every start, once the databases are up to date: services wait for it."""
+_STOPS_WITHIN_SECONDS: Final = 10.0
 Say = Callable[[str], None]
 
 
@@ -104,6 +106,7 @@ def plan(options: Options, environ: Mapping[str, str]) -> House:
 
 async def up(options: Options, environ: Mapping[str, str], *, say: Say = print, story: "Story | None" = None) -> None:
     """Runs the house until SIGTERM or SIGINT, saying what becomes ready; with a `story`, plays it once all is ready."""
+    await _demand_port(options)
     house = plan(options, environ)
     (house.data / MIGRATED).unlink(missing_ok=True)
     supervisor = supervise(house, say)
@@ -122,6 +125,15 @@ async def up(options: Options, environ: Mapping[str, str], *, say: Say = print, 
         for result in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(result, Exception):
                 raise result
+
+
+async def _demand_port(options: Options) -> None:
+    """Raises Conflict where somebody else listens at our public port, who may be a house before us that still stops."""
+    give_up = stopwatch() + _STOPS_WITHIN_SECONDS
+    while is_taken(options.host, options.port):
+        if stopwatch() > give_up:
+            raise Conflict(f"port {options.port} of {options.host} is taken: stop who listens there, or use --port")
+        await asyncio.sleep(0.2)
 
 
 def supervise(house: House, say: Say) -> Supervisor:

@@ -4,6 +4,7 @@ Our doors share a port with whoever else listens there (SO_REUSEPORT), so two th
 each gets the other's requests: a port is given once in a process, and `kept_port` once on the machine.
 """
 
+import errno
 import secrets
 import socket
 from typing import Final
@@ -41,3 +42,18 @@ def kept_port(host: str = "127.0.0.1") -> int:
     keeper.bind((host, port))
     _kept.append(keeper)
     return port
+
+
+def is_taken(host: str, port: int) -> bool:
+    """Whether somebody listens there: a door of ours would start all the same, and share what comes with him."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        # What connections that were just closed leave behind is nobody.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return True
+    return False
