@@ -363,6 +363,38 @@ async def test_somebody_with_an_account_is_invited_to_another_store_and_keeps_th
     assert (second, "developer") in [(store["store_id"], store["role"]) for store in me["stores"]]
 
 
+async def test_what_people_do_at_the_open_doors_is_in_the_trail_with_their_id_and_the_request(platform):
+    address = f"{uuid4().hex}@example.com"
+    await invited(platform, address)
+    proof = {"token": await link(platform, address, "invitation"), "password": GOOD}
+    asked = {name: f"{name}-{uuid4()}" for name in ("accept", "login", "forgotten", "reset", "logout")}
+
+    async def post(name: str, path: str, body: object) -> Any:
+        headers = {"X-Request-Id": asked[name]}
+        status, _, answer = await platform.ask("POST", f"/api/auth/{path}", json=body, headers=headers)
+        assert status < 300, answer
+        return answer
+
+    await post("accept", "invitations/accept", proof)
+    tokens = await post("login", "login", {"email": address, "password": GOOD})
+    await post("logout", "logout", {"refresh_token": tokens["refresh_token"]})
+    await post("forgotten", "password/forgotten", {"email": address})
+    token = await link(platform, address, "reset")
+    await post("reset", "password/reset", {"token": token, "password": "sparrow-lantern-75-quay"})
+    found = {}
+    for name, request_id in asked.items():
+        path = f"/api/audit-logs?request_id={request_id}"
+        _, _, page = await platform.ask("GET", path, key=platform.first.secret_key)
+        found[name] = [(line["action"], line["actor"], line["address"]) for line in page["items"]]
+    _, _, team = await platform.ask("GET", "/api/users", key=platform.first.secret_key)
+    (ada,) = [each["id"] for each in team["items"] if each["email"] == address]
+    assert found == {
+        "accept": [("invitation_accepted", ada, "127.0.0.1")], "login": [("login", ada, "127.0.0.1")],
+        "logout": [("logout", "refresh", "127.0.0.1")], "forgotten": [],
+        "reset": [("password_reset", ada, "127.0.0.1")],
+    }  # fmt: skip
+
+
 async def test_an_invitation_that_was_taken_back_opens_nothing(platform):
     address = f"{uuid4().hex}@example.com"
     _, made = await invited(platform, address)

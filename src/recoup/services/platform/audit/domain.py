@@ -16,7 +16,8 @@ from uuid import UUID
 from msgspec import Struct
 
 Action = Literal[
-    "login", "logout", "refresh_reused", "session_ended", "password_changed", "password_reset", "second_factor_enabled",
+    "login", "logout", "refresh_reused", "session_ended", "password_changed", "password_reset", "second_factor_begun",
+    "second_factor_enabled",
     "second_factor_disabled", "recovery_code_used", "recovery_codes_made", "member_invited", "invitation_revoked",
     "invitation_accepted",
     "key_made", "key_revoked", "key_rotated", "settings_changed", "store_made",

@@ -79,6 +79,7 @@ class Visit(Struct, frozen=True):
 
     address: str
     device: str = ""
+    request_id: str = ""
 
 
 class SignedIn(Struct, frozen=True, kw_only=True):

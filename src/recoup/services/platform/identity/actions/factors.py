@@ -45,11 +45,11 @@ class SecondFactor:
     guard: Guard
     clock: Clock
 
-    async def begin(self, user_id: UUID, password: str) -> Enrolment:
+    async def begin(self, user_id: UUID, password: str, actor: Actor) -> Enrolment:
         """Raises Conflict where one is in force."""
         person = await self._prove(user_id, password)
         secret = new_totp_secret()
-        if not await self.factors.begin(user_id, secret, self.clock.now()):
+        if not await self.factors.begin(user_id, secret, actor, self.clock.now()):
             raise Conflict("a second factor is in force already", code="second_factor_exists")
         return Enrolment(secret=secret.reveal(), uri=totp_uri(secret, person.email, ISSUER))
 

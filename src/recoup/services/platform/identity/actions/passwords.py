@@ -10,7 +10,7 @@ from recoup.services.platform.audit.domain import Actor
 from recoup.services.platform.identity import domain
 from recoup.services.platform.identity.actions.guard import Guard
 from recoup.services.platform.identity.actions.tokens import AccessTokens
-from recoup.services.platform.identity.domain import Person
+from recoup.services.platform.identity.domain import Person, Visit
 from recoup.services.platform.identity.store.credentials import Credentials
 from recoup.services.platform.identity.store.letters import Letters
 from recoup.services.platform.identity.store.people import People
@@ -65,7 +65,7 @@ class PasswordChange:
         await self.guard.letter(account, address)
         await self.letters.ask_reset(account, self.clock.now())
 
-    async def reset(self, token: str, password: str, address: str) -> None:
+    async def reset(self, token: str, password: str, visit: Visit) -> None:
         """Sets a password with a letter's token; every sign-in ends. A second factor is still asked for."""
         now = self.clock.now()
         person = await self.letters.reset_of(token, now)
@@ -73,7 +73,8 @@ class PasswordChange:
             raise Unauthenticated("this link has been used or is too old", code="reset_invalid")
         await self.rules.check(password, person.email)
         changed = Person(id=person.id, email=person.email, password_hash=await self.passwords.hash(password))
-        ended = await self.credentials.reset(token, changed, Actor(str(person.id), address), now)
+        actor = Actor(str(person.id), visit.address, visit.request_id)
+        ended = await self.credentials.reset(token, changed, actor, now)
         if ended is None:
             raise Unauthenticated("this link has been used or is too old", code="reset_invalid")
         self.tokens.end(ended)

@@ -92,7 +92,7 @@ class SignIn:
         if not code:
             raise Unauthenticated("a code of the second factor is needed too", code="second_factor_required")
         await self.guard.proof(person.id)
-        if not await self.factor.takes(factor, code, Actor(str(person.id), visit.address)):
+        if not await self.factor.takes(factor, code, Actor(str(person.id), visit.address, visit.request_id)):
             raise Unauthenticated("this code is not the one of now", code="second_factor_wrong")
         await self.guard.proved(person.id)
 

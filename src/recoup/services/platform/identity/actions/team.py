@@ -16,7 +16,7 @@ from recoup.services.platform.audit.domain import Actor
 from recoup.services.platform.identity import domain
 from recoup.services.platform.identity.actions.passwords import Rules
 from recoup.services.platform.identity.actions.tokens import AccessTokens
-from recoup.services.platform.identity.domain import Change, Invitation, Person
+from recoup.services.platform.identity.domain import Change, Invitation, Person, Visit
 from recoup.services.platform.identity.store.credentials import Credentials
 from recoup.services.platform.identity.store.letters import Letters, Open
 from recoup.services.platform.identity.store.people import People
@@ -85,12 +85,12 @@ class Invitations:
             raise Unauthenticated("this invitation has been used, was taken back or is too old", code="invite_invalid")
         return found
 
-    async def accept(self, token: str, password: str | None) -> None:
+    async def accept(self, token: str, password: str | None, visit: Visit) -> None:
         """Takes the place: with a new password for somebody without an account, else with what they have."""
         invitation = await self.read(token)
         hashed = "" if invitation.has_account else await self._chosen(password, invitation.email)
         person = Person(id=new_id(), email=invitation.email, password_hash=hashed)
-        if not await self.credentials.accept(invitation, person, self.clock.now()):
+        if not await self.credentials.accept(invitation, person, visit, self.clock.now()):
             raise Unauthenticated("this invitation has been used, was taken back or is too old", code="invite_invalid")
 
     async def _chosen(self, password: str | None, email: str) -> str:

@@ -12,7 +12,7 @@ from recoup.messages.access import Permission, Principal
 from recoup.services.platform.audit.domain import Actor
 from recoup.services.platform.identity.actions.factors import Enrolment, RecoveryCodes, SecondFactor
 from recoup.services.platform.identity.actions.passwords import PasswordChange
-from recoup.services.platform.identity.api.asking import Asking, address_of, who
+from recoup.services.platform.identity.api.asking import Asking, address_of, visit_of, who
 
 Password = Annotated[str, Meta(min_length=1, max_length=1024)]
 Code = Annotated[str, Meta(min_length=1, max_length=40)]
@@ -90,15 +90,18 @@ async def reset_password(
     data: JSONBody[Reset], request: Asking, password_change: NamedDependency[PasswordChange]
 ) -> None:
     """Sets a password with what stood in a letter; all sign-ins end."""
-    await password_change.reset(data.token, data.password, address_of(request))
+    await password_change.reset(data.token, data.password, visit_of(request))
 
 
 @post("/auth/second-factor", opt={"permission": Permission.SELF_WRITE})
 async def begin_second_factor(
-    data: JSONBody[Proof], caller: NamedDependency[Principal], second_factor: NamedDependency[SecondFactor]
+    data: JSONBody[Proof],
+    caller: NamedDependency[Principal],
+    actor: NamedDependency[Actor],
+    second_factor: NamedDependency[SecondFactor],
 ) -> Enrolment:
     """A secret for an authenticator app; it counts once a code of it has confirmed it."""
-    return await second_factor.begin(who(caller).user_id, data.password)
+    return await second_factor.begin(who(caller).user_id, data.password, actor)
 
 
 @post("/auth/second-factor/confirm", opt={"permission": Permission.SELF_WRITE}, status_code=200)

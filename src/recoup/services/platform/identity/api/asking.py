@@ -30,7 +30,7 @@ def address_of(request: Asking) -> str:
 def visit_of(request: Asking) -> Visit:
     """Where, and with what."""
     device = "".join(sign for sign in request.headers.get("user-agent", "") if sign.isprintable())
-    return Visit(address_of(request), device[:DEVICE_SIGNS])
+    return Visit(address_of(request), device[:DEVICE_SIGNS], request.headers.get("x-request-id", ""))
 
 
 def who(caller: Principal) -> Who:

@@ -15,6 +15,7 @@ from recoup.messages.access import Permission, Principal, Role
 from recoup.services.platform.audit.domain import Actor
 from recoup.services.platform.identity.actions.team import Giver, Invitations, Team
 from recoup.services.platform.identity.api.account import Password, Token
+from recoup.services.platform.identity.api.asking import Asking, visit_of
 from recoup.services.platform.identity.domain import Invitation, Member
 from recoup.services.platform.identity.store.letters import Letters
 from recoup.services.platform.identity.store.people import People
@@ -138,9 +139,11 @@ async def read_invitation(data: JSONBody[Shown], invitations: NamedDependency[In
 
 
 @post("/auth/invitations/accept", opt={"permission": PUBLIC}, status_code=204)
-async def accept_invitation(data: JSONBody[Accepting], invitations: NamedDependency[Invitations]) -> None:
+async def accept_invitation(
+    data: JSONBody[Accepting], request: Asking, invitations: NamedDependency[Invitations]
+) -> None:
     """Takes the place one is invited to. Signing in comes after it."""
-    await invitations.accept(data.token, data.password)
+    await invitations.accept(data.token, data.password, visit_of(request))
 
 
 def _giver(caller: Principal, store_id: str, actor: Actor) -> Giver:

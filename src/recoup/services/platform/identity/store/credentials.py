@@ -7,7 +7,7 @@ from uuid import UUID
 
 from recoup.kit.postgres import Postgres
 from recoup.services.platform.audit.domain import Actor
-from recoup.services.platform.identity.domain import Person
+from recoup.services.platform.identity.domain import Person, Visit
 from recoup.services.platform.identity.store.letters import Letters, Open
 from recoup.services.platform.identity.store.people import People
 from recoup.services.platform.identity.store.sessions import Sessions
@@ -40,10 +40,15 @@ class Credentials:
             await self.people.note(writing, person.id, "password_reset", actor, now)
             return await self.sessions.end_all(writing, person.id, None, actor, now)
 
-    async def accept(self, invitation: Open, person: Person, now: datetime) -> bool:
+    async def accept(self, invitation: Open, person: Person, visit: Visit, now: datetime) -> bool:
         """Makes `person`, or whoever has their address already, a member; False where the invitation is over."""
         async with self.db.transaction() as writing:
             if not await self.letters.take_invitation(writing, invitation.id, now):
                 return False
-            await self.people.accept(writing, invitation.store_id, person, invitation.role, now)
+            user_id = await self.people.accept(writing, invitation.store_id, person, invitation.role, now)
+            actor = Actor(str(user_id), visit.address, visit.request_id)
+            await self.people.audit.add(
+                writing, invitation.store_id, now, actor, "invitation_accepted", person.email,
+                {"role": invitation.role},
+            )  # fmt: skip
             return True

@@ -43,15 +43,18 @@ class Factors:
             bool, "select exists (select from second_factors where user_id = $1 and confirmed_at is not null)", user_id
         )
 
-    async def begin(self, user_id: UUID, secret: Secret, now: datetime) -> bool:
+    async def begin(self, user_id: UUID, secret: Secret, actor: Actor, now: datetime) -> bool:
         """Lays a secret down that is not asked for yet; False where one is in force."""
         sealed = self.sealer.seal(secret, str(user_id))
-        touched = await self.db.execute(
-            "insert into second_factors (user_id, sealed, made_at) values ($1, $2, $3) on conflict (user_id)"
-            " do update set sealed = $2, made_at = $3, last_step = 0 where second_factors.confirmed_at is null",
-            user_id, sealed, now,
-        )  # fmt: skip
-        return touched == 1
+        async with self.db.transaction() as writing:
+            touched = await writing.execute(
+                "insert into second_factors (user_id, sealed, made_at) values ($1, $2, $3) on conflict (user_id)"
+                " do update set sealed = $2, made_at = $3, last_step = 0 where second_factors.confirmed_at is null",
+                user_id, sealed, now,
+            )  # fmt: skip
+            if touched == 1:
+                await self.people.note(writing, user_id, "second_factor_begun", actor, now)
+            return touched == 1
 
     async def confirm(self, user_id: UUID, step: int, codes: Sequence[str], actor: Actor, now: datetime) -> bool:
         """From now on it is asked for; False where it was already, or there is none."""

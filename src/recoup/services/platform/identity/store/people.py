@@ -106,8 +106,11 @@ class People:
     async def set_password(writing: Transaction, user_id: UUID, password_hash: str) -> None:
         await writing.execute("update users set password_hash = $2 where id = $1", user_id, password_hash)
 
-    async def accept(self, writing: Transaction, store_id: str, person: Person, role: Role, now: datetime) -> None:
-        """Makes whoever has the address a member, and a user first if nobody has it; a member stays what they are."""
+    async def accept(self, writing: Transaction, store_id: str, person: Person, role: Role, now: datetime) -> UUID:
+        """Makes whoever has the address a member, and a user first if nobody has it; who it is.
+
+        A member stays what they are.
+        """
         await writing.execute(
             "insert into users (id, email, password_hash, created_at) values ($1, $2, $3, $4)"
             " on conflict (email) do nothing",
@@ -118,9 +121,7 @@ class People:
             " select $1, id, $3, $4 from users where email = $2 on conflict do nothing",
             store_id, person.email, role, now,
         )  # fmt: skip
-        await self.audit.add(
-            writing, store_id, now, Actor(person.email), "invitation_accepted", person.email, {"role": role}
-        )
+        return await writing.row(UUID, "select id from users where email = $1", person.email)
 
 
 def _refused(roles: Mapping[UUID, Role], user_id: UUID, role: Role | None, within: Collection[Role]) -> Change | None:

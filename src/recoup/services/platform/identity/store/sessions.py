@@ -52,7 +52,9 @@ class Sessions:
                 session.id, user_id, now, now + self.lifetime, visit.address, visit.device,
             )  # fmt: skip
             await self._chain(writing, session.id, token, now)
-            await self._note(writing, user_id, "login", Actor(str(user_id), visit.address), session.id, now)
+            await self._note(
+                writing, user_id, "login", Actor(str(user_id), visit.address, visit.request_id), session.id, now
+            )
         return session
 
     async def rotate(self, old: str, new: str, visit: Visit, now: datetime) -> Session | Refresh:
@@ -71,7 +73,7 @@ class Sessions:
                 return Refresh.ENDED
             if token.used_at is not None:
                 await self._end(writing, token.session_id, Refresh.REUSED, now)
-                actor = Actor("refresh", visit.address)
+                actor = Actor("refresh", visit.address, visit.request_id)
                 await self._note(writing, token.user_id, "refresh_reused", actor, token.session_id, now)
                 return Refresh.REUSED
             await writing.execute("update refresh_tokens set used_at = $2 where digest = $1", digest(old), now)
