@@ -14,6 +14,7 @@ from recoup.kit.proxy import Held
 from recoup.kit.upload import ProxyLimits, Upload
 
 EXPORT = 1_000_000_000
+UPLOAD = 300_000_000
 CHUNK = b"x" * 250_000
 ON_THE_WAY = 60_000_000
 """What the system's sockets, which grow with the speed, and servers between two ends may hold; far less than passes."""
@@ -67,7 +68,7 @@ async def test_an_export_of_a_gigabyte_is_never_gathered():
 
 
 async def test_an_upload_waits_for_a_service_that_does_not_read(monkeypatch):
-    reading, sent, held = asyncio.Event(), 0, []
+    reading, sent, read, most, held = asyncio.Event(), 0, 0, 0, []
     keep = Upload._keep
 
     def watched(self: Upload, chunk: bytes) -> None:
@@ -77,24 +78,25 @@ async def test_an_upload_waits_for_a_service_that_does_not_read(monkeypatch):
     monkeypatch.setattr(Upload, "_keep", watched)
 
     async def reads_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal read
         await reading.wait()
-        left = 50 * 1_000_000
-        while left:
-            left -= len(await reader.read(min(left, 1_000_000)))
+        while read < UPLOAD:
+            read += len(await reader.read(min(UPLOAD - read, 1_000_000)))
         writer.write(said(200, b"all"))
 
     async def body():
-        nonlocal sent
-        for _ in range(200):
+        nonlocal sent, most
+        for _ in range(UPLOAD // len(CHUNK)):
             yield CHUNK
             sent += len(CHUNK)
+            most = max(most, sent - read)
 
     async with before(Instance("a", reads_late)) as front:
-        size = {"Content-Length": str(200 * len(CHUNK))}
-        asked = asyncio.ensure_future(front.ask("POST", data=body(), headers=size))
+        asked = asyncio.ensure_future(front.ask("POST", data=body(), headers={"Content-Length": str(UPLOAD)}))
         assert await still(lambda: sent) < ON_THE_WAY / 2
         reading.set()
         assert await asked == (200, b"all")
+    assert most < ON_THE_WAY
     assert max(held) <= ProxyLimits(body_bytes=0, frame_bytes=0).replay_bytes
 
 
