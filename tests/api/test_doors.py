@@ -157,8 +157,8 @@ def test_events_in_protobuf_over_http_2_are_answered_in_protobuf(running: House,
     at = round(NOON.timestamp() * 1_000)
     one = written(event_id=uuid4().bytes, type="page_viewed", occurred_at=at, anonymous_id="protobuf")
     forms = {"Content-Type": "application/x-protobuf", "Accept": "application/x-protobuf"}
-    with httpx.Client(base_url=door.base_url, headers={**door.headers, **forms}, http1=False, http2=True) as client:
-        answer = client.post("/api/events", content=one.SerializeToString())
+    with httpx.Client(base_url=door.base_url, headers=door.headers, http1=False, http2=True) as client:
+        answer = client.post("/api/events", content=one.SerializeToString(), headers=forms)
         assert (answer.http_version, answer.status_code) == ("HTTP/2", 202)
         assert answer.headers["Content-Type"] == "application/x-protobuf"
         assert receipt.FromString(answer.content).accepted == 1

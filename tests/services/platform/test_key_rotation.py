@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -27,7 +28,7 @@ from recoup.kit.http import HttpSettings, create_app
 from recoup.kit.postgres import Postgres
 from recoup.kit.sealing import Sealer
 from recoup.kit.service import Service
-from recoup.kit.tokens import Verifier, opened
+from recoup.kit.tokens import Signer, Verifier, opened
 from recoup.messages.access import Principal
 from recoup.services.platform.audit.store import AuditLog
 from recoup.services.platform.identity.store.signing import SigningKeys
@@ -91,22 +92,25 @@ class Doors:
 async def doors(running: Platform, valkey_url: str, tmp_path_factory) -> AsyncIterator[Doors]:
     clock = MovedClock()
     async with AsyncExitStack() as stack:
-        services: list[Service] = []
-        urls: list[str] = []
-        for _ in range(2):
-            data, seed = tmp_path_factory.mktemp("data"), running.deps.signer.seed
-            peers = {"platform": running.url, "pipeline": running.peer.url}
-            deps = make_deps(running.deps.postgres_url, valkey_url, peers, data, seed, running.url)
-            service = build(replace(deps, clock=clock), Settings())
-            for stop in (deps.valkey.aclose, deps.peers.close, deps.log.close, *service.on_stop):
-                stack.push_async_callback(stop)
-            await begun(service, stack)
-            app = create_app(service, HttpSettings(), Verifier(seed, Principal, deps.clock).verify)
-            urls.append(await stack.enter_async_context(listening(app)))
-            services.append(service)
+        one, first = await opened_door(stack, running, valkey_url, tmp_path_factory.mktemp("data"), clock)
+        other, second = await opened_door(stack, running, valkey_url, tmp_path_factory.mktemp("data"), clock)
         http = await stack.enter_async_context(aiohttp.ClientSession())
         proof = {"email": running.first.admin_email, "password": running.first.admin_password}
-        yield Doors((urls[0], urls[1]), (services[0], services[1]), clock, http, proof, running.deps.postgres_url)
+        yield Doors((one, other), (first, second), clock, http, proof, running.deps.postgres_url)
+
+
+async def opened_door(
+    stack: AsyncExitStack, running: Platform, valkey_url: str, data: Path, clock: MovedClock
+) -> tuple[str, Service]:
+    """One more process of an installation, which goes by a clock of its own."""
+    seed, peers = running.deps.signer.seed, {"platform": running.url, "pipeline": running.peer.url}
+    deps = make_deps(running.deps.postgres_url, valkey_url, peers, data, seed, running.url)
+    service = build(replace(deps, clock=clock, signer=Signer(seed, clock, deps.signer.lifetime)), Settings())
+    for stop in (deps.valkey.aclose, deps.peers.close, deps.log.close, *service.on_stop):
+        stack.push_async_callback(stop)
+    await begun(service, stack)
+    app = create_app(service, HttpSettings(), Verifier(seed, Principal, clock).verify)
+    return await stack.enter_async_context(listening(app)), service
 
 
 async def begun(service: Service, stack: AsyncExitStack) -> None:

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from tests.services.platform.conftest import installed
 
-from recoup.kit.embedded import Valkey
+from recoup.kit.embedded import Engine, Valkey
 from recoup.kit.launch import wrap
 from recoup.kit.valkey import connect
 from recoup.messages.access import Permission, Principal
@@ -92,9 +92,9 @@ def stood(limiter: Limiter) -> bool:
 
 
 class Server:
-    """A Valkey that a test may stop and start."""
+    """An engine that a test may stop and start."""
 
-    def __init__(self, engine: Valkey) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -108,7 +108,7 @@ class Server:
 
     async def stop(self) -> None:
         assert self.process is not None
-        self.process.kill()
+        self.process.send_signal(self.engine.orphan_signal)
         await asyncio.to_thread(self.process.wait)
 
 
