@@ -97,8 +97,17 @@ export const time = (value) =>
 export const shortTime = (value) => withMoment(value, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 export const day = (value) => withMoment(value, { weekday: "short", day: "numeric", month: "short" });
 export const shortDay = (value) => withMoment(value, { day: "numeric", month: "short", timeZone: "UTC" });
+/** With the year where it is not this one. */
 export const dateTime = (value) =>
-  withMoment(value, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  withMoment(value, {
+    year: isThisYear(value) ? undefined : "numeric",
+    day: "numeric",
+    month: "short",
+    hour: "2-digit",
+    minute: "2-digit",
+    hourCycle: "h23",
+  });
+const isThisYear = (value) => new Date(moment(value)).getFullYear() === new Date().getFullYear();
 
 /** How long before `now` something was. */
 export function ago(value, now) {
@@ -116,6 +125,29 @@ export function words(name) {
     .filter(Boolean);
   const text = parts.map((part) => (CAPITALS.has(part) ? part.toUpperCase() : part)).join(" ");
   return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+const BROWSERS = [
+  [/Edg\//, "Edge"],
+  [/OPR\//, "Opera"],
+  [/Firefox\//, "Firefox"],
+  [/Chrome\//, "Chrome"],
+  [/Safari\//, "Safari"],
+];
+const SYSTEMS = [
+  [/iPhone|iPad/, "iOS"],
+  [/Android/, "Android"],
+  [/Windows/, "Windows"],
+  [/Mac OS X/, "macOS"],
+  [/Linux/, "Linux"],
+];
+
+/** What a user agent says of itself, in two words where it is a browser's. */
+export function device(agent) {
+  const named = (list) => list.find(([sign]) => sign.test(agent))?.[1];
+  const [browser, system] = [named(BROWSERS), named(SYSTEMS)];
+  if (browser) return system ? `${browser} on ${system}` : browser;
+  return agent || "Unknown";
 }
 
 /** An id short enough to be read, with both its ends. */

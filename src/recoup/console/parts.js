@@ -37,9 +37,9 @@ export const heading = (title, ...beside) =>
     h("div", { class: "page-tools" }, ...beside),
   );
 
-/** Brings the tab one is on into sight, once. */
+/** Brings the tab one is on into sight, once, as soon as there are tabs to be seen. */
 function showCurrent(tabs) {
-  if (tabs.dataset.shown) return;
+  if (tabs.dataset.shown || !tabs.offsetWidth) return;
   tabs.dataset.shown = "yes";
   const current = tabs.querySelector("[aria-current]");
   tabs.scrollLeft = current.offsetLeft - tabs.offsetLeft - 16;
@@ -133,6 +133,9 @@ export function from(feed, view, { lines = 3, retry } = {}) {
   const notice = `${feed.problem.message} Shown is what was known at ${shortTime(feed.at)}.`;
   return [h("p", { class: "stale", role: "status" }, icon("alert", 16), notice), view(feed.data)].flat();
 }
+
+/** A sentence in which `words` between backticks are code. */
+export const prose = (text) => String(text).split("`").map((part, index) => (index % 2 ? h("code", {}, part) : part));
 
 /** Terms and their values, as a description list. Each entry is [term, value, note?]. */
 export const terms = (entries, name = "") =>

@@ -29,4 +29,9 @@ export function clearSession(notice = "") {
   listeners.forEach((listener) => listener());
 }
 
-export const role = () => current.me?.stores.find((store) => store.store_id === current.store)?.role ?? "";
+const membership = () => current.me?.stores.find((store) => store.store_id === current.store);
+
+/** Whether the one who is logged in may do something in the store that is chosen. */
+export const may = (permission) => membership()?.permissions?.includes(permission) ?? false;
+
+export const role = () => membership()?.role ?? "";

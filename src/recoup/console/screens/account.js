@@ -3,7 +3,7 @@
 import { act, twice } from "../acts.js";
 import { read, remove, send } from "../api.js";
 import { h } from "../dom.js";
-import { ago } from "../format.js";
+import { ago, device } from "../format.js";
 import { icon } from "../icons.js";
 import { badge, from, heading, panel, table, terms } from "../parts.js";
 import { field, newPassword, said } from "./door.js";
@@ -24,11 +24,11 @@ export const account = {
       state.said && h("p", { class: "notice", key: "said", role: "status" }, state.said),
       state.problem && h("p", { class: "trouble", key: "trouble", role: "alert" }, icon("alert"), said(state.problem)),
       panel(
-        { id: "sign-ins", title: "Where you are signed in" },
+        { id: "sign-ins", class: "spaced", title: "Where you are signed in" },
         from(feeds.sessions, ({ items }) => signIns(items, screen), { lines: 4, retry: refresh }),
       ),
       panel(
-        { id: "factor", title: "Second factor" },
+        { id: "factor", class: "spaced", title: "Second factor" },
         from(feeds.me, (me) => factor(me.second_factor, screen), { lines: 2, retry: refresh }),
       ),
       panel({ id: "password", title: "Password" }, password(screen)),
@@ -43,7 +43,7 @@ const signIns = (items, screen) => [
     items.map((each) => ({
       key: each.id,
       cells: [
-        each.device || "unknown",
+        h("span", { title: each.device }, device(each.device)),
         each.address,
         ago(each.last_used_at, Date.now()),
         each.is_current ? badge("good", "This one") : ending(each, screen),
@@ -63,8 +63,8 @@ const signIns = (items, screen) => [
     ),
 ];
 
-const ending = ({ id, device }, screen) =>
-  twice(screen, { id, label: `End the sign-in of ${device}`, text: "End", step: () => remove(`/auth/sessions/${id}`) });
+const ending = ({ id, device: agent }, screen) =>
+  twice(screen, { id, label: `End the sign-in of ${device(agent)}`, text: "End", step: () => remove(`/auth/sessions/${id}`) });
 
 /** A form whose fields go to `step`; what they held is gone afterwards. */
 const form = (screen, key, action, step, ...fields) =>
@@ -72,6 +72,7 @@ const form = (screen, key, action, step, ...fields) =>
     "form",
     {
       key,
+      class: "form",
       on: {
         submit(event) {
           event.preventDefault();

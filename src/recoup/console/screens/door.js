@@ -39,7 +39,7 @@ export const newPassword = (problem) =>
       name: "New password",
       type: "password",
       autocomplete: "new-password",
-      hint: "At least 12 signs, and nothing that others would guess first.",
+      hint: "At least 12 characters, and nothing that others would guess first.",
     },
     problem,
   );

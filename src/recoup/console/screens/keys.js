@@ -6,7 +6,7 @@ import { announce } from "../announce.js";
 import { h } from "../dom.js";
 import { ago, count, dateTime } from "../format.js";
 import { badge, empty, from, heading, panel, storeTabs, terms, trouble } from "../parts.js";
-import { role } from "../session.js";
+import { may } from "../session.js";
 
 const KINDS = {
   secret_key: { name: "Secret", says: "For your servers. Never put it into a page." },
@@ -17,7 +17,7 @@ const OVERLAPS = { 0: "At once", 1: "In an hour", 24: "In a day", 168: "In a wee
 const HOUR = 3_600_000;
 const FRESH = { kind: "secret_key", name: "", origins: "", limit: "", days: "", left: [] };
 const at = (id) => `/api-keys/${id}`;
-const mayChange = () => ["owner", "admin", "developer"].includes(role());
+const mayChange = () => may("keys:write");
 const later = (hours) => new Date(Date.now() + hours * HOUR).toISOString();
 
 export const keys = {

@@ -7,6 +7,7 @@ import { h } from "../dom.js";
 import { ago, count, dateTime, percent, plural, words } from "../format.js";
 import { compared, isMended, pretty, tone, totals } from "../letter_readings.js";
 import { badge, choice, empty, eventTabs, from, heading, panel, table, terms, trouble } from "../parts.js";
+import { may } from "../session.js";
 
 const KINDS = [
   "schema_violation",
@@ -105,7 +106,7 @@ function floodNotice(stopped, { set, refresh }) {
       {},
       `Repairs and retries stopped at ${dateTime(stopped.since)}, after ${plural(stopped.letters, "dead letter")} within minutes. Find the cause, then let them go on.`,
     ),
-    h("button", { type: "button", class: "button small", on: { click: resume } }, "Go on"),
+    may("dlq:write") && h("button", { type: "button", class: "button small", on: { click: resume } }, "Go on"),
   );
 }
 
@@ -129,8 +130,8 @@ function list(items, more, screen) {
       "div",
       { class: "letters-many", key: "many" },
       h("span", { class: "fine" }, `${count(items.length)}${more ? "+" : ""} shown`),
-      h("button", { type: "button", class: "button small", disabled: state.busy, on: { click: many(true) } }, "Try all"),
-      h(
+      may("dlq:write") && h("button", { type: "button", class: "button small", disabled: state.busy, on: { click: many(true) } }, "Try all"),
+      may("dlq:write") && h(
         "button",
         {
           type: "button",
@@ -238,7 +239,7 @@ function reader(letter, screen) {
         start,
       ),
     ),
-    buttons(letter, text, screen),
+    may("dlq:write") && buttons(letter, text, screen),
     state.problem && trouble(state.problem),
     state.trial?.id === letter.id && trialView(state.trial),
     history(letter),

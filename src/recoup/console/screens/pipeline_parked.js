@@ -6,7 +6,7 @@ import { read, remove, send } from "../api.js";
 import { h } from "../dom.js";
 import { ago, bytes, count, dateTime, plural, words } from "../format.js";
 import { choice, empty, from, panel, steps, table, terms, trouble } from "../parts.js";
-import { role } from "../session.js";
+import { may } from "../session.js";
 
 const AT_ONCE = 100;
 const WHICH = [
@@ -25,7 +25,7 @@ const TO_DO = [
   "Dismiss what can never be read. It is kept for some weeks and can still be put back.",
 ];
 const at = (id) => `/pipeline/parked/${encodeURIComponent(id)}`;
-const mayAct = () => ["owner", "admin", "analyst", "developer"].includes(role());
+const mayAct = () => may("dlq:write");
 
 export const parkedState = { parked: "open", look: null, problem: null, busy: false, asked: null };
 

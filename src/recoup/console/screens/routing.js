@@ -5,7 +5,7 @@ import { h } from "../dom.js";
 import { plural } from "../format.js";
 import { badge, empty, eventTabs, from, heading, panel } from "../parts.js";
 import { counted, health, says } from "../routing_readings.js";
-import { role } from "../session.js";
+import { may } from "../session.js";
 import { place } from "./routing_place.js";
 import { rule } from "./routing_rule.js";
 
@@ -57,7 +57,7 @@ export const routing = {
 const asked = ({ id }, { status }) => ({ destination: id, status: status || null, limit: PAGE });
 
 const ways = () =>
-  role() === "owner"
+  may("settings:write")
     ? [
         h("a", { key: "rule", class: "button small", href: "#/routing/rule/new" }, "New rule"),
         h("a", { key: "to", class: "button small", href: "#/routing/to/new" }, "New destination"),
@@ -71,7 +71,7 @@ function beside(places, screen) {
   if (screen.state.secret && (!id || id === NEW)) return place(null, places, screen);
   if (kind === "to") return place(id === NEW ? null : id, places, screen);
   if (kind === "rule") return rule(id === NEW ? null : id, places, screen);
-  return role() === "owner" && places.length === 0 ? place(null, places, screen) : about();
+  return may("settings:write") && places.length === 0 ? place(null, places, screen) : about();
 }
 
 const about = () =>

@@ -7,7 +7,7 @@ import { h } from "../dom.js";
 import { ago, count, dateTime, plural } from "../format.js";
 import { badge, choice, empty, from, panel, table, terms, trouble } from "../parts.js";
 import { counted, deliveryState, health } from "../routing_readings.js";
-import { role } from "../session.js";
+import { may } from "../session.js";
 
 const KINDS = [["webhook", "Webhook"], ["topic", "Topic"]];
 const FORMS = [["batch", "Many events a call"], ["single", "One event a call"]];
@@ -49,8 +49,8 @@ const copy = (text) => navigator.clipboard.writeText(text).then(() => announce("
 
 function fresh(screen) {
   const { state, set } = screen;
-  if (role() !== "owner")
-    return panel({ id: "place", title: "New destination", class: "reader" }, empty("Only an owner adds destinations", "Ask an owner of this store."));
+  if (!may("settings:write"))
+    return panel({ id: "place", title: "New destination", class: "reader" }, empty("Owners and admins add destinations", "Ask one of this store."));
   // Asked anew by every handler: what was typed since the last drawing counts.
   const current = () => state.form ?? FRESH;
   const form = current();
@@ -116,7 +116,7 @@ function detail(saved, screen) {
     next(saved),
     state.secret && secretView(state.secret.text),
     facts(saved, counted(feeds.queues.data?.items ?? [], saved.id)),
-    role() === "owner" && changing(saved, screen),
+    may("settings:write") && changing(saved, screen),
     buttons(saved, screen),
     state.problem && trouble(state.problem),
     saved.kind === "webhook" && deliveries(saved, screen),
@@ -184,7 +184,7 @@ function changing(saved, screen) {
 }
 
 function buttons(saved, screen) {
-  if (role() !== "owner") return null;
+  if (!may("settings:write")) return null;
   const { state, set } = screen;
   const isPaused = saved.state === "paused";
   const toggle = () =>
@@ -255,7 +255,7 @@ function deliveryTable(items, more, screen) {
 }
 
 function again(one, screen) {
-  if (!["owner", "analyst"].includes(role())) return null;
+  if (!may("dlq:write")) return null;
   const click = () =>
     act(screen, async () => {
       await send(`/routing/deliveries/${one.id}/redeliver`);

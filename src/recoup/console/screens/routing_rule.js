@@ -9,7 +9,7 @@ import { icon } from "../icons.js";
 import { pretty } from "../letter_readings.js";
 import { badge, choice, empty, panel, skeleton, trouble } from "../parts.js";
 import { conditionOf, fieldNamed, flat, operatorWords, partAt, sampleFor, says } from "../routing_readings.js";
-import { role } from "../session.js";
+import { may } from "../session.js";
 import { TYPES } from "./live.js";
 
 const OURS = ["cart_abandoned", "cart_recovered", "cart_expired"];
@@ -26,7 +26,7 @@ export function rule(id, places, screen) {
   const current = () => state.form ?? formOf(saved);
   const edit = (changes) => set({ form: { ...current(), ...changes(current()) }, trial: null, problem: null });
   const tell = (message) => set({ problem: Object.assign(new Error(message), { status: 0 }) });
-  const view = { form: current(), current, edit, tell, places, fields: feeds.fields.data, mayWrite: role() === "owner" };
+  const view = { form: current(), current, edit, tell, places, fields: feeds.fields.data, mayWrite: may("settings:write") };
   return panel(
     { id: "rule", title: saved?.name ?? "New rule", class: "reader", note: saved && `copies since ${dateTime(saved.since)}` },
     h("p", { class: "only-phone", key: "back" }, h("a", { href: "#/routing" }, "Back to the list")),

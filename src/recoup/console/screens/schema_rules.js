@@ -9,7 +9,7 @@ import { icon } from "../icons.js";
 import { compared } from "../letter_readings.js";
 import { badge, choice, complaints, from, panel, trouble } from "../parts.js";
 import { outcome, POLICIES, rowsOf, sampleOf, STEPS, stepsOf } from "../schema_readings.js";
-import { role } from "../session.js";
+import { may } from "../session.js";
 
 export const MODES = {
   NONE: "Any new version is taken.",
@@ -62,7 +62,7 @@ function chosen(title, note, options, value, choose) {
     "div",
     { class: "rule", key: title },
     h("h3", {}, title, note && h("span", { class: "fine" }, ` ${note}`)),
-    role() === "owner" ? choice(title, names, value, choose) : h("p", {}, h("b", {}, options[value].name)),
+    may("schemas:write") ? choice(title, names, value, choose) : h("p", {}, h("b", {}, options[value].name)),
     h("p", { class: "fine" }, options[value].says),
   );
 }
@@ -82,7 +82,7 @@ const compatibility = (value, note, path, screen) =>
       h("span", {}, "Compatibility", note && h("span", { class: "fine" }, ` ${note}`)),
       h(
         "select",
-        { key: value, disabled: role() !== "owner", on: { change: (event) => set(path, { compatibility: event.target.value }, "Set.", screen) } },
+        { key: value, disabled: !may("schemas:write"), on: { change: (event) => set(path, { compatibility: event.target.value }, "Set.", screen) } },
         Object.keys(MODES).map((mode) => h("option", { key: mode, value: mode, selected: mode === value }, words(mode.toLowerCase()))),
       ),
     ),
@@ -117,7 +117,7 @@ export function migrations({ subject, versions }, saved, screen) {
 const stepList = (rows, edit, source) =>
   h(
     "fieldset",
-    { class: "bare", key: `steps-${source}`, disabled: role() !== "owner" },
+    { class: "bare", key: `steps-${source}`, disabled: !may("schemas:write") },
     h("legend", { class: "unseen" }, "Steps"),
     rows.length === 0 && h("p", { class: "fine" }, "No steps: events of this version stay what they are."),
     h("ol", { class: "conditions migration", "aria-label": "Steps" }, rows.map((row, index) => stepRow(row, index, edit))),
@@ -190,8 +190,8 @@ function trying(name, { source, known, current, version }, screen) {
       "div",
       { class: "letter-buttons" },
       h("button", { type: "button", class: "button", disabled: held.busy, on: { click: attempt } }, "Try it"),
-      role() === "owner" && h("button", { type: "button", class: "button primary", disabled: held.busy || !held.rows?.length, on: { click: save } }, "Save the steps"),
-      role() === "owner" && known && twice(screen, { id: `migration ${source}`, label: `Delete the migration from version ${source}`, text: "Delete", step: drop }),
+      may("schemas:write") && h("button", { type: "button", class: "button primary", disabled: held.busy || !held.rows?.length, on: { click: save } }, "Save the steps"),
+      may("schemas:write") && known && twice(screen, { id: `migration ${source}`, label: `Delete the migration from version ${source}`, text: "Delete", step: drop }),
     ),
     held.problem && held.problemIn === "migrations" && trouble(held.problem),
     held.trial && trialView(held.trial),

@@ -7,7 +7,7 @@ import { h } from "../dom.js";
 import { ago, dateTime, plural, words } from "../format.js";
 import { pretty } from "../letter_readings.js";
 import { badge, complaints, empty, eventTabs, from, heading, panel, terms, trouble } from "../parts.js";
-import { role } from "../session.js";
+import { may } from "../session.js";
 import { migrations, MODES, storeRules, subjectRules } from "./schema_rules.js";
 
 const FORMATS = ["JSON", "AVRO", "PROTOBUF"];
@@ -133,7 +133,7 @@ function detail({ subject, versions }, screen) {
     versionList(versions, shown, screen),
     h("h3", { key: "text" }, latest.version === shown.version ? "Text of the latest version" : `Text of version ${shown.version}`),
     editor({ key: `${subject.name}-${shown.version}`, name: subject.name, format: shown.format, start: pretty(shown.schema), references: shown.references }, screen),
-    role() === "owner" && subject.state === "active" && taking(subject.name, null, `Take ${subject.name} out of use`, screen),
+    may("schemas:write") && subject.state === "active" && taking(subject.name, null, `Take ${subject.name} out of use`, screen),
   );
 }
 
@@ -157,7 +157,7 @@ const versionList = (versions, shown, screen) =>
           h("span", { class: "fine", title: dateTime(one.created_at) }, ` ${ago(one.created_at, Date.now())} by ${author(one.created_by)}`),
         ),
         one.state === "active"
-          ? role() === "owner" && taking(one.name, one.version, `Take version ${one.version} out of use`, screen)
+          ? may("schemas:write") && taking(one.name, one.version, `Take version ${one.version} out of use`, screen)
           : badge("skipped", "Out of use"),
       ),
     ),
@@ -217,7 +217,7 @@ function editor({ key, name, format, start, references }, screen) {
       "div",
       { class: "letter-buttons" },
       h("button", { type: "button", class: "button", disabled: state.busy || !name, on: { click: check } }, "Check"),
-      role() === "owner" &&
+      may("schemas:write") &&
         h(
           "button",
           { type: "button", class: "button primary", title: isChecked ? null : "Check it first", disabled: state.busy || !isChecked || !state.verdict.compatible, on: { click: save } },

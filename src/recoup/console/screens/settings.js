@@ -4,11 +4,11 @@ import { read, replace, send } from "../api.js";
 import { announce } from "../announce.js";
 import { h } from "../dom.js";
 import { ago, dateTime, plural, words } from "../format.js";
-import { empty, from, heading, panel, storeTabs, trouble } from "../parts.js";
-import { role } from "../session.js";
+import { empty, from, heading, panel, prose, skeleton, storeTabs, trouble } from "../parts.js";
+import { may } from "../session.js";
 import { asText, edited, shown, whole } from "../settings_readings.js";
 
-const mayChange = () => ["owner", "admin"].includes(role());
+const mayChange = () => may("settings:write");
 
 async function current(signal) {
   const { items } = await read("/config/history", { limit: 30 }, signal);
@@ -23,6 +23,7 @@ export const settings = {
   sources: () => ({
     definitions: { read: (signal) => read("/config/definitions", {}, signal) },
     current: { read: current, every: 15_000 },
+    ...(may("team:read") ? { people: { read: (signal) => read("/users", { limit: 1000 }, signal) } } : {}),
   }),
 
   view(screen) {
@@ -34,7 +35,7 @@ export const settings = {
       h(
         "div",
         { class: "settings", key: "settings" },
-        ready ? form(screen) : panel({ id: "form", title: "Values" }, from(feeds.current, () => null, { lines: 12, retry: refresh })),
+        ready ? form(screen) : panel({ id: "form", title: "Values" }, from(feeds.definitions.problem ? feeds.definitions : feeds.current, () => skeleton(12), { lines: 12, retry: refresh })),
         panel({ id: "history", title: "History" }, from(feeds.current, (data) => history(data, screen), { lines: 6, retry: refresh })),
       ),
     ];
@@ -75,7 +76,7 @@ function row(definition, value, { state, set }) {
     { class: "setting", key: name },
     h("label", { for: `setting-${name}` }, words(name)),
     control(definition, value, note, (typed) => set({ draft: { ...state.draft, [name]: typed }, problem: null }), state.draft[name]),
-    h("p", { class: "fine", id: note }, description, h("span", { class: "block" }, [unit && `Unit: ${unit}.`, `Default: ${shown(usual)}.`].filter(Boolean).join(" "))),
+    h("p", { class: "fine", id: note }, prose(description), h("span", { class: "block" }, [unit && `Unit: ${unit}.`, `Default: ${shown(usual)}.`].filter(Boolean).join(" "))),
   );
 }
 
@@ -106,13 +107,16 @@ const history = ({ items, version: newest }, screen) =>
               "div",
               {},
               h("b", {}, `Version ${one.version}`),
-              h("span", { class: "fine", title: dateTime(one.at) }, ` ${ago(one.at, Date.now())} by ${one.by.startsWith("key:") ? "a key" : "a person"}`),
+              h("span", { class: "fine", title: dateTime(one.at) }, ` ${ago(one.at, Date.now())} by ${who(one.by, screen)}`),
               one.changes.map(({ setting, before, after }) => h("p", { class: "fine", key: setting }, `${words(setting)}: ${shown(before)} → ${shown(after)}`)),
             ),
             one.version !== newest && mayChange() && restoring(one.version, newest, screen),
           ),
         ),
       );
+
+const who = (id, { feeds }) =>
+  id.startsWith("key:") ? "a key" : (feeds.people?.data?.items.find((one) => one.id === id)?.email ?? "a person");
 
 function restoring(version, newest, screen) {
   const { state, set } = screen;

@@ -6,7 +6,7 @@ import { h } from "../dom.js";
 import { ago, bytes, count, dateTime, duration, percent, words } from "../format.js";
 import { badge, empty, from, heading, panel, table, terms } from "../parts.js";
 import { anomalyRow, healthOf, jobRow, listOf, reasonRows, resources, stageRows } from "../system_readings.js";
-import { session, role } from "../session.js";
+import { session, may } from "../session.js";
 
 const SHOWN = 12;
 
@@ -219,7 +219,7 @@ function anomalies(data) {
 
 function jobs(all, { state, set, refresh }) {
   if (all.length === 0) return empty("No jobs yet", "Services offer theirs within a minute of starting.");
-  const mayRun = ["owner", "analyst"].includes(role()) && Boolean(session().store);
+  const mayRun = may("jobs:write") && Boolean(session().store);
   const run = async (job) => {
     set({ running: { ...state.running, [job.id]: true }, problem: null });
     try {

@@ -6,7 +6,7 @@ import { change, read, remove, send } from "../api.js";
 import { h } from "../dom.js";
 import { ago, dateTime, words } from "../format.js";
 import { badge, empty, from, heading, panel, storeTabs, table, terms, trouble } from "../parts.js";
-import { role, session } from "../session.js";
+import { may, role, session } from "../session.js";
 
 const ROLES = {
   owner: "Everything, also making stores and other owners.",
@@ -16,7 +16,7 @@ const ROLES = {
   developer: "What it takes to connect a shop: events, schemas, flags, keys.",
   viewer: "Looks at figures, carts and health.",
 };
-const mayChange = () => ["owner", "admin"].includes(role());
+const mayChange = () => may("team:write");
 /** Nobody gives or takes a role that may do more than their own. */
 const givable = () => Object.keys(ROLES).filter((name) => name !== "owner" || role() === "owner");
 
@@ -45,7 +45,7 @@ export const team = {
           { class: "pipeline-side", key: "side" },
           panel({ id: "invite", title: "Invite somebody" }, ...inviting(screen)),
           panel({ id: "invitations", title: "Invitations that wait" }, shown("invitations", ({ items }) => waiting(items, screen), 3)),
-          panel({ id: "roles", title: "What each role may do" }, terms(Object.entries(ROLES).map(([name, says]) => [words(name), says]))),
+          panel({ id: "roles", title: "What each role may do" }, terms(Object.entries(ROLES).map(([name, says]) => [words(name), says]), "prose")),
         ),
       ),
     ].filter(Boolean);

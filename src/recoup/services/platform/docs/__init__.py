@@ -1,4 +1,4 @@
-"""`/docs`: one page that lists the routes of all services, and the merged OpenAPI document behind it.
+"""`/docs`: one page of the routes of all services and of every error code, and the merged OpenAPI document.
 
 Consumes: nothing. Emits: nothing. Owns: nothing.
 """

@@ -9,8 +9,8 @@ from recoup import __version__
 from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Failure
 from recoup.kit.peers import Peers
-from recoup.services.platform.docs import domain
-from recoup.services.platform.docs.domain import Document
+from recoup.services.platform.docs.domain import documents
+from recoup.services.platform.docs.domain.documents import Document
 
 FRESH_SECONDS: Final = 60.0
 PATIENCE_SECONDS: Final = 5.0
@@ -32,7 +32,7 @@ class Library:
             found = await self._gather()
             self._silent = sorted(name for name, raw in found.items() if raw is None)
             known = {name: raw for name, raw in found.items() if raw is not None}
-            self._document = domain.merged("Recoup", __version__, known)
+            self._document = documents.merged("Recoup", __version__, known)
             self._made_at = stopwatch()
         return self._document, self._silent
 

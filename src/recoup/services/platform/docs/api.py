@@ -4,16 +4,16 @@ from litestar import MediaType, Response, get
 from litestar.di import NamedDependency
 
 from recoup.kit.http import PUBLIC
-from recoup.services.platform.docs import domain
 from recoup.services.platform.docs.actions import Library
+from recoup.services.platform.docs.domain import pages
 from recoup.services.platform.pages.domain import SECURITY
 
 
 @get("/docs", opt={"permission": PUBLIC}, include_in_schema=False)
 async def docs(library: NamedDependency[Library]) -> Response[str]:
-    """Every route of every service."""
+    """Every route of every service, and every error code."""
     document, silent = await library.document()
-    return Response(domain.page(document, silent), media_type=MediaType.HTML, headers=SECURITY)
+    return Response(pages.page(document, silent), media_type=MediaType.HTML, headers=SECURITY)
 
 
 @get("/docs/openapi.json", opt={"permission": PUBLIC}, include_in_schema=False)
@@ -26,7 +26,7 @@ async def openapi(library: NamedDependency[Library]) -> dict[str, object]:
 @get("/docs/style.css", opt={"permission": PUBLIC}, include_in_schema=False, sync_to_thread=False)
 def style() -> Response[str]:
     """How the page looks."""
-    return Response(domain.STYLE, media_type="text/css")
+    return Response(pages.STYLE, media_type="text/css")
 
 
 HANDLERS = (docs, openapi, style)

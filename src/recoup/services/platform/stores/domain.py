@@ -29,6 +29,8 @@ class Membership(Struct, frozen=True, kw_only=True):
     store_id: str
     name: str
     role: str
+    permissions: list[Permission]
+    """What that comes to."""
 
 
 class Changed(Struct, frozen=True, kw_only=True):

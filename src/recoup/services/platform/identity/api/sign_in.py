@@ -104,12 +104,15 @@ async def me(
     """Who one is, and what in which store."""
     known = {store.store_id: store.name for store in await stores.among(list(caller.stores))}
     if caller.kind != "person":
-        memberships = [Membership(store_id=store_id, name=name, role=caller.kind) for store_id, name in known.items()]
+        memberships = [
+            Membership(store_id=store_id, name=name, role=caller.kind, permissions=caller.stores[store_id])
+            for store_id, name in known.items()
+        ]
         return Me(subject=caller.subject, kind=caller.kind, email=None, second_factor=False, stores=memberships)
     user_id = UUID(caller.subject)
     person, roles = await people.find(user_id), await people.roles(user_id)
     memberships = [
-        Membership(store_id=store_id, name=name, role=roles[store_id])
+        Membership(store_id=store_id, name=name, role=roles[store_id], permissions=caller.stores[store_id])
         for store_id, name in known.items()
         if store_id in roles
     ]

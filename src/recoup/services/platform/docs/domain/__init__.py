@@ -1,0 +1,1 @@
+"""The merged document, its page, and the list of error codes. Pure."""
