@@ -39,6 +39,8 @@ SWOLLEN_CLIENTS, SWOLLEN_BATCHES = 20, 3
 NO_RECORD = (b"", b"no arrow", b"\xff\xff\xff\xff\x08\0\0\0 neither")
 AWAY_SECONDS = float(os.environ.get("RECOUP_AWAY_SECONDS", "7"))
 """How long a warehouse stands still at least: longer than a reader's session on Kafka lasts."""
+# Raw: the stream and the warehouse. Enriched: ai, interventions, monitoring and the warehouse.
+PARKED = len(NO_RECORD) * 6
 CALM = 4
 """So many looks in a row must find nothing left to do: a process that was just killed may not have said so yet."""
 
@@ -196,6 +198,16 @@ async def poison(log: Log, shop: Shop) -> None:
         for topic in (EVENTS_RAW, EVENTS_ENRICHED):
             await log.append(topic.name, [Outgoing(0, value)])
     await shop.send(shop.batch())
+
+
+async def parked(running: House) -> int:
+    """How many records have been set aside, once there are as many as readers of the poison."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            found = await asyncio.to_thread(_asked, running, "/api/pipeline/parked")
+            if found is not None and int(str(found["open"])) >= PARKED:
+                return int(str(found["open"]))
+            await asyncio.sleep(0.3)
 
 
 async def empty(running: House) -> None:
