@@ -18,7 +18,7 @@ from recoup.messages.access import Permission, Principal
 from recoup.services.platform.audit.domain import Actor
 from recoup.services.platform.identity.actions.keys import KeyChange, PublishedKeys
 from recoup.services.platform.identity.actions.sign_in import SignIn, Tokens, Which
-from recoup.services.platform.identity.api.asking import Asking, address_of, visit_of, who
+from recoup.services.platform.identity.api.asking import Asking, visit_of, who
 from recoup.services.platform.identity.store.factors import Factors
 from recoup.services.platform.identity.store.people import People
 from recoup.services.platform.identity.store.sessions import Sessions
@@ -91,7 +91,8 @@ async def logout(
     if session is None:
         raise Unauthenticated("nothing here says which sign-in to end")
     subject = caller.subject if caller is not None else "refresh"
-    await sign_in.logout(session, Actor(subject, address_of(request)))
+    visit = visit_of(request)
+    await sign_in.logout(session, Actor(subject, visit.address, visit.request_id))
 
 
 @get("/auth/me", opt={"permission": Permission.SELF_READ})
