@@ -64,8 +64,9 @@ class IdleConnections:
             await asyncio.sleep(self._seconds / 4)
             found = await asyncio.to_thread(lambda: set(_connections(self._port)))
             overdue = self._overdue(found, stopwatch())
-            if overdue:
-                closed = await asyncio.to_thread(_shut_down, overdue)
+            # Another process may listen at the same port: what is its own is for it to close.
+            closed = await asyncio.to_thread(_shut_down, overdue) if overdue else 0
+            if closed:
                 log.info("idle connections are closed", port=self._port, closed=closed)
 
     def _overdue(self, found: set[_Connection], now: float) -> set[int]:
