@@ -93,6 +93,19 @@ async def test_an_orders_amount_is_summed_from_its_items_where_the_shop_leaves_i
         assert (row["amount"], row["currency"]) == (900, "USD")
 
 
+async def test_what_says_nothing_of_money_shows_its_cart_in_the_carts_currency(valkey_url: str) -> None:
+    async with pipeline(valkey_url) as running:
+        await running.send({**added(cart="c", price=700), "currency": "EUR"}, event(type="cart_viewed", cart_id="c"))
+        await running.enriched(2)
+        await running.send(event(type="exit_intent", cart_id="c"), event(type="page_viewed", amount=5, cart_id="c"))
+        await running.send(event(type="coupon_entered", cart_id="another"))
+
+        rows = await running.enriched(3)
+
+    currencies = {row["type"]: (row["currency"], row["cart_value"]) for row in rows}
+    assert currencies == {"exit_intent": ("EUR", 700), "page_viewed": ("USD", 700), "coupon_entered": ("USD", 0)}
+
+
 async def test_a_backlog_pushes_back(valkey_url: str) -> None:
     async with pipeline(valkey_url, settings=Settings(max_backlog_records=-1)) as running:
         await running.collector.watch_backlog()

@@ -25,10 +25,12 @@ ROW: Final = np.dtype([
     ("number", "i8"),
     ("value", "i8"),
     ("pieces", "i8"),
+    ("currency", "i8"),
     ("abandoned", "?"),
     ("unsaved", "?"),
 ])  # fmt: skip
-"""What every cart's state says that most events need; times in milliseconds. `number` is 0 where there is no cart."""
+"""What every cart's state says that most events need; times in milliseconds. `number` is 0 where there is no cart;
+`currency` is a place in `CartTable.currencies`."""
 
 
 class CartKey(NamedTuple):
@@ -61,7 +63,9 @@ class CartTable:
 
     def __init__(self) -> None:
         self.keys: list[CartKey] = []
+        self.currencies: list[str | None] = [None]
         self.rows = np.zeros(_FIRST_SIZE, dtype=ROW)
+        self._currency_codes: dict[str | None, int] = {None: 0}
         self._slots: dict[int, dict[str, int]] = {}
         self._states: list[CartState | None] = []
         self._free: list[int] = []
@@ -103,6 +107,14 @@ class CartTable:
         """Notes what became of a cart; None where nothing is left of it."""
         self._show(slot, state, unsaved=state is not None)
 
+    def currency_code(self, currency: str | None) -> int:
+        """Its place in `currencies`."""
+        code = self._currency_codes.get(currency)
+        if code is None:
+            code = self._currency_codes[currency] = len(self.currencies)
+            self.currencies.append(currency)
+        return code
+
     def touch(self, slots: Slots, at: npt.NDArray[np.int64]) -> None:
         """Notes activity on carts whose fate it does not change; each slot once."""
         self.rows["last_at"][slots] = at
@@ -135,11 +147,11 @@ class CartTable:
         self._states[slot] = state
         at = self.keys[slot].partition
         if state is None:
-            self.rows[slot] = (at, 0, 0, 0, 0, 0, 0, False, False)
+            self.rows[slot] = (at, 0, 0, 0, 0, 0, 0, 0, False, False)
             return
         self.rows[slot] = (
             at, state.last_at, state.due_at, state.closed_at, state.number, state.value, state.pieces,
-            state.abandoned_at != 0, unsaved,
+            self.currency_code(state.currency), state.abandoned_at != 0, unsaved,
         )  # fmt: skip
 
     def _new_slot(self) -> int:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from recoup.services.pipeline.carts.domain.cart import (
     CHANGING,
@@ -27,6 +28,7 @@ from recoup.services.pipeline.carts.domain.table import Slots
 from recoup.services.pipeline.stream.domain.work import Known, Work
 
 _NO_LINES: Final[Sequence[Line]] = ()
+_SHOWN: Final = ("number", "value", "pieces", "currency")
 _TOLD: Final = ("currency", "user_id", "anonymous_id", "session_id")
 
 
@@ -56,7 +58,7 @@ def track_carts(work: Work, known: Known) -> None:
         _fold(found, known, int(groups.slots[group]), mine.tolist(), events)
     for slot in known.due.tolist():
         _ring(found, known, slot)
-    found.write_columns()
+    found.write_columns(known)
 
 
 def _groups(work: Work, known: Known) -> Groups:
@@ -95,7 +97,7 @@ def touch(found: "_Found", known: Known, groups: Groups) -> np.ndarray:
     known.carts.touch(groups.slots[moved], last_at[moved])
     work.changes.touched = groups.slots[moved]
     busy = np.repeat(quiet, groups.lengths)
-    after = np.stack([carts["number"], carts["value"], carts["pieces"]], axis=1)[quiet]
+    after = np.stack([carts[name] for name in _SHOWN], axis=1)[quiet]
     found.show(groups.rows[busy], np.repeat(after, groups.lengths[quiet], axis=0))
     return quiet
 
@@ -150,8 +152,8 @@ class _Found:
     work: Work
     changes: dict[int, str] = field(default_factory=dict)
     rows: list[int] = field(default_factory=list)
-    after: list[tuple[int, int, int]] = field(default_factory=list)
-    """For each of `rows`: the cart's number, value and pieces after it."""
+    after: list[tuple[int, int, int, int]] = field(default_factory=list)
+    """For each of `rows`: the cart's number, value, pieces and currency after it."""
     _shown: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
 
     def show(self, rows: np.ndarray, after: np.ndarray) -> None:
@@ -178,7 +180,7 @@ class _Found:
         changes.changed[slot] = state
         known.carts.change(slot, state)
 
-    def write_columns(self) -> None:
+    def write_columns(self, known: Known) -> None:
         """Hands the columns over: the cart after each event where there is one, else the event's own items."""
         columns = self.work.columns
         count = len(self.work.ids)
@@ -188,13 +190,26 @@ class _Found:
         if self._shown:
             value = columns["cart_value"].to_numpy(zero_copy_only=False).copy()
             pieces = columns["item_count"].to_numpy(zero_copy_only=False).copy()
+            currency = np.zeros(count, dtype=np.int64)
             for rows, after in self._shown:
-                number[rows], value[rows], pieces[rows] = after.T
+                number[rows], value[rows], pieces[rows], currency[rows] = after.T
             columns["cart_value"], columns["item_count"] = pa.array(value), pa.array(pieces)
+            self._name_currencies(known, currency)
         columns["cart_number"] = pa.array(number, mask=number == 0)
         change = np.full(count, None, dtype=object)
         change[list(self.changes)] = list(self.changes.values())
         columns["cart_change"] = pa.array(change, pa.string())
+
+    def _name_currencies(self, known: Known, codes: np.ndarray) -> None:
+        """An event that says nothing of money itself shows its cart's, and so goes by the cart's currency."""
+        work, columns, carts = self.work, self.work.columns, known.carts
+        own = np.array([carts.currency_code(known.store(name).currency) for name in work.store_names], dtype=np.int64)
+        foreign = (codes > 0) & (codes != own[work.store_codes])
+        if not foreign.any():
+            return
+        said = pc.or_(pc.is_valid(work.rows.column("currency").combine_chunks()), pc.is_valid(columns["amount"]))
+        names = pa.array(carts.currencies, pa.string()).take(pa.array(codes))
+        columns["currency"] = pc.if_else(pc.and_(pa.array(foreign), pc.invert(said)), names, columns["currency"])
 
 
 def _fold(found: _Found, known: Known, slot: int, rows: Sequence[int], events: Mapping[int, CartEvent]) -> None:
@@ -203,7 +218,7 @@ def _fold(found: _Found, known: Known, slot: int, rows: Sequence[int], events: M
     occurred = found.work.occurred
     facts: list[Derived] = []
     existed = state.number > 0
-    after = (state.number, state.value, state.pieces)
+    after = _standing(known, state)
     for row in rows:
         event, before = events.get(row), after
         if event is None:
@@ -214,7 +229,7 @@ def _fold(found: _Found, known: Known, slot: int, rows: Sequence[int], events: M
             facts += derived
         if change is not None:
             found.changes[row] = change.value
-        after = (state.number, state.value, state.pieces)
+        after = _standing(known, state)
         if not state.number:
             continue
         found.rows.append(row)
@@ -223,6 +238,10 @@ def _fold(found: _Found, known: Known, slot: int, rows: Sequence[int], events: M
     # What opened, ended and was forgotten within this batch still has its facts to tell.
     if state.number or existed or facts:
         found.note(known, slot, state, facts)
+
+
+def _standing(known: Known, cart: CartState) -> tuple[int, int, int, int]:
+    return cart.number, cart.value, cart.pieces, known.carts.currency_code(cart.currency)
 
 
 def _ring(found: _Found, known: Known, slot: int) -> None:
