@@ -1,7 +1,9 @@
 """The audit trail: who did what; in a chain that shows where somebody meddled, and that nobody may change."""
 
+import asyncio
 import json
-from uuid import uuid4
+from datetime import timedelta
+from uuid import UUID, uuid4
 
 import asyncpg
 import msgspec
@@ -9,7 +11,11 @@ import pytest
 
 from recoup.kit.ids import new_id
 from recoup.kit.migrate import migrate
+from recoup.kit.postgres import Postgres
 from recoup.services.platform.audit.domain import Entry, verified
+from recoup.services.platform.audit.store import AuditLog
+from recoup.services.platform.identity.domain import Visit
+from recoup.services.platform.identity.store.sessions import Sessions
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 INSERT = (
@@ -165,3 +171,27 @@ async def test_an_end_that_was_cut_off_is_noticed_by_who_noted_it_down(platform)
     for lost in ({**noted, "seq": 10**9}, {**noted, "hash": "00" * 32}):
         verdict = await told(platform, "/api/audit-logs/verification", params=lost)
         assert (verdict["intact"], verdict["broken_at"]) == (False, lost["seq"])
+
+
+async def test_people_who_share_stores_sign_in_at_once_and_do_not_wait_for_each_other_in_a_circle(platform):
+    first, (second, _) = platform.first.store_id, await platform.another_store()
+    db = Postgres(platform.deps.postgres_url, "platform", size=6)
+    sessions, now = Sessions(db, AuditLog(db), timedelta(days=1)), platform.deps.clock.now()
+    people: list[UUID] = []
+    for stores in ((first, second), (second, first)):
+        people.append(new_id())
+        await db.execute(
+            "insert into users (id, email, password_hash, created_at) values ($1, $2, '', $3)",
+            people[-1], f"{people[-1]}@example.com", now,
+        )  # fmt: skip
+        for store_id in stores:
+            await db.execute(
+                "insert into memberships (store_id, user_id, role, created_at) values ($1, $2, 'viewer', $3)",
+                store_id, people[-1], now,
+            )  # fmt: skip
+    try:
+        for _ in range(10):
+            await asyncio.gather(*(sessions.begin(each, str(uuid4()), Visit("here"), now) for each in people * 3))
+    finally:
+        await db.close()
+    assert (await told(platform, "/api/audit-logs/verification"))["intact"]
