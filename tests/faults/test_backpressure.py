@@ -128,7 +128,7 @@ async def _filled(running: House, engine: Valkey, pid: int, sent: set[str]) -> N
         await shop.use_event_clock()
         await fill_the_memory(shop, engine.url)
         refused = await fill_the_disk(shop, engine, pid)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
                 await asyncio.sleep(0.05)
         restarted = running_engine(engine)

@@ -108,7 +108,7 @@ async def test_the_log_keeps_for_the_loader_what_comes_while_the_warehouse_is_aw
     async with started(deps) as (service, _):
         (worker,) = [asyncio.ensure_future(each.run()) for each in service.workers]
         await deps.log.append(EVENTS_ENRICHED.name, [record(0, [event(1)])])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while sum(lag.waiting for lag in await deps.log.lag(GROUP, EVENTS_ENRICHED.name)) != 1:
                 await asyncio.sleep(0.02)
         worker.cancel()

@@ -53,7 +53,7 @@ async def test_events_and_predictions_on_the_log_become_messages_and_conversions
         await world.deps.publish(PREDICTION_RESULTS, [scored()])
         assert await until(world, "delivered") == ["decided", "delivered"]
         await published(world, [order(at=NOON + timedelta(minutes=5))])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await world.credited():
                 await asyncio.sleep(0.05)
 

@@ -68,12 +68,12 @@ def user(user_id: str, key: bytes = KEY, more: str = "") -> str:
 
 
 async def received(page: websockets.ClientConnection) -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return json.loads(await page.recv())
 
 
 async def ended(world: World, kind: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while kind not in await world.kinds():
             await asyncio.sleep(0.05)
 

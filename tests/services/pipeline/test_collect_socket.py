@@ -132,7 +132,7 @@ async def collecting(valkey: Valkey, log: Sluggish, settings: Settings) -> Colle
 
 
 async def listening(port: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -147,11 +147,11 @@ def frame(name: str, *events: dict[str, Any]) -> dict[str, Any]:
 
 
 async def heard(ws: ClientWebSocketResponse) -> dict[str, Any]:
-    return await ws.receive_json(timeout=20)
+    return await ws.receive_json(timeout=60)
 
 
 async def until(seen: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not seen():
             await asyncio.sleep(0.01)
 
@@ -252,7 +252,7 @@ async def test_a_silent_client_is_asked_for_a_sign_of_life_and_one_that_gives_no
             assert await heard(ws) == {"type": "ping"}
             await ws.send_json({"type": "pong"})
         assert await heard(ws) == {"type": "ping"}
-        assert (await ws.receive(timeout=20)).type is WSMsgType.CLOSE
+        assert (await ws.receive(timeout=60)).type is WSMsgType.CLOSE
         assert ws.close_code == 4408
 
 
@@ -265,7 +265,7 @@ async def test_a_client_may_ask_for_a_sign_of_life_too(valkey_url: str) -> None:
 async def test_a_client_without_hello_is_closed_after_a_long_silence(valkey_url: str) -> None:
     times = {"socket_heartbeat_seconds": 0.1, "socket_silence_seconds": 0.2}
     async with serving(valkey_url, **times) as door, door.client() as ws:
-        assert (await ws.receive(timeout=20)).type is WSMsgType.CLOSE
+        assert (await ws.receive(timeout=60)).type is WSMsgType.CLOSE
 
 
 def zstd(content: bytes) -> bytes:

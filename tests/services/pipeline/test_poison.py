@@ -22,7 +22,7 @@ async def parked(running: Pipeline, count: int) -> list[Parked]:
     reader = running.log.reader("look", "look", [parking_topic().name])
     found: list[Parked] = []
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(found) < count:
                 records = await reader.read(wait_seconds=0.2, limit=100)
                 found += [msgspec.json.decode(record.value, type=Parked) for record in records]

@@ -63,7 +63,7 @@ def watched(running: Pipeline) -> Pipeline:
 
 async def counted(running: Pipeline, events: int) -> None:
     """Once so many events have been worked on."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while running.processor.pace.events < events:
             await asyncio.sleep(0.01)
 

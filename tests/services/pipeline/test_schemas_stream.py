@@ -41,7 +41,7 @@ async def dead(running: Pipeline, count: int) -> list[dict[str, Any]]:
     reader = running.log.reader("test-dead", "test", [EVENTS_DEAD.name])
     rows: list[dict[str, Any]] = []
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(rows) < count:
                 records = await reader.read(wait_seconds=0.2, limit=1_000)
                 await reader.commit({(record.topic, record.partition): record.offset for record in records})

@@ -46,7 +46,7 @@ class Window:
 
     async def see(self, matched: int) -> list[dict[str, Any]]:
         """What was shown once so many events have matched."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while self.matched < matched:
                 frame = await self.ws.receive_json()
                 self.matched += frame["matched"]
@@ -69,7 +69,7 @@ class Place:
         """Once the processor knows of it."""
         known = len(await self.showing.watches.current(self.running.clock.now()))
         async with self.http.ws_connect(self.url, headers={IDENTITY_HEADER: who}, params=asked) as ws:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while len(await self.showing.watches.current(self.running.clock.now())) == known:
                     await asyncio.sleep(0.01)
                 await self.showing.write()
@@ -80,7 +80,7 @@ class Place:
         """Sends events and hands over what was seen of them."""
         until = self.running.processor.pace.events + len(events)
         await self.running.send(*events, store=store)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while self.running.processor.pace.events < until:
                 await asyncio.sleep(0.01)
         await self.showing.write()
@@ -167,7 +167,7 @@ async def test_of_too_many_a_sample_is_shown_and_their_number(valkey_url) -> Non
 
 async def test_it_ends_after_a_while_and_leaves_nothing_behind(valkey_url) -> None:
     async with place(valkey_url, tail_seconds=0.1) as here:
-        async with here.http.ws_connect(here.url, headers={IDENTITY_HEADER: "viewer"}) as ws, asyncio.timeout(20):
+        async with here.http.ws_connect(here.url, headers={IDENTITY_HEADER: "viewer"}) as ws, asyncio.timeout(60):
             while (await ws.receive()).type not in {WSMsgType.CLOSE, WSMsgType.CLOSED}:
                 pass
         assert await here.showing.watches.current(here.running.clock.now()) == []

@@ -66,7 +66,7 @@ async def test_routes_change_without_a_restart_and_nonsense_changes_nothing(tmp_
     file.write_text('{"scores": "ai"}')
     routes = Routes(file, SERVICES)
     watching = asyncio.ensure_future(routes.watch())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while "scores" not in routes.table:
             await asyncio.sleep(0.01)
         file.write_text('{"scores": "nobody"}')
