@@ -25,6 +25,7 @@ HOLDS_NOTHING_OF_A_STORE = {
     "/auth/second-factor/recovery-codes",
     "/auth/sessions",
     "/auth/sessions/{session_id:uuid}",
+    "/signing-keys/{kid:str}/distrust",  # of the whole installation
     "/stores",  # lists the caller's own, and makes new ones
     "/pipeline/status",  # figures of the machinery
     "/features/definitions",

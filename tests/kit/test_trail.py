@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 from litestar import Router, delete, get, post
+from litestar.di import NamedDependency
 from litestar.testing import AsyncTestClient
 
 from recoup.kit.errors import Conflict, Unavailable
@@ -24,7 +25,9 @@ class Ada:
             raise Conflict("no")
 
     def tenant(self, requested: str | None, permission: str) -> str:
-        return f"{requested} {permission}"
+        if requested == "foreign":
+            raise Conflict(permission)
+        return "ours"
 
 
 @post("/things", opt={"permission": "things:write"})
@@ -40,6 +43,11 @@ async def refuse() -> None:
 @post("/others", opt={"permission": "nobody's"})
 async def forbidden() -> None:
     done.append("forbidden")
+
+
+@post("/tenants", opt={"permission": "things:write"})
+async def make_there(store_id: NamedDependency[str]) -> None:
+    done.append(store_id)
 
 
 @get("/things", opt={"permission": "things:write"})
@@ -65,7 +73,7 @@ async def asked(method: str, path: str, away: Sequence[Stage] = ()) -> tuple[int
 
         return end
 
-    service = Service(name="things", routers=(Router("/", route_handlers=[make, refuse, forbidden, read]),))
+    service = Service(name="things", routers=(Router("/", route_handlers=[make, make_there, refuse, forbidden, read]),))
     trail = Trail(begin, lambda _permission, _method: True, "store_id")
     app = create_app(service, HttpSettings(), lambda _token: Ada(), trail=trail)
     async with AsyncTestClient(app) as client:
@@ -77,6 +85,8 @@ CASES = {
     "a change": ("POST", "/things", (), 201, "", ["made"], ["begun", "made"]),
     "a refusal": ("DELETE", "/things", (), 409, "conflict", [], ["begun", "refused"]),
     "reading": ("GET", "/things", (), 200, "", ["read"], []),
+    "a change for a tenant": ("POST", "/tenants", (), 201, "", ["ours"], ["begun", "made"]),
+    "a change for another's tenant": ("POST", "/tenants?store_id=foreign", (), 409, "conflict", [], []),
     "what nobody may": ("POST", "/others", (), 409, "conflict", [], []),
     "a change whose beginning cannot be noted": (
         "POST", "/things", ["begun"], 503, "trail_unavailable", [], ["begun"],

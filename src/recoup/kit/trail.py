@@ -60,6 +60,10 @@ class Doer(Protocol):
     @property
     def subject(self) -> str: ...
 
+    def tenant(self, requested: str | None, permission: str) -> str:
+        """Raises Refused where it may not do this there."""
+        ...
+
 
 End = Callable[[Stage, int], Awaitable[None]]
 """Notes what became of a change, and the status of the answer."""
@@ -90,13 +94,16 @@ def noted() -> None:
         here.is_noted = True
 
 
-async def note_begin(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+async def note_begin(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """A guard behind the one that says who asks: whoever may not change something has begun nothing."""
     here, doer = _here.get(), cast("Doer | None", connection.scope.get("user"))
     if here is None or doer is None:
         return
+    change = _seen(here.scope, here.parameter)
+    if here.parameter in handler.parsed_fn_signature.parameters:
+        doer.tenant(change.tenant, change.permission)
     try:
-        here.end = await here.begin(doer, _seen(here.scope, here.parameter))
+        here.end = await here.begin(doer, change)
     except Unavailable as error:
         said = "this was not done, since it cannot be written into the audit trail"
         raise Unavailable(said, cause=error, code="trail_unavailable") from error
