@@ -1,20 +1,35 @@
-"""Everything but the doors is restarted in turn while a shop sends and never asks twice: collecting goes on."""
+"""Everything is restarted in turn while a shop sends and never asks twice: collecting goes on.
+
+There are two gateways and two collectors, as there must be where nobody may notice the restart of one. Before a gateway
+is restarted no new requests are led to it and those under way may end, as a load balancer does that is told; of all
+else nobody is told.
+"""
 
 import asyncio
 import os
 import signal
 from collections import Counter
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 
 import aiohttp
 import msgspec
+import psutil
 import pytest
-from bench.lib.house import House, house
-from tests.faults.ledger import Shop, books, pid_of, wait_until_counted
+from bench.lib.house import House, another, house
+from tests.faults.ledger import PATIENCE_SECONDS, Shop, books, pid_of, wait_until_counted
 
-pytestmark = pytest.mark.fault
-RESTARTED = ("processor", "intelligence", "valkey", "ai", "postgres", "interventions", "monitoring", "scheduler")
+from recoup.processes import PROCESSES
+
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(600)]
+RESTARTED = (
+    "pipeline", "processor", "platform", "intelligence", "valkey", "ai", "postgres", "interventions", "monitoring",
+    "scheduler",
+)  # fmt: skip
+DOUBLED = ("platform", "pipeline")
 STOP = {"postgres": signal.SIGINT}
 """As its supervisor does: on SIGTERM the database would wait for its clients to leave."""
 PACE_SECONDS = 0.03
@@ -26,31 +41,48 @@ class Stream:
     """One request after the other at a steady pace, whatever became of those before; none is sent again."""
 
     shop: Shop
+    doors: Sequence[str]
+    """The gateways: the one that will be restarted, and the other."""
+    closed: str = ""
+    under_way: Counter[str] = field(default_factory=Counter)
+    """Requests by gateway."""
     answers: Counter[str] = field(default_factory=Counter)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            while not self.shop.stop.is_set():
-                tasks.create_task(self._offer(self.shop.batch()[:4]))
-                await asyncio.sleep(PACE_SECONDS)
+            for door in cycle(self.doors):
+                if self.shop.stop.is_set():
+                    break
+                if door != self.closed:
+                    self.under_way[door] += 1
+                    tasks.create_task(self._offer(door, self.shop.batch()[:4]))
+                    await asyncio.sleep(PACE_SECONDS)
 
-    async def _offer(self, events: list[dict[str, object]]) -> None:
+    async def close(self, door: str) -> None:
+        """Returns when nothing that was led to this gateway is under way."""
+        self.closed = door
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while self.under_way[door]:
+                await asyncio.sleep(0.01)
+
+    async def _offer(self, door: str, events: list[dict[str, object]]) -> None:
         headers = {"X-Api-Key": self.shop.house.keys.secret_key, "Content-Type": "application/json"}
         try:
             async with self.shop.session.post(
-                "/api/events/batch", data=msgspec.json.encode(events), headers=headers
+                f"{door}/api/events/batch", data=msgspec.json.encode(events), headers=headers
             ) as answer:
                 said = str(answer.status) if answer.status == 202 else f"{answer.status} {await answer.text()}"
         except aiohttp.ClientError as error:
             said = repr(error)
         self.answers[said] += 1
+        self.under_way[door] -= 1
         if said == "202":
             self.shop.acknowledged |= {str(event["event_id"]) for event in events}
 
 
 async def restart(running: House, name: str) -> None:
     """Asks a part to end, and waits until the supervisor has a new one ready."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (pid := pid_of(running.folder, name)) is None:
             await asyncio.sleep(0.1)
         os.kill(pid, STOP.get(name, signal.SIGTERM))
@@ -58,13 +90,16 @@ async def restart(running: House, name: str) -> None:
             await asyncio.sleep(0.1)
 
 
-async def rolled(running: House) -> Stream:
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{running.port}") as session:
+async def rolled(running: House, doors: Sequence[str]) -> Stream:
+    # Each request on a connection of its own: a client that keeps one may write to it as it is closed.
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(doors[0], connector=connector) as session:
         shop = Shop(running, session)
         await shop.use_event_clock()
-        stream = Stream(shop)
+        stream = Stream(shop, doors)
         load = asyncio.create_task(stream.run())
         for name in RESTARTED:
+            await stream.close(doors[0] if name == "platform" else "")
             await restart(running, name)
         shop.stop.set()
         await load
@@ -72,9 +107,43 @@ async def rolled(running: House) -> Stream:
         return stream
 
 
-def test_collecting_is_answered_while_everything_else_restarts_in_turn(tmp_path: Path) -> None:
-    with house(keep=tmp_path) as running:
-        stream = asyncio.run(rolled(running))
+@contextmanager
+def doubled(running: House, table: Path) -> Generator[list[str]]:
+    """A second gateway and a second collector, once everybody knows; gives where the gateways are."""
+    with ExitStack() as stack:
+        for name in DOUBLED:
+            stack.enter_context(another(running, name, "1"))
+        found = {name: _url(processes[0]) for name, processes in running.processes().items() if name != "supervisor"}
+        where = {name: [url for name_, url in found.items() if name_.startswith(name)] for name in PROCESSES}
+        table.write_bytes(msgspec.json.encode(where))
+        asyncio.run(_until_known(where["platform"]))
+        yield where["platform"]
+
+
+def _url(process: psutil.Process) -> str:
+    return f"http://127.0.0.1:{process.environ().get('RECOUP_PORT')}"
+
+
+async def _until_known(doors: Sequence[str]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS), aiohttp.ClientSession() as session:
+        for door in doors:
+            while not await _leads_to_both(session, door):
+                await asyncio.sleep(0.1)
+
+
+async def _leads_to_both(session: aiohttp.ClientSession, door: str) -> bool:
+    try:
+        async with session.get(f"{door}/metrics") as answer:
+            return 'gateway_instances{state="in",to="pipeline"} 2.0' in await answer.text()
+    except aiohttp.ClientError:
+        return False
+
+
+def test_collecting_is_answered_while_everything_restarts_in_turn(tmp_path: Path) -> None:
+    table = tmp_path / "instances.json"
+    discovery = {"RECOUP_DISCOVERY__URL": f"file://{table}", "RECOUP_DISCOVERY__REFRESH_SECONDS": "1"}
+    with house(keep=tmp_path, **discovery) as running, doubled(running, table) as doors:
+        stream = asyncio.run(rolled(running, doors))
 
     assert stream.answers["202"] >= PROMISED * stream.answers.total(), stream.answers
     assert asyncio.run(books(tmp_path)).processed == dict.fromkeys(stream.shop.acknowledged, 1)
