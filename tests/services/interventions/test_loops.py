@@ -37,8 +37,15 @@ async def published(world: World, rows: Sequence[dict[str, Any]], partition: int
     await world.deps.log.append(EVENTS_ENRICHED.name, [Outgoing(partition, encode(table(rows)))])
 
 
+async def all_read(world: World) -> None:
+    """Until what was published has been dealt with."""
+    async with asyncio.timeout(60):
+        while any([lag.waiting for lag in await world.deps.log.lag("interventions", EVENTS_ENRICHED.name)] or [1]):
+            await asyncio.sleep(0.02)
+
+
 async def until(world: World, kind: str, count: int = 1) -> list[str]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             kinds = [event.kind for event in await world.told()]
             if kinds.count(kind) >= count:
@@ -49,7 +56,7 @@ async def until(world: World, kind: str, count: int = 1) -> list[str]:
 async def test_events_and_predictions_on_the_log_become_messages_and_conversions(world: World):
     async with running(world, "one"):
         await published(world, [identified(), row("cart_abandoned", cart_id="cart-1", cart_number=1, user_id="ann")])
-        await asyncio.sleep(0.5)
+        await all_read(world)
         await world.deps.publish(PREDICTION_RESULTS, [scored()])
         assert await until(world, "delivered") == ["decided", "delivered"]
         await published(world, [order(at=NOON + timedelta(minutes=5))])
@@ -62,7 +69,7 @@ async def test_two_servers_decide_and_send_each_cart_once(database: str, valkey_
     people = [f"p{number}" for number in range(30)]
     async with opened(database, valkey_url) as other, running(world, "one"), running(other, "two"):
         await published(world, [identified(each) for each in people])
-        await asyncio.sleep(1.0)
+        await all_read(world)
         carts = [scored(f"cart-{each}", user_id=each) for each in people]
         await world.deps.publish(PREDICTION_RESULTS, [*carts, *carts])
         await until(world, "delivered", 30)
