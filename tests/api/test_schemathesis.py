@@ -22,7 +22,7 @@ from schemathesis.checks import not_a_server_error
 from recoup import app
 from recoup.kit.config import new_secret
 from recoup.processes import PROCESSES
-from recoup.services.platform.docs.domain import merged
+from recoup.services.platform.docs.domain.documents import merged
 
 pytestmark = pytest.mark.api
 EXAMPLES = 15

@@ -116,14 +116,24 @@ def test_the_pipelines_stages_say_how_long_they_take(console: Page, pictures: Pa
     console.screenshot(path=pictures / "pipeline.png", full_page=True)
 
 
-def test_a_record_that_nobody_can_read_is_listed_with_what_to_do(console: Page, installation):
+def test_a_record_that_nobody_can_read_is_looked_at_put_back_and_dismissed(console: Page, installation, pictures: Path):
     open_screen(console, "Pipeline")
     aside = console.get_by_role("region", name="Set aside").first
-    expect(aside).to_contain_text("Nothing was set aside")
+    expect(aside).to_contain_text("Nothing is set aside")
     append_raw(f"unix://{installation.data}/valkey/run/valkey.sock?db=0", b"no arrow")
     row = aside.get_by_role("row").filter(has_text="Pipeline")
     expect(row).to_contain_text("ArrowInvalid", timeout=PATH_MS)
-    expect(aside.get_by_role("list", name="What to do")).to_contain_text("consumer-parked")
+    expect(aside.get_by_role("list", name="What to do")).to_contain_text("once the cause is mended")
+
+    row.get_by_role("button", name="Look at").click()
+    expect(aside.get_by_role("region", name="The record")).to_contain_text("not an Arrow stream")
+    console.screenshot(path=pictures / "parked.png", full_page=True)
+    row.get_by_role("button", name=re.compile("^Put .* back$")).click()
+    again = row.filter(has_text="again, after it was put back")
+    expect(again).to_be_visible(timeout=PATH_MS)
+    expect(row).to_have_count(1)
+    again.get_by_role("button", name="Dismiss").click()
+    expect(row).to_have_count(0, timeout=PATH_MS)
 
 
 def append_raw(url: str, value: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The screens about the store before a running Recoup: its settings with their history, its feature flags."""
+"""The screens about the store before a running Recoup: settings with their history, feature flags, the team."""
 
 import re
 from collections.abc import Iterator
@@ -74,10 +74,54 @@ def test_a_flag_is_made_turned_on_tried_and_taken_back(console: Page, pictures: 
     expect(console.get_by_role("region", name="History")).to_contain_text("Version 3", timeout=PATH_MS)
 
 
+FOCUS_SHOWS = """() => {
+    const style = getComputedStyle(document.activeElement);
+    return (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== "none";
+}"""
+
+
+def test_somebody_is_invited_by_keyboard_alone_and_the_invitation_taken_back(console: Page, pictures: Path):
+    open_screen(console, "Team")
+    expect(console.get_by_role("region", name="Members").first).to_contain_text("you", timeout=PATH_MS)
+    expect(console.get_by_text("Nobody is invited")).to_be_visible(timeout=PATH_MS)
+    console.get_by_label("E-mail").focus()
+    console.keyboard.type("ada@example.org")
+    assert console.evaluate(FOCUS_SHOWS)
+    console.keyboard.press("Tab")
+    expect(console.get_by_role("combobox", name="Role")).to_be_focused()
+    assert console.evaluate(FOCUS_SHOWS)
+    console.keyboard.type("Analyst")
+    expect(console.get_by_role("combobox", name="Role")).to_have_value("analyst")
+    expect(console.get_by_role("button", name="Send the invitation")).to_be_enabled()
+    console.keyboard.press("Tab")
+    expect(console.get_by_role("button", name="Send the invitation")).to_be_focused()
+    assert console.evaluate(FOCUS_SHOWS)
+    console.keyboard.press("Enter")
+    waiting = console.get_by_role("region", name="Invitations that wait").get_by_role("row")
+    expect(waiting.filter(has_text="ada@example.org")).to_contain_text("Analyst", timeout=PATH_MS)
+    console.screenshot(path=pictures / "team.png", full_page=True)
+    back = console.get_by_role("button", name="Take back the invitation of ada@example.org")
+    back.focus()
+    console.keyboard.press("Enter")
+    expect(back).to_have_text("Really? Click again")
+    console.keyboard.press("Enter")
+    expect(console.get_by_text("Nobody is invited")).to_be_visible(timeout=PATH_MS)
+
+
+SCREENS = (
+    ("settings", "Settings", "Idle minutes"),
+    ("flags/new-banner", "Flags", "Definition"),
+    ("team", "Team", "E-mail"),
+    ("keys", "API keys", "Name"),
+    ("audit", "Audit log", "Action"),
+    ("account", "Your account", "New password"),
+)
+
+
 @pytest.mark.parametrize("width", [360, 1024])
 def test_no_screen_scrolls_sideways_and_every_control_has_a_name(console: Page, pictures: Path, width: int):
     console.set_viewport_size({"width": width, "height": 780})
-    for path, name, part in (("settings", "Settings", "Idle minutes"), ("flags/new-banner", "Flags", "Definition")):
+    for path, name, part in SCREENS:
         console.goto(re.sub("#.*", f"#/{path}", console.url))
         expect(console.get_by_role("heading", level=1, name=name)).to_be_visible(timeout=PATH_MS)
         expect(console.get_by_label(part)).to_be_visible(timeout=PATH_MS)

@@ -5,13 +5,13 @@ import { announce } from "../announce.js";
 import { h } from "../dom.js";
 import { ago, count, dateTime, words } from "../format.js";
 import { badge, empty, from, heading, panel, storeTabs, terms, trouble } from "../parts.js";
-import { role } from "../session.js";
+import { may } from "../session.js";
 import { servedWords, staleWords, whyWords } from "../settings_readings.js";
 
 const FIRST = { description: "", enabled: false };
 const PERSON = '{\n  "targeting_key": "visitor-1",\n  "attributes": {}\n}';
 const at = (key) => `/feature-flags/${encodeURIComponent(key)}`;
-const mayChange = () => ["owner", "admin", "developer"].includes(role());
+const mayChange = () => may("flags:write");
 // Flags that are being deleted: who asked for one of these now would be told that there is none.
 const leaving = new Set();
 const unlessLeaving = (key, ask) => (leaving.has(key) ? Promise.resolve(null) : ask());
@@ -86,13 +86,13 @@ function fresh(screen) {
     });
   return panel(
     { id: "new", title: "New flag" },
-    h("label", { class: "field" }, h("span", {}, "Key"), h("input", { value: state.name, placeholder: "new-banner", list: "known-flags", spellcheck: "false", on: { input: (event) => set({ name: event.target.value.trim(), problem: null }) } })),
+    h("label", { class: "field wide" }, h("span", {}, "Key"), h("input", { value: state.name, placeholder: "new-banner", list: "known-flags", spellcheck: "false", on: { input: (event) => set({ name: event.target.value.trim(), problem: null }) } })),
     h("datalist", { id: "known-flags" }, known.map(({ key }) => h("option", { key, value: key }))),
     editor("new", pretty(FIRST), screen),
     state.problem && trouble(state.problem),
     mayChange() && h("div", { class: "letter-buttons" }, h("button", { type: "button", class: "button primary", disabled: state.busy || !state.name, on: { click: make } }, "Make the flag")),
     known.length > 0 && h("h3", {}, "Flags that Recoup itself asks for"),
-    terms(known.map(({ key, description, default: usual }) => [key, description, `Without such a flag: ${usual ? "yes" : "no"}`])),
+    terms(known.map(({ key, description, default: usual }) => [key, description, `Without such a flag: ${usual ? "yes" : "no"}`]), "prose"),
   );
 }
 

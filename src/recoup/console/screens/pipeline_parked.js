@@ -29,9 +29,9 @@ const mayAct = () => may("dlq:write");
 
 export const parkedState = { parked: "open", look: null, problem: null, busy: false, asked: null };
 
-export const parkedSources = ({ state }) => ({
-  parked: { read: (signal) => read("/pipeline/parked", { status: state.parked, limit: AT_ONCE }, signal), every: 5000 },
-  ...(state.look ? { record: { read: (signal) => read(at(state.look), {}, signal) } } : {}),
+export const parkedSources = ({ state: { parked, look } }) => ({
+  parked: { read: (signal) => read("/pipeline/parked", { status: parked, limit: AT_ONCE }, signal), every: 5000 },
+  ...(look ? { record: { read: (signal) => read(at(look), {}, signal) } } : {}),
 });
 
 /** Whether there is more to show than that there is nothing. */
@@ -41,7 +41,7 @@ export function parkedPanel(screen) {
   const { feeds, state, set, refresh } = screen;
   const which = choice("Which records", WHICH, state.parked, (parked) => set({ parked, look: null, problem: null, asked: null }, { reload: true }));
   return panel(
-    { id: "parked", title: "Set aside", class: isParked(screen) ? "whole" : "", note: which },
+    { id: "parked", title: "Set aside", class: isParked(screen) ? "whole parked" : "", note: which },
     from(feeds.parked, (found) => content(found, screen), { lines: 3, retry: refresh }),
   );
 }
@@ -64,7 +64,7 @@ function content({ items, open, elsewhere, next_cursor: more }, screen) {
 const list = (items, screen) => [
   table(
     "Set aside",
-    [{ name: "Reader" }, { name: "Record" }, { name: "Error" }, { name: "Size", number: true }, { name: "Since" }, { name: "What to do" }],
+    [{ name: "Reader" }, { name: "Record" }, { name: "Error" }, { name: "Actions" }],
     items.map((one) => ({ key: one.id, cells: [...facts(one), buttons(one, screen)] })),
   ),
   mayAct() && screen.state.parked !== "put_back" && items.length > 1 && h("div", { class: "letter-buttons" }, all(items, screen)),
@@ -73,11 +73,9 @@ const list = (items, screen) => [
 const place = ({ topic, partition, offset }) => `${topic} ${partition}:${offset}`;
 
 const facts = (one) => [
-  words(one.group),
-  h("code", {}, place(one)),
+  h("span", {}, words(one.group), h("span", { class: "fine block", title: dateTime(one.settled_at ?? one.parked_at) }, ago(one.settled_at ?? one.parked_at, Date.now()))),
+  h("span", {}, h("code", {}, one.topic), h("span", { class: "fine block" }, `${one.partition}:${one.offset}, ${bytes(one.size)}`)),
   h("span", {}, h("code", {}, one.error), one.was_put_back && h("span", { class: "fine block" }, "again, after it was put back")),
-  bytes(one.size),
-  h("span", { title: dateTime(one.settled_at ?? one.parked_at) }, ago(one.settled_at ?? one.parked_at, Date.now())),
 ];
 
 function buttons(one, screen) {
@@ -96,14 +94,14 @@ function buttons(one, screen) {
 const putBack = (one, screen) =>
   act(screen, async () => {
     await send(`${at(one.id)}/put-back`);
-    screen.set({ look: null });
+    screen.set({ look: null }, { reload: true });
     announce(`Put back for ${words(one.group)}. If it fails again, it is set aside again.`);
   });
 
 const dismiss = (one, screen) =>
   act(screen, async () => {
     await remove(at(one.id));
-    screen.set({ look: null });
+    screen.set({ look: null }, { reload: true });
     announce("Dismissed.");
   });
 
@@ -129,9 +127,9 @@ function record({ feeds, refresh }) {
         ["Why", one.reason ?? one.error, one.reason ? null : "Rows of other stores are in it, so the error's own words are not shown."],
         ["Rows of this store", count(one.own_rows), one.other_rows > 0 && `and ${count(one.other_rows)} of others, which are not shown`],
         one.settled_by && ["Settled", ago(one.settled_at, Date.now()), `by ${one.settled_by}`],
-      ].filter(Boolean)),
+      ].filter(Boolean), "inline"),
       one.rows.length > 0
-        ? h("pre", { class: "code", tabindex: 0, "aria-label": "Rows" }, one.rows.map((row) => JSON.stringify(row, null, 1)).join("\n"))
+        ? h("pre", { class: "mail-text", role: "group", "aria-label": "Rows" }, one.rows.map((row) => JSON.stringify(row, null, 1)).join("\n"))
         : h("p", { class: "fine" }, "Nothing in it can be read, or nothing is this store's. The bytes stay where they are, since nobody can tell whose they are."),
       one.own_rows > one.rows.length && h("p", { class: "fine" }, `The first ${count(one.rows.length)} rows are shown.`),
     ], { lines: 4, retry: refresh }),

@@ -36,10 +36,26 @@ PROBLEM: Final[Mapping[str, object]] = {
     },
 }
 """What every answer that refuses holds (RFC 9457)."""
-_REFUSED: Final = {
+_REFUSED: Final[Document] = {
     "description": "What was wrong, as a problem document",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
+
+
+_REGISTRY: Final[Document] = {
+    "description": "What was wrong, as clients of Confluent's registry know it, with our code",
+    "content": {
+        "application/vnd.schemaregistry.v1+json": {
+            "schema": {
+                "type": "object",
+                "required": ["error_code", "message", "code"],
+                "properties": {
+                    "error_code": {"type": "integer"}, "message": {"type": "string"}, "code": {"type": "string"},
+                },
+            }
+        }
+    },
+}  # fmt: skip
 
 
 def merged(title: str, version: str, documents: Mapping[str, bytes]) -> Document:
@@ -52,7 +68,8 @@ def merged(title: str, version: str, documents: Mapping[str, bytes]) -> Document
         document = table(msgspec.json.decode(renamed))
         for path, item in table(document.get("paths")).items():
             if not path.startswith(HIDDEN):
-                paths[f"/api{path}"] = _tagged(table(item), service)
+                refused = _REGISTRY if path.startswith("/registry/") else _REFUSED
+                paths[f"/api{path}"] = _tagged(table(item), service, refused)
         for name, schema in table(table(document.get("components")).get("schemas")).items():
             schemas[f"{service}.{name}"] = schema
     return {
@@ -71,18 +88,18 @@ def merged(title: str, version: str, documents: Mapping[str, bytes]) -> Document
     }
 
 
-def _tagged(item: dict[str, object], service: str) -> dict[str, object]:
-    return {key: _operation(table(value), service) if key in METHODS else value for key, value in item.items()}
+def _tagged(item: Document, service: str, refused: Document) -> Document:
+    return {key: _operation(table(value), service, refused) if key in METHODS else value for key, value in item.items()}
 
 
-def _operation(operation: dict[str, object], service: str) -> dict[str, object]:
+def _operation(operation: Document, service: str, refused: Document) -> Document:
     """As its service describes it, and refusals as they really are."""
     answers = {status: answer for status, answer in table(operation.get("responses")).items() if status < "4"}
     return {
         **operation,
         "tags": [service],
         "operationId": f"{service}.{operation.get('operationId')}",
-        "responses": {**answers, "default": _REFUSED},
+        "responses": {**answers, "default": refused},
     }
 
 
