@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Protocol, TypeVar
 from msgspec import Meta, Struct
 
 from recoup.kit.clock import stopwatch
-from recoup.kit.errors import Unavailable
+from recoup.kit.errors import Refused, Unavailable
 from recoup.kit.flags.model import Flag
 from recoup.kit.flags.snapshot import Snapshot
 
@@ -160,8 +160,14 @@ class StoreDirectory:
         asked_at = stopwatch()
         if known is not None and asked_at - known[0] < self.lifetime.total_seconds():
             return known[1]
+        if known is not None:
+            # Whoever asks meanwhile goes by what is known: a platform that does not answer holds up one a minute.
+            self._known[store_id] = (asked_at, known[1])
         try:
             found = await self.peers.get("platform", f"/internal/stores/{store_id}", StoreConfigured)
+        except Refused:
+            self._known.pop(store_id, None)
+            raise
         except Unavailable:
             if known is not None:
                 return known[1]
