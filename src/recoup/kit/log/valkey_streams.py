@@ -28,7 +28,7 @@ from redis.exceptions import WatchError
 from recoup.kit.clock import now_milliseconds, stopwatch
 from recoup.kit.log.port import Effects, Fenced, Lag, Outgoing, Positions, Reader, Record, concerns
 from recoup.kit.log.valkey_scripts import KEEP, LEAVE, WRITTEN
-from recoup.kit.valkey import Pipeline, Valkey, connect, settled, translated
+from recoup.kit.valkey import Pipeline, Valkey, connect, settled, translated, watched
 
 LEASE_MS = 5_000
 RENEW_MS = 1_500
@@ -300,9 +300,8 @@ class ValkeyReader:
 
     async def _expect(self, pipe: Pipeline, keys: Mapping[str, tuple[str, int]]) -> None:
         """Watches the positions and compares them with those this batch started from."""
-        await pipe.watch(*keys)
-        values = await settled(pipe.mget(list(keys)))
-        for at, value in zip(keys.values(), cast("list[bytes | None]", values), strict=True):
+        values = await watched(pipe, list(keys))
+        for at, value in zip(keys.values(), values, strict=True):
             known = self._committed.get(at)
             # Where nothing was ever committed there is no key, whatever we count as trimmed.
             if known is None or (_progress(value) != known if value else known.step > 0):
