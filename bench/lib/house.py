@@ -26,6 +26,7 @@ class Keys(msgspec.Struct):
     url: str
     store_id: str
     secret_key: str
+    publishable_key: str
 
 
 @dataclass

@@ -6,7 +6,6 @@ Through the gateway of a real platform, over HTTP and over the socket.
 import asyncio
 import gzip
 import os
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -157,17 +156,23 @@ def test_a_key_we_do_not_know_gets_nothing(running: House, method: str, key: str
 
 
 def test_a_publishable_key_writes_and_reads_nothing(running: House, door: httpx.Client) -> None:
-    first_run = msgspec.json.decode((running.folder / "first-run.json").read_bytes())
-    key = {"X-Api-Key": first_run["publishable_key"]}
+    key = {"X-Api-Key": running.keys.publishable_key}
     assert door.post("/api/events", json=event(), headers=key).status_code == 202
     for path in ("/api/events/stats", "/api/carts", "/api/config", "/api/interventions", "/api/analytics/overview"):
         problem(door.get(path, headers=key), 403)
 
 
 def gigabyte_in_gzip() -> bytes:
+    """Zeros packed once: after a full flush the packed bytes can be said again and again."""
     packing = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    head = packing.flush(zlib.Z_FULL_FLUSH)
     block = bytes(2**24)
-    return b"".join(packing.compress(block) for _ in range(GIGABYTE // len(block))) + packing.flush()
+    packed = packing.compress(block) + packing.flush(zlib.Z_FULL_FLUSH)
+    length = (GIGABYTE % 2**32).to_bytes(4, "little")
+    crc = 0
+    for _ in range(GIGABYTE // len(block)):
+        crc = zlib.crc32(block, crc)
+    return head + packed * (GIGABYTE // len(block)) + b"\x03\x00" + crc.to_bytes(4, "little") + length
 
 
 @pytest.mark.parametrize(
@@ -178,12 +183,16 @@ def test_a_gigabyte_of_zeros_is_refused_at_once_and_costs_no_memory(
 ) -> None:
     content = bomb()
     (collector, *_) = running.processes()["pipeline"]
-    before = collector.memory_info().rss
-    started = time.perf_counter()
+    before, used = collector.memory_info().rss, cpu_seconds(collector)
     answer = door.post("/api/events/batch", content=content, headers={"Content-Type": "application/json", **coding})
-    assert time.perf_counter() - started < 2
+    assert cpu_seconds(collector) - used < 2
     assert problem(answer, 413)["code"] == "too_large"
     assert psutil.Process(collector.pid).memory_info().rss < before + 50 * 2**20
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
 
 
 FRAMES = {
