@@ -20,6 +20,8 @@ from recoup.kit.valkey import Valkey, connect
 from recoup.messages.events import RAW
 from recoup.messages.stores import StoreSettings
 from recoup.services.pipeline.carts import store as carts_store
+from recoup.services.pipeline.carts.domain.cart import CartState
+from recoup.services.pipeline.carts.domain.table import ROW, CartKey, CartTable
 from recoup.services.pipeline.carts.store import CartStore, write_down
 from recoup.services.pipeline.rebuild.domain import Memory
 from recoup.services.pipeline.stream.domain import tracking
@@ -174,12 +176,19 @@ async def in_full(valkey_url: str, history: Sequence[Batch]) -> list[object]:
         await stream.take_over()
         for batch in history:
             found = await stream.work(batch)
-            table = stream.carts.table
-            rows = {table.keys[slot]: (table.state(slot), table.rows[slot].tolist()) for slot in range(len(table.keys))}
-            left += [outcome(found), rows]
+            left += [outcome(found), standing(stream.carts.table)]
         return left
     finally:
         await valkey.aclose()
+
+
+def standing(table: CartTable) -> dict[CartKey, tuple[CartState, dict[str, object]]]:
+    """Every cart in the table; currencies by name, since they are numbered in the order in which they were met."""
+    found: dict[CartKey, tuple[CartState, dict[str, object]]] = {}
+    for slot, key in enumerate(table.keys):
+        row = dict(zip(ROW.names or (), table.rows[slot].tolist(), strict=True))
+        found[key] = (table.state(slot), row | {"currency": table.currencies[row["currency"]]})
+    return found
 
 
 async def compare(valkey_url: str, history: Sequence[Batch], *, lossy: bool = False) -> None:
