@@ -34,10 +34,10 @@ PROCESSES = {
         "interventions", "recoup.services.interventions.wiring:build", "interventions", "interventions", niceness=4
     ),
     "intelligence": Process(
-        "intelligence", "recoup.services.intelligence.wiring:build", "intelligence", needs_pandas=True, niceness=5
+        "intelligence", "recoup.services.intelligence.wiring:build", "intelligence", needs_pandas=True, niceness=10
     ),
     "monitoring": Process(
-        "monitoring", "recoup.services.monitoring.wiring:build", "monitoring", "monitoring", niceness=5
+        "monitoring", "recoup.services.monitoring.wiring:build", "monitoring", "monitoring", niceness=10
     ),
-    "scheduler": Process("scheduler", "recoup.services.scheduler.wiring:build", "scheduler", "scheduler", niceness=5),
+    "scheduler": Process("scheduler", "recoup.services.scheduler.wiring:build", "scheduler", "scheduler", niceness=10),
 }

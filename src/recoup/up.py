@@ -15,6 +15,7 @@ from recoup.kit.clock import SystemClock, stopwatch
 from recoup.kit.config import PREFIX, new_secret
 from recoup.kit.embedded import Postgres, Valkey, child
 from recoup.kit.errors import Conflict, Unavailable
+from recoup.kit.niceness import take_short_turns
 from recoup.kit.ports import is_taken, kept_port
 from recoup.kit.supervisor import Supervisor
 from recoup.processes import PROCESSES
@@ -109,6 +110,7 @@ async def up(options: Options, environ: Mapping[str, str], *, say: Say = print, 
     await _demand_port(options)
     house = plan(options, environ)
     (house.data / MIGRATED).unlink(missing_ok=True)
+    take_short_turns()
     supervisor = supervise(house, say)
     tasks = [
         asyncio.create_task(_migrate(supervisor, house)),

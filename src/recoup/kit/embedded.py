@@ -70,7 +70,7 @@ VALKEY_SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
         "appendonly": "yes",
         "aof-load-truncated": "yes",  # a command cut short by a crash was never answered
         "auto-aof-rewrite-percentage": "100",
-        "auto-aof-rewrite-min-size": "256mb",
+        "auto-aof-rewrite-min-size": "768mb",  # each rewriting holds appends up; reading so much again takes some 4 s
         "no-appendfsync-on-rewrite": "no",
         "stop-writes-on-bgsave-error": "yes",
         "lazyfree-lazy-eviction": "yes",
