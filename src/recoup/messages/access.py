@@ -100,7 +100,7 @@ TABLE: Final[Mapping[Permission, Granted]] = {
     Permission.TEAM_READ: _to("oamnd", "secret", "Who belongs to a store, and its audit trail."),
     Permission.TEAM_WRITE: _to("oa", "", "Let people in and out; nobody into a role that may do more than oneself."),
     Permission.STORES_WRITE: _to("o", "", "Make stores and rename them."),
-    Permission.SIGNING_WRITE: _to("o", "", "Distrust a key that signs access tokens."),
+    Permission.SIGNING_WRITE: _to("o", "", "Distrust a key that signs access tokens, for owners of all stores."),
     Permission.MONITORING_READ: _to("oamndv", "secret", "Health, figures of the machinery, alerts."),
     Permission.MONITORING_WRITE: _to("oand", "secret", "Report and settle alerts."),
     Permission.JOBS_READ: _to("oamndv", "secret", "Jobs and their runs."),

@@ -230,6 +230,20 @@ async def test_a_distrusted_keys_tokens_are_worthless_at_every_door_and_what_is_
     assert (again[0], again[1]["code"]) == (404, "missing")
 
 
+async def test_a_key_is_every_stores_and_so_only_an_owner_of_all_distrusts_it(doors: Doors):
+    token = (await doors.login())["access_token"]
+    kid = kid_of(token, await doors.published(0))
+    connection = await asyncpg.connect(doors.database)
+    await connection.execute("insert into platform.stores values ('strangers', 'of somebody else', now())")
+    try:
+        status, answer = await doors.ask(0, "POST", f"/api/signing-keys/{kid}/distrust", token)
+    finally:
+        await connection.execute("delete from platform.stores where id = 'strangers'")
+        await connection.close()
+    assert (status, answer["code"]) == (403, "forbidden")
+    assert (await doors.ask(0, "GET", "/api/auth/me", token))[0] == 200
+
+
 @pytest.mark.parametrize("seen", [True, False], ids=["seen there before", "not seen there"])
 async def test_a_sign_in_that_ended_at_one_door_is_over_at_the_other(doors: Doors, seen: bool):
     token = (await doors.login())["access_token"]

@@ -7,8 +7,9 @@ from datetime import datetime
 from msgspec import Struct
 
 from recoup.kit.clock import Clock
-from recoup.kit.errors import Missing
+from recoup.kit.errors import Forbidden, Missing
 from recoup.kit.tokens import public_key
+from recoup.messages.access import Permission, Principal
 from recoup.services.platform.audit.domain import Actor
 from recoup.services.platform.identity import domain
 from recoup.services.platform.identity.actions.tokens import AccessTokens
@@ -54,8 +55,14 @@ class KeyChange:
         await self.tokens.learn_keys()
         return f"key {public_key(key.seed).kid} signs from {key.signs_from:%Y-%m-%d %H:%M:%S} UTC on"
 
-    async def distrust(self, kid: str, actor: Actor) -> PublishedKeys:
-        """Makes all access tokens a key has signed worthless; refresh tokens stay good. Raises Missing."""
+    async def distrust(self, kid: str, caller: Principal, actor: Actor) -> PublishedKeys:
+        """Makes all access tokens a key has signed worthless; refresh tokens stay good.
+
+        It concerns every store: raises Forbidden for who may not do it in all of them. Raises Missing.
+        """
+        allowed = [store for store, granted in caller.stores.items() if Permission.SIGNING_WRITE in granted]
+        if await self.keys.has_store_besides(allowed):
+            raise Forbidden("a signing key is every store's: this needs an owner of all of them")
         known = [key for key in self.tokens.in_force() if public_key(key.seed).kid == kid]
         if not known:
             raise Missing(f"no key {kid} is trusted")

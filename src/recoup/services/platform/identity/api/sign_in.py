@@ -170,10 +170,16 @@ def published_keys(key_change: NamedDependency[KeyChange]) -> Response[Published
 
 @post("/signing-keys/{kid:str}/distrust", opt={"permission": Permission.SIGNING_WRITE}, status_code=200)
 async def distrust_key(
-    kid: FromPath[str], actor: NamedDependency[Actor], key_change: NamedDependency[KeyChange]
+    kid: FromPath[str],
+    caller: NamedDependency[Principal],
+    actor: NamedDependency[Actor],
+    key_change: NamedDependency[KeyChange],
 ) -> PublishedKeys:
-    """Ends every access token that a key has signed, everywhere within a second; refresh tokens stay good."""
-    return await key_change.distrust(kid, actor)
+    """Ends every access token that a key has signed, everywhere within a second; refresh tokens stay good.
+
+    For owners of all stores.
+    """
+    return await key_change.distrust(kid, caller, actor)
 
 
 HANDLERS = (login, refresh, logout, me, list_sessions, end_session, end_sessions, published_keys, distrust_key)

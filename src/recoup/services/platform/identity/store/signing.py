@@ -58,6 +58,10 @@ class SigningKeys:
             await session.execute("delete from signing_keys where id <> all($1::uuid[])", list(kept))
             return await self._add(session, now, now + self.lead)
 
+    async def has_store_besides(self, stores: Sequence[str]) -> bool:
+        """Whether there is any store but these."""
+        return bool(await self.db.rows(str, "select id from stores where id <> all($1) limit 1", list(stores)))
+
     async def distrust(self, key: UUID, kid: str, actor: Actor, now: datetime) -> None:
         """Deletes a key whatever it has signed; raises Missing where it is gone already.
 
