@@ -39,7 +39,8 @@ STREAM_GROUP = "pipeline"
 # What the warehouse has not loaded yet, the log must hold: one that nobody empties would grow until memory is full.
 LOADER_GROUP = "intelligence"
 _LOADED = (EVENTS_RAW.name, EVENTS_ENRICHED.name)
-# The loader works in gulps and has room for minutes, so it is looked at in every so many rounds only.
+# The loader works in gulps and has room for minutes, so it is looked at in every so many rounds only, and in each
+# while requests are refused.
 _LOADER_ROUNDS = 5
 # How far a store's event time must have moved before every partition is told again.
 TICK = timedelta(seconds=60)
@@ -202,7 +203,7 @@ class Collector:
     async def watch_backlog(self) -> None:
         """Notes whether the processor and the warehouse keep up, from their lag; called every now and then."""
         processor = await self._waiting(STREAM_GROUP, EVENTS_RAW.name)
-        if self._rounds % _LOADER_ROUNDS == 0:
+        if self._overloaded or self._rounds % _LOADER_ROUNDS == 0:
             self._waiting_for_loader = max([await self._held(topic) for topic in _LOADED])
         self._rounds += 1
         waiting = max(processor, self._waiting_for_loader)
