@@ -8,6 +8,7 @@ from litestar import Router, delete, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta, Struct
+from msgspec.structs import asdict
 
 from recoup.kit.errors import Invalid, Refused
 from recoup.kit.log.port import ONLY_FOR
@@ -174,9 +175,7 @@ def _view(one: Kept, store_id: str) -> ParkedView:
     rows = rows_of(one.body)
     own = [row for row in rows if row.get("store_id") == store_id]
     return ParkedView(
-        id=one.id, group=one.reader, topic=one.topic, partition=one.partition, offset=one.position,
-        size=len(one.body), error=one.error, status=one.status, was_put_back=ONLY_FOR in one.headers,
-        parked_at=one.parked_at, settled_at=one.settled_at, settled_by=one.settled_by,
+        **asdict(_line(one)),
         reason=one.reason if set(one.stores) <= {store_id} else None,
         rows=own[:_MOST_ROWS], own_rows=len(own), other_rows=len(rows) - len(own),
     )  # fmt: skip
