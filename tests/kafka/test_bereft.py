@@ -5,9 +5,12 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
+from confluent_kafka import Producer
 from tests.contracts.reading import PARTITIONS, PATIENCE_SECONDS, counted, numbered, reached, take
 
 from recoup.kit.errors import Unavailable
+from recoup.kit.log.kafka_client import parse
+from recoup.kit.log.kafka_inquiry import Inquiry
 from recoup.kit.log.open import open_log
 from recoup.kit.log.port import Fenced, Log, Outgoing, Reader
 from recoup.kit.valkey import connect, settled
@@ -89,3 +92,28 @@ async def test_a_reader_that_hands_out_nothing_stays_in_its_group(log: Log, topi
     rest = await take(reader, 6 - len(first))
     assert sorted(int(record.value) for record in (*first, *rest)) == list(range(6))
     await reader.close()
+
+
+async def test_the_past_begins_with_a_commit_under_way_and_waits_for_it(log: Log, topic: str, kafka_url: str) -> None:
+    assert [records async for records in log.past(topic, range(PARTITIONS), since_ms=0, limit=10)] == []
+    settings = parse(kafka_url.removeprefix("kafka://"))
+    producer = Producer(settings.transactional(topic))
+    producer.init_transactions()
+    producer.begin_transaction()
+    producer.produce(topic, value=b"decided late", partition=1)
+    producer.flush()
+    # Looked for among decided records, it would be missed where the decision falls between question and reading.
+    inquiry = Inquiry(settings)
+    assert await inquiry.since(topic, range(PARTITIONS), 0) == {1: 0}
+    await inquiry.close()
+
+    async def past() -> list[bytes]:
+        found = log.past(topic, range(PARTITIONS), since_ms=0, limit=10)
+        return [record.value async for records in found for record in records]
+
+    reading = asyncio.create_task(past())
+    done, _ = await asyncio.wait([reading], timeout=1.5)
+    assert not done
+
+    await asyncio.to_thread(producer.commit_transaction)
+    assert await asyncio.wait_for(reading, PATIENCE_SECONDS) == [b"decided late"]

@@ -190,7 +190,8 @@ class KafkaLog:
         self, topic: str, partitions: Iterable[int], *, since_ms: int, limit: int
     ) -> AsyncIterator[Sequence[Record]]:
         await self._ensure(topic)
-        async for records in Past(self._settings, topic, limit).portions(partitions, since_ms):
+        starts = await self._patiently(lambda: self._inquiry.since(topic, sorted(partitions), since_ms))
+        async for records in Past(self._settings, topic, limit).portions(starts):
             yield records
 
     async def size(self, topic: str) -> int:

@@ -42,7 +42,7 @@ class _Asker:
     def _answer(self, question: Callable[[Consumer], T]) -> T:
         consumer = self._consumer
         if consumer is None:
-            # Where a topic ends is asked for as written; what a group has committed, as decided upon.
+            # Where a topic begins and ends is asked for as written; what a group has committed, as decided upon.
             own = {"isolation.level": "read_uncommitted"} if self.group == _NOBODY else {}
             consumer = self._consumer = made(Consumer, self.settings.consumer(**{"group.id": self.group, **own}))
         try:
@@ -88,11 +88,18 @@ class Inquiry:
         """The offset that each partition's next record will have."""
         return await self._ends(topic, numbers, OFFSET_END)
 
+    async def since(self, topic: str, numbers: Sequence[int], since_ms: int) -> dict[int, int]:
+        """The offset of the first record written at that time or later, decided upon or not, where there is one."""
+        found = await self._at_times(topic, numbers, since_ms)
+        return {at.partition: at.offset for at in found if at.offset >= 0}
+
     async def _ends(self, topic: str, numbers: Sequence[int], which: int) -> list[int]:
         # In place of a time, the protocol takes either end: one exchange with each leader, whatever the partitions.
-        wanted = [TopicPartition(topic, number, which) for number in numbers]
-        found = await self._of(_NOBODY).ask(lambda asker: _sound(asker.offsets_for_times(wanted, PATIENCE_SECONDS)))
-        return [at.offset for at in found]
+        return [at.offset for at in await self._at_times(topic, numbers, which)]
+
+    async def _at_times(self, topic: str, numbers: Sequence[int], when: int) -> Sequence[TopicPartition]:
+        wanted = [TopicPartition(topic, number, when) for number in numbers]
+        return await self._of(_NOBODY).ask(lambda asker: _sound(asker.offsets_for_times(wanted, PATIENCE_SECONDS)))
 
     async def committed(self, group: str, topic: str, numbers: Sequence[int]) -> dict[int, int]:
         """Where a group stands on those partitions it has committed on; of a transaction just ending, the outcome."""

@@ -1,9 +1,9 @@
 """Reads back what was committed on a Kafka topic since a moment: for no group, up to what is there now, in portions."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from confluent_kafka import OFFSET_END, Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Unavailable
@@ -15,7 +15,6 @@ from recoup.kit.log.port import Record, concerns
 # twice ten seconds with the settings of ours and a broker's own.
 _SILENCE_SECONDS = 60.0
 _WAIT_SECONDS = 0.5
-_ASKING_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -28,10 +27,11 @@ class Past:
     _consumer: Consumer | None = None
     _unread: set[int] = field(default_factory=set)
 
-    async def portions(self, partitions: Iterable[int], since_ms: int) -> AsyncIterator[Sequence[Record]]:
+    async def portions(self, starts: Mapping[int, int]) -> AsyncIterator[Sequence[Record]]:
+        """Each partition from its offset here on."""
         thread = OneThread(f"kafka past of {self.topic}", self.settings.door)
         try:
-            await thread.do(self._begin, sorted(partitions), since_ms)
+            await thread.do(self._begin, starts)
             give_up = stopwatch() + _SILENCE_SECONDS
             while self._unread:
                 if records := await thread.do(self._next):
@@ -42,14 +42,10 @@ class Past:
         finally:
             await thread.end(self._close)
 
-    def _begin(self, partitions: Sequence[int], since_ms: int) -> None:
+    def _begin(self, starts: Mapping[int, int]) -> None:
         consumer = self._consumer = made(Consumer, self.settings.consumer(**{"group.id": "recoup.past"}))
-        wanted = [TopicPartition(self.topic, number, since_ms) for number in partitions]
-        starts = consumer.offsets_for_times(wanted, timeout=_ASKING_SECONDS)
-        consumer.assign([
-            TopicPartition(self.topic, at.partition, at.offset if at.offset >= 0 else OFFSET_END) for at in starts
-        ])  # fmt: skip
-        self._unread = set(partitions)
+        consumer.assign([TopicPartition(self.topic, number, offset) for number, offset in starts.items()])
+        self._unread = set(starts)
 
     def _next(self) -> list[Record]:
         found: list[Record] = []
