@@ -70,6 +70,8 @@ class Onward(NamedTuple):
     repeatable: bool = False
     """Asking twice does no more than asking once."""
     patient: bool = False
+    body_bytes: int | None = None
+    """Its largest body, where that is not everybody's."""
 
 
 class _Begun:
@@ -120,7 +122,8 @@ class Proxy:
 
     async def forward(self, scope: HTTPScope, receive: Receive, send: Send, onward: Onward) -> None:
         """One request, answered by an instance of the service; raises Unavailable, TooLarge or TooSlow."""
-        upload = Upload(await self._declared(scope, receive), receive, self._limits)
+        body_bytes = self._limits.body_bytes if onward.body_bytes is None else onward.body_bytes
+        upload = Upload(await self._declared(scope, receive, body_bytes), receive, self._limits, body_bytes)
         headers = passed_on(scope["headers"], onward.headers, onward.without | _OURS)
         try:
             await upload.begin()
@@ -232,11 +235,11 @@ class Proxy:
             total=self._limits.total_seconds, sock_connect=self._limits.connect_seconds, sock_read=answer_seconds
         )
 
-    async def _declared(self, scope: HTTPScope, receive: Receive) -> int | None:
+    async def _declared(self, scope: HTTPScope, receive: Receive, body_bytes: int) -> int | None:
         declared = _announced(scope)
-        if declared is not None and declared > self._limits.body_bytes:
+        if declared is not None and declared > body_bytes:
             await drain(receive, self._limits.drain_bytes)
-            raise too_large(self._limits.body_bytes)
+            raise too_large(body_bytes)
         return declared
 
 

@@ -14,7 +14,7 @@ class ProxyLimits(Struct, frozen=True, kw_only=True):
     """How much and how long."""
 
     body_bytes: int
-    """Largest request body."""
+    """Largest request body, where a call names no other."""
     frame_bytes: int
     """Largest WebSocket message from the server behind."""
     drain_bytes: int = 32 * 1024 * 1024
@@ -44,8 +44,9 @@ class Upload:
     between the two, and the connection would look as if it were still written to and could not be used again.
     """
 
-    def __init__(self, declared: int | None, receive: Receive, limits: ProxyLimits) -> None:
+    def __init__(self, declared: int | None, receive: Receive, limits: ProxyLimits, body_bytes: int) -> None:
         self._declared = declared
+        self._body_bytes = body_bytes
         self._receive = receive
         self._limits = limits
         self._size = 0
@@ -108,8 +109,8 @@ class Upload:
         chunk = message.get("body", b"")
         self._size += len(chunk)
         self._more = message.get("more_body", False) and self._size != self._declared
-        if self._size > self._limits.body_bytes:
-            self.failure = too_large(self._limits.body_bytes)
+        if self._size > self._body_bytes:
+            self.failure = too_large(self._body_bytes)
             raise self.failure
         self._keep(chunk)
         return chunk

@@ -1,13 +1,16 @@
 """Deliveries on the real engines: signed, written down, acknowledged, worked on later, and never told twice."""
 
 import json
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import httpx
+import pytest
 from tests.services.pipeline.builders import SHOP, Pipeline, pipeline
 
 from recoup.kit.config import Secret, new_secret
@@ -27,6 +30,9 @@ from recoup.services.pipeline.webhooks.domain.signing import Platform, signed
 from recoup.services.pipeline.webhooks.jobs import Rounds
 from recoup.services.pipeline.webhooks.store import Deliveries, PrivacyRequests, Secrets
 
+RECORDED = (
+    Path(os.environ.get("RECOUP_SHARED", "/nowhere")) / "data/webhooks/shopify/metadatas/2026-07/orders/create.json"
+)
 SECRET = "shpss_of_the_app"
 ORDER: dict[str, Any] = {
     "id": 900, "cart_token": "t1", "currency": "USD", "total_price": "25.00", "created_at": "2026-06-01T11:55:00Z",
@@ -111,6 +117,31 @@ async def test_a_delivery_is_acknowledged_once_it_is_written_down_and_worked_on_
 
         (row,) = await office.running.enriched(1)
         assert (row["type"], row["order_id"], row["amount"], row["cart_id"]) == ("order_completed", "900", 2_500, "t1")
+        assert [(entry["status"], entry["events"]) for entry in await office.listed()] == [("done", 1)]
+
+
+@pytest.mark.skipif(not RECORDED.exists(), reason="the recorded payloads are not here")
+async def test_an_order_of_two_mebibytes_is_taken_as_any_other_and_one_above_the_limit_is_refused(
+    valkey_url, database
+) -> None:
+    order = json.loads(RECORDED.read_text())["response"]
+    engraving = [{"name": f"line {line}", "value": "For Ada, " * 40} for line in range(10)]
+    lines = [line for line in order["line_items"] if line["product_id"] is not None]
+    order["line_items"] = [{**lines[n % len(lines)], "id": n, "properties": engraving} for n in range(480)]
+    order |= {"cancelled_at": None, "created_at": CART["updated_at"], "cart_token": "t1"}
+    body = json.dumps(order).encode()
+    assert 2 * 2**20 < len(body) < 3 * 2**20
+
+    async with post(valkey_url, database) as office:
+        assert await office.shopify("orders/create", body) == 200
+        assert await office.shopify("orders/create", body + b" " * 2**21) == 413
+        secret = {"secret": "x" * 2**20}
+        refused = await office.http.put("/webhooks/secrets/shopify", headers={"X-Recoup-Identity": "shop"}, json=secret)
+        assert refused.status_code == 413
+        await office.work()
+
+        (row,) = await office.running.enriched(1)
+        assert (row["type"], row["cart_id"], len(cast("list[object]", row["items"]))) == ("order_completed", "t1", 480)
         assert [(entry["status"], entry["events"]) for entry in await office.listed()] == [("done", 1)]
 
 

@@ -160,6 +160,19 @@ async def test_too_long_a_body_is_refused_before_it_is_passed_on(platform, body)
 
 
 @pytest.mark.parametrize(
+    ("path", "size", "expected"),
+    [("/webhooks/shopify/a-shop", BODY_LIMIT + 1, 200), ("/api/webhooks/woocommerce/a-shop", 2 * BODY_LIMIT, 200),
+     ("/webhooks/shopify/a-shop", 2 * BODY_LIMIT + 1, 413), ("/api/webhooks/secrets/shopify", BODY_LIMIT + 1, 413)],
+)  # fmt: skip
+async def test_deliveries_of_shop_platforms_have_a_limit_of_their_own(platform, path, size, expected):
+    gateway = replace(platform.service.front(None), webhook_bytes=2 * BODY_LIMIT)
+    key = {"X-Api-Key": platform.first.secret_key}
+    async with listening(gateway) as url, platform.http.post(url + path, data=b"x" * size, headers=key) as answer:
+        assert answer.status == expected
+        assert expected == 413 or (await answer.json())["size"] == size
+
+
+@pytest.mark.parametrize(
     ("path", "told"),
     [("/api/events/batch", True), ("/api/events?store_id=another", False), ("/api/predict", False)],
 )

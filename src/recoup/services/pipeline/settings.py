@@ -110,6 +110,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Before the first of these tries; twice as long before each further one."""
     dead_letter_window_minutes: int = 10
     """The window in which a store's dead letters are counted against its limit."""
+    webhook_bytes: int = 4_194_304
+    """Largest delivery of a shop platform; more is refused with 413, by the gateway at its `webhook_limit_bytes`."""
     webhook_attempts: int = 12
     """Tries after which a webhook delivery that is refused as a whole is left to a person."""
     webhook_connections: int = 2

@@ -10,6 +10,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     body_limit_bytes: int = 1_048_576
     """Largest request body that passes the gateway; more is refused with 413."""
+    webhook_limit_bytes: int = 4_194_304
+    """The same for webhooks of shop platforms, where one order of several hundred lines comes as one body. What passes
+    meets the pipeline's `webhook_bytes`."""
     frame_limit_bytes: int = 1_048_576
     """Largest WebSocket message from a service to a client."""
     connect_seconds: float = 2.0

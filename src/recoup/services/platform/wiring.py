@@ -306,7 +306,7 @@ def _front(
     edge = Edge(stores.allowed_origins, is_secure=deps.public_url.startswith("https:"))
 
     def front(own: ASGIApp) -> ASGIApp:
-        return Gateway(own, identities, deps.peers, proxy, routes, limiter, trusted, edge)
+        return Gateway(own, identities, deps.peers, proxy, routes, limiter, trusted, edge, settings.webhook_limit_bytes)
 
     return front
 

@@ -186,11 +186,15 @@ def router(postroom: Postroom, requests: PrivacyRequests) -> Router:
         "requests": requests,
         "clock": postroom.clock,
     }
+    platforms = Router(
+        "/", route_handlers=[receive_shopify, receive_woocommerce],
+        request_max_body_size=postroom.settings.webhook_bytes,
+    )  # fmt: skip
     outside = Router(
         "/webhooks",
         route_handlers=[
-            receive_shopify, receive_woocommerce, set_secret, list_secrets, remove_secret, list_deliveries,
-            open_delivery, retry_delivery, list_privacy_requests,
+            platforms, set_secret, list_secrets, remove_secret, list_deliveries, open_delivery, retry_delivery,
+            list_privacy_requests,
         ],
     )  # fmt: skip
     return Router(

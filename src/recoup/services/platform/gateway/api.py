@@ -95,6 +95,7 @@ class Gateway:
     limiter: Limiter
     trusted_proxies: domain.Networks
     edge: Edge
+    webhook_bytes: int
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         way = domain.way(_raw_path(scope), self.routes.table)
@@ -151,7 +152,7 @@ class Gateway:
                 if way.segment in domain.BROWSERS:
                     answering.extra = (*await self.edge.cors(headers.origin),)
                 try:
-                    passing = await self._passing(scope, headers, way, here.header, answering)
+                    passing, _ = await self._passing(scope, headers, way, here.header, answering)
                     query = scope["query_string"].decode("latin1")
                     onward = self._onward(way, scope["method"], query, headers, passing)
                     with answering.going_on():
@@ -202,9 +203,9 @@ class Gateway:
         OPEN.inc()
         try:
             with traced(f"/api/{way.segment}", headers.traceparent) as here:
-                passing = await self._passing(scope, headers, way, here.header, answering)
+                passing, stamp = await self._passing(scope, headers, way, here.header, answering)
                 onward = self._onward(way, "GET", query, headers, passing)
-                held = await self._held_to(headers, way, scope["query_string"])
+                held = None if stamp is None else self._held_to(stamp, headers, way, scope["query_string"])
                 await self.proxy.connect(scope, receive, send, onward, held)
         except Failure as error:
             await receive()
@@ -216,19 +217,22 @@ class Gateway:
 
     async def _passing(
         self, scope: HTTPScope | WebSocketScope, headers: "_Headers", way: Way, traceparent: str, answering: Answering
-    ) -> Mapping[str, str]:
-        """The headers that say who asks, from where and in which trace; raises Unauthenticated or TooMany."""
+    ) -> tuple[Mapping[str, str], Stamp | None]:
+        """The headers that say who asks, from where and in which trace; raises Unauthenticated or TooMany.
+
+        And the identity among them, if any.
+        """
         passing = {"X-Request-Id": headers.request_id, "traceparent": traceparent, **self._forwarded(scope, headers)}
         if domain.is_public(way.path) or (headers.credential is None and domain.may_hold_key(way.path)):
             self._held(self.limiter.stand_alone(passing["X-Forwarded-For"]), answering)
-            return passing
+            return passing, None
         if headers.credential is None:
             raise Unauthenticated("this needs an API key or an access token")
         stamp = await self.identities.stamp(headers.credential, headers.origin)
         self._within_limits(stamp, way.segment, scope["query_string"], answering)
         answering.over = partial(self.identities.until_over, headers.credential, headers.origin)
         passing[IDENTITY_HEADER] = stamp.token
-        return passing
+        return passing, stamp
 
     def _within_limits(self, stamp: Stamp, endpoint: str, query: bytes, answering: Answering) -> None:
         """Counts the request and says on its answer how much is left; raises TooMany."""
@@ -236,18 +240,15 @@ class Gateway:
         store_id = concerned(stamp.principal, requested)
         self._held(self.limiter.stand(stamp.principal, stamp.requests_per_minute, store_id, endpoint), answering)
 
-    async def _held_to(self, headers: "_Headers", way: Way, query: bytes) -> Held | None:
+    def _held_to(self, stamp: Stamp, headers: "_Headers", way: Way, query: bytes) -> Held:
         """What an open socket is held to: each message counts as a request does, and it ends with what opened it."""
-        if headers.credential is None:
-            return None
-        stamp = await self.identities.stamp(headers.credential, headers.origin)
         store_id = concerned(stamp.principal, domain.parameter(query.decode("latin1"), "store_id"))
 
         def allows() -> bool:
             standing = self.limiter.stand(stamp.principal, stamp.requests_per_minute, store_id, way.segment)
             return standing is None or standing.allowed
 
-        return Held(partial(self.identities.until_over, headers.credential, headers.origin), allows)
+        return Held(partial(self.identities.until_over, headers.credential or "", headers.origin), allows)
 
     @staticmethod
     def _held(standing: Standing | None, answering: Answering) -> None:
@@ -265,7 +266,8 @@ class Gateway:
         peer = cast("str", way.peer)
         path = f"{way.path}?{query}" if query else way.path
         repeatable = method in domain.REPEATABLE or way.segment in domain.REPEATABLE_SEGMENTS or headers.is_keyed
-        return Onward(peer, path, passing, DROPPED, repeatable, way.segment in domain.PATIENT)
+        body_bytes = self.webhook_bytes if domain.is_webhook(way.path) else None
+        return Onward(peer, path, passing, DROPPED, repeatable, way.segment in domain.PATIENT, body_bytes)
 
     def _forwarded(self, scope: HTTPScope | WebSocketScope, headers: "_Headers") -> dict[str, str]:
         """Where the request comes from, and how it was asked for; a proxy's word for it only if it is one of ours."""

@@ -31,10 +31,10 @@ PEERS: Final = {
 AS_THEY_ARE: Final = frozenset({"v1", "webhooks"})
 """Segments that are also served without `/api`: stock clients of others put their own paths behind a host."""
 
-PUBLIC: Final = (
-    "/track/open/", "/track/click/", "/unsubscribe/", "/webhooks/shopify/", "/webhooks/woocommerce/",
-    "/events/events.proto",
-)  # fmt: skip
+WEBHOOKS: Final = ("/webhooks/shopify/", "/webhooks/woocommerce/")
+"""Where shop platforms deliver. How long one order is, they say: a refusal costs the shop its subscription."""
+
+PUBLIC: Final = ("/track/open/", "/track/click/", "/unsubscribe/", *WEBHOOKS, "/events/events.proto")
 """Proxied paths that need no identity: people come to them from a mail, shop platforms sign what they send, and a
 published format is for everybody."""
 
@@ -166,6 +166,11 @@ def _open(way: Way) -> Way | None:
 def is_public(path: str) -> bool:
     """Whether a peer's path may be asked by anybody."""
     return path.startswith(PUBLIC)
+
+
+def is_webhook(path: str) -> bool:
+    """Whether a shop platform delivers here."""
+    return path.startswith(WEBHOOKS)
 
 
 def may_hold_key(path: str) -> bool:
