@@ -160,7 +160,7 @@ async def test_what_people_do_at_the_open_doors_is_in_the_trail_with_their_id_an
     (ada,) = [each["id"] for each in team["items"] if each["email"] == address]
     assert found == {
         "accept": [("invitation_accepted", ada, "127.0.0.1")], "login": [("login", ada, "127.0.0.1")],
-        "logout": [("logout", "refresh", "127.0.0.1")], "forgotten": [],
+        "logout": [("logout", ada, "127.0.0.1")], "forgotten": [],
         "reset": [("password_reset", ada, "127.0.0.1")],
     }  # fmt: skip
 

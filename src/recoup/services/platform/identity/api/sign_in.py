@@ -19,6 +19,7 @@ from recoup.services.platform.audit.domain import Actor
 from recoup.services.platform.identity.actions.keys import KeyChange, PublishedKeys
 from recoup.services.platform.identity.actions.sign_in import SignIn, Tokens, Which
 from recoup.services.platform.identity.api.asking import Asking, visit_of, who
+from recoup.services.platform.identity.domain import Session
 from recoup.services.platform.identity.store.factors import Factors
 from recoup.services.platform.identity.store.people import People
 from recoup.services.platform.identity.store.sessions import Sessions
@@ -85,14 +86,15 @@ async def logout(
 ) -> None:
     """Ends the sign-in of the access token, or else of the refresh token in the body, wherever it is used."""
     caller: Principal | None = request.scope.get("user")
-    session = UUID(caller.session) if caller is not None and caller.session is not None else None
-    if session is None and data is not None:
+    session: Session | None = None
+    if caller is not None and caller.session is not None:
+        session = Session(id=UUID(caller.session), user_id=UUID(caller.subject))
+    elif data is not None:
         session = await sessions.of_token(data.refresh_token)
     if session is None:
         raise Unauthenticated("nothing here says which sign-in to end")
-    subject = caller.subject if caller is not None else "refresh"
     visit = visit_of(request)
-    await sign_in.logout(session, Actor(subject, visit.address, visit.request_id))
+    await sign_in.logout(session.id, Actor(str(session.user_id), visit.address, visit.request_id))
 
 
 @get("/auth/me", opt={"permission": Permission.SELF_READ})

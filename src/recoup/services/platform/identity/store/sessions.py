@@ -84,9 +84,14 @@ class Sessions:
             await self._chain(writing, token.session_id, new, now)
         return Session(id=token.session_id, user_id=token.user_id)
 
-    async def of_token(self, token: str) -> UUID | None:
+    async def of_token(self, token: str) -> Session | None:
         """The sign-in a refresh token belongs to, used or not."""
-        return await self.db.find(UUID, "select session_id from refresh_tokens where digest = $1", digest(token))
+        return await self.db.find(
+            Session,
+            "select refresh_sessions.id, user_id from refresh_tokens"
+            " join refresh_sessions on refresh_sessions.id = session_id where digest = $1",
+            digest(token),
+        )
 
     async def of_user(self, user_id: UUID, now: datetime) -> Sequence[SignedIn]:
         """Those that go on, the one used last first."""
