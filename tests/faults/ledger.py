@@ -41,8 +41,11 @@ CALM_SECONDS = 0.7
 PATIENCE_SECONDS = 240
 SWOLLEN_CLIENTS, SWOLLEN_BATCHES = 20, 3
 NO_RECORD = (b"", b"no arrow", b"\xff\xff\xff\xff\x08\0\0\0 neither")
-AWAY_SECONDS = float(os.environ.get("RECOUP_AWAY_SECONDS", "7"))
-"""How long a warehouse stands still at least: longer than a reader's session on Kafka lasts."""
+AWAY_SECONDS = float(os.environ.pop("RECOUP_AWAY_SECONDS", "7"))
+"""How long a warehouse stands still at least: longer than a reader's session on Kafka lasts.
+
+Taken out of the environment: a house inherits that, and takes no setting it does not know.
+"""
 # Raw: the stream and the warehouse. Enriched: ai, interventions, monitoring and the warehouse.
 PARKED = len(NO_RECORD) * 6
 CALM = 4

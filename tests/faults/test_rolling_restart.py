@@ -55,7 +55,7 @@ class Stream:
                     break
                 if door != self.closed:
                     self.under_way[door] += 1
-                    tasks.create_task(self._offer(door, self.shop.batch()[:4]))
+                    tasks.create_task(self._offer(door, self.shop.batch(minutes=0)[:4]))
                     await asyncio.sleep(PACE_SECONDS)
 
     async def close(self, door: str) -> None:
