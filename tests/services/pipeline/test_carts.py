@@ -1,6 +1,6 @@
 """The cart rules, as tables and laws."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from recoup.messages.events import CartChange, EventType
@@ -13,6 +13,7 @@ from recoup.services.pipeline.carts.domain.cart import (
     apply,
     be_active,
     elapse,
+    is_forgettable,
 )
 
 MINUTE = 60_000
@@ -94,6 +95,14 @@ def test_an_emptied_cart_is_not_abandoned() -> None:
     assert fold(("product_added", 0), ("product_removed", 1), until=500)[1] == []
 
 
+def test_an_emptied_cart_is_forgotten_after_the_window_and_what_is_added_then_opens_a_first_one() -> None:
+    week = 7 * 24 * 60
+    emptied = ("product_added", 0), ("product_removed", 1)
+    assert fold(*emptied, ("product_added", 1 + week))[2] == [CartChange.OPENED]
+    cart, derived, changes = fold(*emptied, ("product_added", 2 + week))
+    assert (cart.number, derived, changes) == (1, [], [CartChange.OPENED, CartChange.OPENED])
+
+
 steps = st.lists(
     st.tuples(
         st.sampled_from(["product_added", "product_removed", "order_completed", "page_viewed", "cart_updated"]),
@@ -113,11 +122,19 @@ def test_no_cart_is_abandoned_or_recovered_more_often_than_opened(events: list[t
 
 
 @given(steps)
+@example([("product_added", 0), ("product_removed", 0), ("product_added", 7 * 24 * 60 + 1)])
 def test_every_opened_cart_ends_in_exactly_one_way_or_is_still_open(events: list[tuple[str, int]]) -> None:
-    cart, derived, changes = fold(*sorted(events, key=lambda event: event[1]))
+    told = sorted(events, key=lambda event: event[1])
+    cart, derived, changes = fold(*told)
 
     ended = changes.count(CartChange.CONVERTED) + changes.count(CartChange.RECOVERED) + derived.count("cart_expired")
-    assert changes.count(CartChange.OPENED) == ended + cart.is_open
+    assert changes.count(CartChange.OPENED) == ended + left_empty(told) + cart.is_open
+
+
+def left_empty(told: list[tuple[str, int]]) -> int:
+    """How often an open cart without items was forgotten: that long nothing came for it."""
+    before = ((fold(*told[:number])[0], START + minute * MINUTE) for number, (_, minute) in enumerate(told))
+    return sum(cart.is_open and is_forgettable(cart, at, PATIENCE) for cart, at in before)
 
 
 @given(steps, st.integers(0, 29))
