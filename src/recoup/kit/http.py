@@ -135,7 +135,7 @@ def create_app(
         guards=[_guard(identify), *((note_begin,) if trail is not None else ())],
         middleware=[whole_parameters, *repeats, *((trail,) if trail is not None else ())],
         dependencies={tenant: Provide(_tenant(tenant)), "caller": Provide(_caller, sync_to_thread=False)},
-        exception_handlers={Exception: _to_response},
+        exception_handlers={Exception: to_response},
         openapi_config=OpenAPIConfig(
             title=f"Recoup {service.name}",
             version=__version__,
@@ -183,7 +183,8 @@ def answered(service: str, route: str, status: int, seconds: float) -> None:
     _requests(service, route, status).inc()
 
 
-def _to_response(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemDocument]:
+def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemDocument]:
+    """How any failure is answered."""
     error = blamed(error)
     trace_id = str(request.scope.get("state", {}).get("trace_id", ""))
     document = problem(error, trace_id)

@@ -50,6 +50,13 @@ class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     detail: str
     trace_id: str
     problems: Sequence[Problem] = ()
+    message: str = ""
+    """The detail again, where foreign clients look for it under this name."""
+
+
+def with_message(document: ProblemDocument) -> ProblemDocument:
+    """For clients that take a refusal without `message` for an outage, and send again what will be refused again."""
+    return msgspec.structs.replace(document, message=document.detail)
 
 
 def problem(error: Exception, trace_id: str) -> ProblemDocument:

@@ -182,10 +182,11 @@ def test_an_id_that_is_none_is_derived_so_that_a_repeat_is_recognised() -> None:
     assert mapped(messageId=None, place=1).event_id != mapped(messageId=None, place=2).event_id
 
 
-def test_identify_tells_who_and_how_to_reach_them() -> None:
-    event = mapped(
-        type="identify", userId="u", traits={"firstName": "Ada", "lastName": "L", "email": "a@b.c", "plan": "pro"}
-    )
+@pytest.mark.parametrize("inside", [False, True], ids=["as Segment's clients", "as RudderStack's on servers"])
+def test_identify_tells_who_and_how_to_reach_them(inside: bool) -> None:
+    traits = {"firstName": "Ada", "lastName": "L", "email": "a@b.c", "plan": "pro"}
+    said: dict[str, Any] = {"context": {"traits": traits}} if inside else {"traits": traits}
+    event = mapped(type="identify", userId="u", **said)
 
     assert (event.type, event.user_id, event.anonymous_id) == ("user_identified", "u", "a-1")
     assert kept(event) == {

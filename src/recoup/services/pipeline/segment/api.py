@@ -7,7 +7,7 @@ Segment's browser library puts it; so the routes are public and the handler asks
 from dataclasses import dataclass
 from typing import Final, cast
 
-from litestar import Router, post
+from litestar import Response, Router, post
 from litestar.di import NamedDependency, Provide
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from msgspec import Struct
@@ -15,16 +15,18 @@ from msgspec import Struct
 from recoup.kit import loose
 from recoup.kit.compression import unpacked
 from recoup.kit.errors import Invalid, Problem, Refused, TooLarge, Unauthenticated
-from recoup.kit.http import PUBLIC, HttpRequest
+from recoup.kit.http import PUBLIC, HttpRequest, to_response
 from recoup.kit.idempotency import ITSELF
 from recoup.kit.loose import Table
+from recoup.kit.problems import ProblemDocument, with_message
 from recoup.messages.access import Permission, Principal
 from recoup.services.pipeline.collect.domain.origin import origin_of
 from recoup.services.pipeline.segment.actions import Batch, Intake, WriteKeys
 
 LONGEST_MESSAGE: Final = 32 * 1024
-LONGEST_BATCH: Final = 500 * 1024
-"""As Segment documents them."""
+"""As Segment documents it."""
+LONGEST_BATCH: Final = 4 * 1024 * 1024
+"""As RudderStack's clients make them, before compression; Segment's stop at 500 KB by themselves."""
 _CALLS: Final = {"t": "track", "p": "page", "s": "screen", "i": "identify", "a": "alias", "g": "group"}
 _SINGLE: Final = ["/track", "/page", "/screen", "/identify", "/alias", "/group", *(f"/{short}" for short in _CALLS)]
 _BATCHES: Final = ["/batch", "/import", "/b"]
@@ -124,6 +126,13 @@ def _client(request: HttpRequest) -> str | None:
     return request.headers.get("x-forwarded-for")
 
 
+def refused(request: HttpRequest, error: Exception) -> Response[ProblemDocument]:
+    """As everywhere, in these clients' words."""
+    answer = to_response(request, error)
+    answer.content = with_message(answer.content)
+    return answer
+
+
 def router(intake: Intake, write_keys: WriteKeys) -> Router:
     """Everything under /v1."""
     return Router(
@@ -133,5 +142,6 @@ def router(intake: Intake, write_keys: WriteKeys) -> Router:
             "intake": Provide(lambda: intake, sync_to_thread=False),
             "write_keys": Provide(lambda: write_keys, sync_to_thread=False),
         },
+        exception_handlers={Exception: refused},
         tags=["segment"],
     )

@@ -16,7 +16,7 @@ from recoup.kit.errors import Failure, Missing, Refused, TooLarge, TooMany, Unau
 from recoup.kit.http import CONNECTIONS, FAULTS, answered
 from recoup.kit.ids import new_id
 from recoup.kit.peers import IDENTITY_HEADER, Peers
-from recoup.kit.problems import problem, send_problem
+from recoup.kit.problems import ProblemDocument, problem, send_problem, with_message
 from recoup.kit.proxy import Held, Onward, Over, Proxy, refuse_socket
 from recoup.kit.telemetry import logger, traced
 from recoup.messages.refusals import RefusedBefore
@@ -96,6 +96,8 @@ class Gateway:
     trusted_proxies: domain.Networks
     edge: Edge
     webhook_bytes: int
+    answer_seconds: Mapping[str, float]
+    """How long answers may take to begin, by segment, where that is not everybody's."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         way = domain.way(_raw_path(scope), self.routes.table)
@@ -118,7 +120,7 @@ class Gateway:
             inner["headers"] = await self._own_headers(scope, headers, way, answering)
             inner["client"] = (self._client(scope, headers), 0)
         except Failure as error:
-            return await _refuse(answering, error, "")
+            return await _refuse(answering, problem(error, ""))
         with answering.going_on():
             return await self.own(cast("Scope", inner), receive, cast("Send", answering))
 
@@ -164,7 +166,8 @@ class Gateway:
                         await self._count(scope, headers, error)
                     if error.reason == "origin_refused":
                         answering.extra = ()
-                    await _refuse(answering, error, here.trace_id)
+                    refusal = problem(error, here.trace_id)
+                    await _refuse(answering, with_message(refusal) if way.segment == "v1" else refusal)
         finally:
             OPEN.dec()
             answered(SERVICE, route, answering.status, stopwatch() - started)
@@ -267,7 +270,8 @@ class Gateway:
         path = f"{way.path}?{query}" if query else way.path
         repeatable = method in domain.REPEATABLE or way.segment in domain.REPEATABLE_SEGMENTS or headers.is_keyed
         body_bytes = self.webhook_bytes if domain.is_webhook(way.path) else None
-        return Onward(peer, path, passing, DROPPED, repeatable, way.segment in domain.PATIENT, body_bytes)
+        answer_seconds = self.answer_seconds.get(way.segment)
+        return Onward(peer, path, passing, DROPPED, repeatable, answer_seconds, body_bytes)
 
     def _forwarded(self, scope: HTTPScope | WebSocketScope, headers: "_Headers") -> dict[str, str]:
         """Where the request comes from, and how it was asked for; a proxy's word for it only if it is one of ours."""
@@ -317,7 +321,6 @@ def _is_preflight(scope: HTTPScope, way: Way) -> bool:
     )
 
 
-async def _refuse(send: Send, error: Failure, trace_id: str) -> None:
-    document = problem(error, trace_id)
+async def _refuse(send: Send, document: ProblemDocument) -> None:
     FAULTS.labels(SERVICE, document.code).inc()
     await send_problem(send, document)

@@ -44,8 +44,11 @@ KEY_MAY_BE_INSIDE: Final = ("/v1/",)
 BROWSERS: Final = frozenset({"events", "track", "v1", "ws"})
 """What pages of any shop may call with a publishable key."""
 
+COLLECTING: Final = frozenset({"events", "v1", "webhooks"})
+"""What waits for the event log before its answer begins,"""
+
 PATIENT: Final = frozenset({"analytics", "carts", "dlq", "export", "jobs", "models", "runs", "training", "workflows"})
-"""What may work long before its answer begins; everything else is a call that should be answered at once."""
+"""and what may work long; everything else is a call that should be answered at once."""
 
 REPEATABLE: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PUT"})
 """Methods of which asking twice does no more than asking once,"""
@@ -71,12 +74,13 @@ EXPOSED: Final = (
         b"x-request-id, retry-after, ratelimit-limit, ratelimit-remaining, ratelimit-reset",
     ),
 )
+ASKED_WITH: Final = (
+    b"authorization, x-api-key, content-type, content-encoding, idempotency-key, x-request-id, traceparent, anonymousid"
+)
+"""Headers a page may send; the last is of RudderStack's library."""
 PREFLIGHT_ANSWER: Final = (
     (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
-    (
-        b"access-control-allow-headers",
-        b"authorization, x-api-key, content-type, content-encoding, idempotency-key, x-request-id, traceparent",
-    ),
+    (b"access-control-allow-headers", ASKED_WITH),
     (b"access-control-max-age", b"600"),
     (b"content-length", b"0"),
 )

@@ -41,6 +41,8 @@ _CARRIED: Final = frozenset({
     "userAgent",
 })  # fmt: skip
 """Parts of a context that an event has fields for, or that say nothing of the shopper."""
+_PAGES: Final = ("analytics.js", "RudderLabs JavaScript SDK")
+"""What libraries call themselves that run in shoppers' browsers."""
 _NOWHERE: Final = Context()
 
 
@@ -74,10 +76,10 @@ class Mapped(Struct, frozen=True):
 def event_of(message: Table, call: Call, place: int) -> Mapped:
     """The event of one message, the `place`th of its request."""
     kind = _kind(message)
-    spoken = Said(loose.table(message.get("properties" if kind in {"track", "page", "screen"} else "traits")))
     name = _name(kind, message)
     occurred_at, sent_at = _times(message, call)
     context = _Where({**(call.context or {}), **loose.table(message.get("context"))}, call)
+    spoken = _spoken(kind, message, context)
     code = spoken.take(fit.currency, "currency", "currencycode")
     kind_of_ours = _type(kind, name, spoken, call)
     event = Event(
@@ -100,6 +102,14 @@ def event_of(message: Table, call: Call, place: int) -> Mapped:
     )
     visitors = () if event.cart_id else tuple(each for each in (event.anonymous_id, event.user_id) if each)
     return Mapped(event, visitors)
+
+
+def _spoken(kind: str, message: Table, context: "_Where") -> Said:
+    """What a message says of its matter: RudderStack's clients on servers put an identity's traits into the context."""
+    if kind in {"track", "page", "screen"}:
+        return Said(loose.table(message.get("properties")))
+    traits = loose.table(message.get("traits"))
+    return Said({**context.traits, **traits} if kind == "identify" else traits)
 
 
 def _kind(message: Table) -> str:
@@ -250,7 +260,7 @@ class _Where:
     def _client(self) -> str | None:
         """The request's address where it is the shopper's: pages and apps send by themselves, shops' servers do not."""
         library = loose.text(loose.table(self._context.get("library")).get("name")) or ""
-        return self._call.client_ip if library.startswith("analytics.js") else None
+        return self._call.client_ip if library.startswith(_PAGES) else None
 
     def _device(self) -> str | None:
         kind = fit.words(loose.table(self._context.get("device")).get("type"))
