@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from email.policy import default
 from pathlib import Path
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 150
+"""More than twice as long as until a letter is tried again whose writer was stopped in the middle."""
 FIRST_CHOSEN = "heron-paper-31-mill"
 
 
