@@ -1,5 +1,4 @@
-"""Segment's and RudderStack's stock Python clients, unchanged, pointed at a running house; and what Segment's browser
-library does otherwise."""
+"""The stock Python clients of Segment and RudderStack, unchanged, pointed at a running house; and browsers' calls."""
 
 import gzip
 import time
