@@ -34,6 +34,34 @@ def test_an_id_is_seen_as_long_as_it_is_recent_however_the_table_grows(batches: 
         model |= {number: now for number, was in zip(numbers, expected, strict=True) if not was}
 
 
+def test_many_ids_are_told_apart_over_slots_of_which_the_old_ones_go() -> None:
+    chance = np.random.default_rng(7)
+    recent, added = RecentIds(), dict[int, Ids]()
+    for batch in range(60):
+        new = chance.integers(0, 1 << 64, (7_000, 2), dtype=np.uint64)
+        # Whoever takes partitions over learns older slots after newer ones.
+        slot = batch // 6 + 1 if batch % 6 else max(1, batch // 6)
+        oldest = max(1, batch // 6 - 2)
+        assert not recent.seen(new, oldest).any()
+        recent.add(new, slot, oldest)
+        added[slot] = np.concatenate([added.get(slot, new[:0]), new])
+
+        at = int(chance.integers(1, max(added) + 1))
+        again = added[at][chance.integers(0, len(added[at]), 500)]
+        assert set(recent.seen(again, oldest).tolist()) == {at >= oldest}
+
+
+def test_an_id_of_which_one_half_is_known_is_new() -> None:
+    recent = RecentIds()
+    chance = np.random.default_rng(8)
+    known = chance.integers(0, 1 << 64, (100_000, 2), dtype=np.uint64)
+    recent.add(known, 1, 1)
+
+    assert recent.seen(known, 1).all()
+    assert not recent.seen(np.stack([known[:, 0], np.roll(known[:, 1], 1)], axis=1), 1).any()
+    assert not recent.seen(known[:, ::-1], 1).any()
+
+
 def test_an_id_of_zeros_is_an_id_like_any_other() -> None:
     recent = RecentIds()
     nil = np.zeros((1, 2), dtype=np.uint64)
