@@ -230,14 +230,17 @@ async def empty(running: House) -> None:
     await kill(running, "valkey")
 
 
-def events_of(running: House) -> int:
-    """How many events the overview counts."""
-    return int(str(running.get("/api/analytics/overview")["events"]))
+async def events_of(running: House) -> int:
+    """How many events the overview counts, as soon as it is answered."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (overview := await asyncio.to_thread(_asked, running, "/api/analytics/overview")) is None:
+            await asyncio.sleep(0.3)
+    return int(str(overview["events"]))
 
 
 async def wait_until_counted(running: House, events: int) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while await asyncio.to_thread(events_of, running) < events:
+        while await events_of(running) < events:
             await asyncio.sleep(0.3)
 
 
@@ -304,7 +307,7 @@ async def put_under_load(running: House, blows: Sequence[Blow], after: Shop | No
         if after is not None:
             shop.minute, shop.carts = after.minute, after.carts
         await shop.use_event_clock()
-        before = await asyncio.to_thread(events_of, running)
+        before = await events_of(running)
         load = asyncio.create_task(shop.run())
         for blow in blows:
             await asyncio.sleep(CALM_SECONDS)

@@ -69,7 +69,8 @@ class Onward(NamedTuple):
     """Left out."""
     repeatable: bool = False
     """Asking twice does no more than asking once."""
-    patient: bool = False
+    answer_seconds: float | None = None
+    """How long its answer may take to begin, where that is not everybody's."""
     body_bytes: int | None = None
     """Its largest body, where that is not everybody's."""
 
@@ -117,8 +118,6 @@ class Proxy:
         self._limits = limits
         self._chance = chance
         self._ssl = ssl
-        self._quick = self._timeout(limits.call_seconds)
-        self._patient = self._timeout(limits.patient_seconds)
 
     async def forward(self, scope: HTTPScope, receive: Receive, send: Send, onward: Onward) -> None:
         """One request, answered by an instance of the service; raises Unavailable, TooLarge or TooSlow."""
@@ -199,7 +198,7 @@ class Proxy:
         try:
             async with self._session().request(
                 asked.method, URL(call.instance.url + onward.path, encoded=True), data=asked.upload.data(),
-                headers=asked.headers, timeout=self._patient if onward.patient else self._quick,
+                headers=asked.headers, timeout=self._timeout(onward.answer_seconds or self._limits.call_seconds),
                 skip_auto_headers=_AUTOMATIC, allow_redirects=False, ssl=self._ssl(onward.service),
             ) as answer:  # fmt: skip
                 _wait_for_more(answer, self._limits.silence_seconds)

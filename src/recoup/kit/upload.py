@@ -23,9 +23,7 @@ class ProxyLimits(Struct, frozen=True, kw_only=True):
     """How much of a body is kept until its answer begins, so that it can be sent again."""
     connect_seconds: float = 2.0
     call_seconds: float = 3.0
-    """Longest wait for an answer to begin, once the request was sent,"""
-    patient_seconds: float = 30.0
-    """and where the work itself may take long."""
+    """Longest wait for an answer to begin, once the request was sent, where a call names no other."""
     upload_seconds: float = 10.0
     """Longest wait for the next bytes of a request."""
     silence_seconds: float = 30.0

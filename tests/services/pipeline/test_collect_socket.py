@@ -119,7 +119,7 @@ async def collecting(valkey: Valkey, log: Sluggish, settings: Settings) -> Colle
     await stores.on_configured([StoreConfigured(store_id=SHOP, version=1, settings=StoreSettings())])
     clock = ManualClock(NOON)
     return Collector(
-        EventLog(log, 0.0),
+        EventLog(log, 0.0, least_seconds=600.0),
         Stats(valkey, Arrivals(valkey, clock)),
         stores,
         Catalogs(nobody, stores, 1, 1),
@@ -240,6 +240,19 @@ async def test_a_log_that_is_away_is_a_problem_with_a_time_and_the_connection_li
         answer = await heard(ws)
         assert (answer["id"], answer["problem"]["status"], answer["retry_after"]) == ("1", 503, 1.0)
         door.log.down = False
+        await ws.send_json(frame("1"))
+        assert (await heard(ws))["accepted"] == 1
+
+
+async def test_a_log_that_says_nothing_is_given_up_before_a_gateway_would_give_us_up(valkey_url: str) -> None:
+    async with serving(valkey_url) as door, door.client() as ws:
+        door.collector.events.least_seconds = 0.05
+        door.log.open.clear()
+        await ws.send_json(frame("1"))
+        answer = await heard(ws)
+        assert (answer["id"], answer["problem"]["status"], answer["retry_after"]) == ("1", 503, 1.0)
+        door.collector.events.least_seconds = 600.0
+        door.log.open.set()
         await ws.send_json(frame("1"))
         assert (await heard(ws))["accepted"] == 1
 

@@ -20,9 +20,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Largest `properties` of one event."""
     max_backlog_records: int = 20_000
     """Records that may wait for the processor, or on one topic for the warehouse; beyond it there is 429."""
-    log_patience_seconds: float = 2.5
-    """How long requests wait for a log that does not answer; then, and until it does again, there is 503. Less than the
-    gateway's `call_seconds`: to its breakers a late answer is a failure of ours, and a 503 that says when is none."""
+    log_patience_seconds: float = 10.0
+    """How long requests wait for a log that does not answer; then, and until it does again, there is 503. Less by 8
+    than the gateway's `collect_seconds`: to its breakers a late answer is a failure, a 503 that says when is none."""
     max_unwritten_events: int = 200_000
     """Events that may wait in memory for a slow log; beyond it there is 429."""
     overflow_records: int = 20_000

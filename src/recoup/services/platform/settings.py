@@ -19,6 +19,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long the gateway tries to reach a service before it answers 503."""
     call_seconds: float = 3.0
     """How long a service may take until its answer begins, from the last byte of the request on."""
+    collect_seconds: float = 20.0
+    """The same for events and webhooks: 8 more than the pipeline's `log_patience_seconds` at least, so that a log that
+    restarts makes them slow and not refused."""
     patient_seconds: float = 30.0
     """The same for what may work long: analytics, exports, training, jobs, dead letters."""
     upload_seconds: float = 10.0

@@ -45,7 +45,7 @@ from recoup.services.platform.flags.domain import Limits as FlagLimits
 from recoup.services.platform.flags.store import Flags
 from recoup.services.platform.gateway.actions import Edge, Identities, Routes
 from recoup.services.platform.gateway.api import Gateway
-from recoup.services.platform.gateway.domain import networks
+from recoup.services.platform.gateway.domain import COLLECTING, PATIENT, networks
 from recoup.services.platform.health import api as health_api
 from recoup.services.platform.health.api import EnginesAndPeers
 from recoup.services.platform.identity.actions.factors import SecondFactor
@@ -298,15 +298,21 @@ def _front(
     limits = ProxyLimits(
         body_bytes=settings.body_limit_bytes, frame_bytes=settings.frame_limit_bytes,
         connect_seconds=settings.connect_seconds, call_seconds=settings.call_seconds,
-        patient_seconds=settings.patient_seconds, upload_seconds=settings.upload_seconds,
-        silence_seconds=settings.silence_seconds, total_seconds=settings.total_seconds,
+        upload_seconds=settings.upload_seconds, silence_seconds=settings.silence_seconds,
+        total_seconds=settings.total_seconds,
     )  # fmt: skip
     proxy = Proxy(deps.peers.session, Balancer.of(deps.peers.addresses), limits, _chance, deps.peers.ssl)
     trusted = networks(settings.trusted_proxies)
     edge = Edge(stores.allowed_origins, is_secure=deps.public_url.startswith("https:"))
 
     def front(own: ASGIApp) -> ASGIApp:
-        return Gateway(own, identities, deps.peers, proxy, routes, limiter, trusted, edge, settings.webhook_limit_bytes)
+        return Gateway(
+            own, identities, deps.peers, proxy, routes, limiter, trusted, edge, settings.webhook_limit_bytes,
+            {
+                **dict.fromkeys(COLLECTING, settings.collect_seconds),
+                **dict.fromkeys(PATIENT, settings.patient_seconds),
+            },
+        )  # fmt: skip
 
     return front
 

@@ -6,7 +6,7 @@ alone, a request is written at once; in a crowd, the disk's own pace makes the g
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple, cast
@@ -72,6 +72,8 @@ class EventLog:
     log: Log
     patience_seconds: float
     """How long an outage of the log is waited out before requests are refused."""
+    least_seconds: float = 8.0
+    """So long each group is given, however long the log has been away: it may be back, and slow."""
     unwritten: int = 0
     """Events that were put and are not durable yet."""
     written: int = 0
@@ -102,7 +104,7 @@ class EventLog:
 
     async def _commit(self, group: Sequence[_Waiting]) -> None:
         try:
-            await self._write(group)
+            await self._in_time(self._write(group))
         except Failure as failure:
             for waiting in group:
                 waiting.done.set_exception(failure) if not waiting.done.done() else None
@@ -112,6 +114,17 @@ class EventLog:
             waiting.done.set_result(None) if not waiting.done.done() else None
             self.pace.note("durable", stopwatch() - waiting.at)
         self.pace.count(sum([waiting.rows.events for waiting in group]))
+
+    async def _in_time(self, writing: Coroutine[None, None, None]) -> None:
+        """Kafka's client tries by itself, for long, and says nothing meanwhile: our patience ends before its own."""
+        began = stopwatch()
+        left = self.patience_seconds - (0 if self._away_since is None else began - self._away_since)
+        try:
+            async with asyncio.timeout(max(self.least_seconds, left)):
+                await writing
+        except TimeoutError as error:
+            self._away_since = self._away_since or began
+            raise Unavailable("the event log does not answer", cause=error) from error
 
     async def _write(self, group: Sequence[_Waiting]) -> None:
         here = current_trace()
@@ -143,11 +156,12 @@ class EventLog:
         Such a repeat is found by its event's id, like a client's.
         """
         while True:
+            began = stopwatch()
             try:
                 await self.log.append(topic, records)
             except Unavailable:
                 if self._away_since is None:
-                    self._away_since = stopwatch()
+                    self._away_since = began
                 if stopwatch() - self._away_since > self.patience_seconds:
                     raise
                 await asyncio.sleep(_AGAIN_SECONDS)
