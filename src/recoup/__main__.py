@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+import getpass
 import os
 import shutil
 import sys
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--url", default="http://127.0.0.1:8080", help="the platform (default: %(default)s)")
     train.add_argument("--key", required=True, help="a secret key of the store")
     train.set_defaults(run=_train)
+    _add_signing_keys(commands.add_parser)
     migrate = commands.add_parser("migrate", help="bring the database of every service up to date")
     migrate.set_defaults(run=_migrate)
     _add_papers(commands.add_parser)
@@ -69,6 +71,17 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("service")
     serve.set_defaults(run=_serve)
     return parser
+
+
+def _add_signing_keys(add: Callable[..., argparse.ArgumentParser]) -> None:
+    showing = add("signing-keys", help="show the keys that access tokens are signed by")
+    distrusting = add("distrust", help="end all that a stolen signing key has signed, in all stores, within a second")
+    distrusting.add_argument("kid", help="the key, as `recoup signing-keys` shows it")
+    distrusting.add_argument("--email", required=True, help="you, an owner of all stores; the password is asked for")
+    distrusting.add_argument("--yes", action="store_true", help="do not ask whether to go on")
+    for each, run in ((showing, _show_signing_keys), (distrusting, _distrust)):
+        each.add_argument("--url", default="http://127.0.0.1:8080", help="the platform (default: %(default)s)")
+        each.set_defaults(run=run)
 
 
 def _add_papers(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -120,6 +133,34 @@ def _train(options: argparse.Namespace) -> None:
             return await client.train()
 
     print(uvloop.run(ask()))
+
+
+def _show_signing_keys(options: argparse.Namespace) -> None:
+    from recoup.kit.clock import SystemClock
+    from recoup.signing_keys import show
+
+    print(uvloop.run(show(options.url, SystemClock().now())))
+
+
+def _distrust(options: argparse.Namespace) -> None:
+    from recoup.kit.clock import SystemClock
+    from recoup.signing_keys import Person, distrust
+
+    who = Person(options.email, ask=(lambda _: "yes") if options.yes else _asked, ask_secret=_secret)
+    print(uvloop.run(distrust(options.url, options.kid, who, SystemClock().now)))
+
+
+def _asked(question: str) -> str:
+    """What somebody says; nothing where nobody is there."""
+    try:
+        return input(question)
+    except EOFError:
+        return ""
+
+
+def _secret(question: str) -> str:
+    """Asked of a person unseen, of a program as a line of its output."""
+    return getpass.getpass(question) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
 
 
 def _migrate(_: argparse.Namespace) -> None:
