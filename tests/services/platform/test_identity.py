@@ -21,7 +21,7 @@ async def whoami(platform, token: str):
 async def test_a_person_signs_in_and_is_known(platform):
     tokens = await platform.login()
     status, _, me = await whoami(platform, tokens["access_token"])
-    assert status == 200
+    assert status == 200, me
     assert me["email"] == platform.first.admin_email
     assert (platform.first.store_id, "owner") in [(store["store_id"], store["role"]) for store in me["stores"]]
     assert 0 < tokens["expires_in"] <= 900

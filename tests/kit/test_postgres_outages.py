@@ -1,0 +1,62 @@
+"""What a statement meets that it is not to blame for is an outage, to be tried again; its own mistakes stay loud."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import asyncpg
+import pytest
+
+from recoup.kit.errors import Unavailable
+from recoup.kit.postgres import Postgres
+
+
+@pytest.fixture
+async def db(postgres_url: str) -> AsyncGenerator[Postgres]:
+    found = Postgres(postgres_url, "public")
+    yield found
+    await found.close()
+
+
+@pytest.mark.parametrize(
+    "code", ["53100", "53200", "53300", "57014", "57P01", "58030", "40001", "40P01", "55P03", "25P03", "25006"]
+)
+async def test_the_servers_troubles_are_an_outage(db: Postgres, code: str) -> None:
+    with pytest.raises(Unavailable, match="postgresql does not answer"):
+        await db.execute(f"do $$ begin raise exception 'of the server' using errcode = '{code}'; end $$")
+    assert await db.row(int, "select 1") == 1
+
+
+async def test_a_cancelled_statement_and_the_loser_of_a_deadlock_may_be_tried_again(db: Postgres) -> None:
+    with pytest.raises(Unavailable):
+        await db.execute("select pg_cancel_backend(pg_backend_pid()), pg_sleep(60)")
+
+    met = asyncio.Barrier(2)
+
+    async def take(first: int, second: int) -> None:
+        async with db.transaction() as session:
+            await session.execute("select pg_advisory_xact_lock($1)", first)
+            await met.wait()
+            await session.execute("select pg_advisory_xact_lock($1)", second)
+
+    outcomes = await asyncio.gather(take(7001, 7002), take(7002, 7001), return_exceptions=True)
+    assert sorted(type(each).__name__ for each in outcomes) == ["NoneType", "Unavailable"]
+
+
+async def test_a_statement_planned_before_a_migration_is_planned_anew(db: Postgres) -> None:
+    try:
+        await db.execute("create table migrated (a int)")
+        asked = "select * from migrated"
+        await db.rows(int, asked)
+        other = await asyncpg.connect(db.url)
+        await other.execute("alter table migrated add column b int")
+        await other.close()
+        with pytest.raises(Unavailable):
+            await db.rows(int, asked)
+        assert await db.rows(int, asked) == []
+    finally:
+        await db.execute("drop table migrated")
+
+
+async def test_a_mistake_in_a_statement_stays_a_bug(db: Postgres) -> None:
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await db.execute("select * from nowhere_at_all")
