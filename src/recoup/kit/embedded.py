@@ -255,11 +255,14 @@ class Valkey:
         return (str(_valkey_binary()), *options)
 
     async def prepare(self) -> None:
-        """Make the folders, and refuse a second server on one folder; before every start."""
+        """Make the folders, refuse a second server on one folder, clear away after a killed one; before every start."""
         _make_folder(self.data)
         _make_folder(self._socket.parent)
         if await _ask(self._socket, b"PING\r\n"):
             raise Conflict(f"a Valkey server already runs on {self.data}")
+        # A file that was being rewritten, as long as all data may be: the server itself never looks at it again.
+        for draft in self.data.glob("temp-*"):
+            draft.unlink(missing_ok=True)
 
     async def ready(self) -> bool:
         """Whether it answers commands; while it reads its file it says -LOADING."""
