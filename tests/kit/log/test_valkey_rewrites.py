@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,7 +76,7 @@ async def rewrite(url: str) -> None:
 
 
 @contextmanager
-def killed(engine: Valkey) -> Iterator[None]:
+def killed(engine: Valkey) -> Generator[None]:
     """Runs until the block ends; then it is killed, with whoever rewrites for it, as its supervisor would."""
     with running(engine) as server:
         try:
