@@ -3,8 +3,8 @@
     python -m bench repair [--events 400]
 
 Events are recorded ones where RECOUP_SHARED has them, and those of two made-up shops. Each shop's profile is learned
-from events that are never damaged. Kinds of damage are in two groups: those the repairer was built against and those
-it was not; only the sum of the second is looked at while it is worked on.
+from events that are never damaged. Kinds of damage are in groups: those the repairer was built against, those it was
+not, of which only the sum is looked at while it is worked on, and those that somebody else judged it by, in two halves.
 """
 
 import argparse
@@ -25,7 +25,9 @@ from zlib import crc32
 import msgspec
 
 from bench.lib.damage import DEVELOPED, HELD_OUT, HOPELESS, Damage
+from bench.lib.damage_bodies import BODIES, BODIES_HOPELESS, halves
 from bench.lib.damage_more import EXPLORED, HOPELESS_TOO
+from bench.lib.damage_values import VALUES, VALUES_HOPELESS
 from recoup.demo.rees46 import to_event
 from recoup.messages.events import Event
 from recoup.messages.stores import StoreSettings
@@ -238,16 +240,19 @@ def _line(name: str, score: Score) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=100, help="damaged events of each kind and shop")
-    parser.add_argument("--only", default="", help="developed, held-out or hopeless")
+    parser.add_argument("--only", default="", help="the name of one group")
     parser.add_argument("--show", type=int, default=0, help="print so many examples of the developed kinds")
     options, _ = parser.parse_known_args()
     shops = [*recorded(), made_up("EUR", "Europe/Berlin", 1, 4_000), made_up("USD", "America/New_York", 2, 4_000)]
     for shop in shops:
         shop.learn()
+    looked_at, counted = halves({**VALUES, **BODIES})
     groups = {
         "developed": {**DEVELOPED, **EXPLORED},
         "held-out": HELD_OUT,
-        "hopeless": {**HOPELESS, **HOPELESS_TOO},
+        "accepted by, looked at": looked_at,
+        "accepted by, counted": counted,
+        "hopeless": {**HOPELESS, **HOPELESS_TOO, **VALUES_HOPELESS, **BODIES_HOPELESS},
     }
     print(f"{'group':<28} {'events':>7} recovered (95 %)")
     for name, kinds in groups.items():

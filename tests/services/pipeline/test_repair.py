@@ -1,5 +1,7 @@
 """The repairer: what it reads, where it puts values, how it makes them fit, and when it leaves an event alone."""
 
+import base64
+import gzip
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -108,6 +110,52 @@ def item(**fields: Any) -> list[dict[str, Any]]:
         pytest.param(b"\xef\xbb\xbf" + json.dumps([added()]).encode(), id="marked and in a list"),
         pytest.param(added(currency="€"), id="a sign"),
         pytest.param({f"evt_{name}": value for name, value in added().items()}, id="a prefix"),
+        pytest.param({f"{name}__c": value for name, value in added().items()}, id="an ending"),
+        pytest.param(added(currency=978), id="a number of ISO 4217"),
+        pytest.param(added(items=item(price="EUR 89.00")), id="behind its code"),
+        pytest.param(added(occurred_at="2026-06-14 14:00:05 CEST"), id="a zone cut short"),
+        pytest.param(added(occurred_at=[2026, 6, 14, 12, 0, 5]), id="time in parts"),
+        pytest.param(added(occurred_at={"_seconds": 1_781_438_405, "_nanoseconds": 0}), id="seconds and nanos"),
+        pytest.param(added(occurred_at={"date": "2026-06-14 12:00:05", "timezone": "UTC"}), id="date and zone"),
+        pytest.param({**without("occurred_at", added()), "date": "2026-06-14", "time": "12:00:05"}, id="date apart"),
+        pytest.param(added(type="\u200bproduct_added", cart_id="cart-3\u200b"), id="letters of no width"),
+        pytest.param(added(event_id="bx8MHopUSo6dDgAAAAAAAw=="), id="an id in base64"),
+        pytest.param(added(amount="(not set)"), id="nothing in words"),
+        pytest.param(added(items=item(quantity="2 unidades")), id="a quantity in words"),
+        pytest.param(added(type="Shop\\Events\\ProductAddedEvent"), id="a class"),
+        pytest.param(added(type="AddProduct"), id="the verb first"),
+        pytest.param(added(items={"edges": [{"node": item()[0]}]}), id="edges and nodes"),
+        pytest.param(added(items=[list(item()[0]), list(item()[0].values())]), id="rows under a header"),
+        pytest.param(added(items=[json.dumps(item()[0])]), id="items as texts"),
+        pytest.param(
+            {
+                "event": {name: {"S": value} for name, value in added(items="x").items()}
+                | {
+                    "items": {
+                        "L": [
+                            {
+                                "M": {
+                                    "product_id": {"S": "lamp"},
+                                    "quantity": {"N": "2"},
+                                    "price": {"N": "8900"},
+                                    "name": {"S": "The lamp"},
+                                }
+                            }
+                        ]
+                    }
+                }
+            },
+            id="types' letters",
+        ),
+        pytest.param(
+            {"message": {"data": base64.b64encode(json.dumps(added()).encode()).decode()}}, id="base64 inside"
+        ),
+        pytest.param(gzip.compress(json.dumps(added()).encode()), id="packed"),
+        pytest.param(json.dumps(added()).encode()[1:], id="the first bracket lost"),
+        pytest.param(repr(added()).replace(repr(AT.isoformat()), repr(AT)).encode(), id="an object's constructor"),
+        pytest.param(
+            json.dumps(added()).replace('":', '"=>').replace("[", "array(").replace("]", ")").encode(), id="PHP"
+        ),
     ],
 )
 def test_damage_is_undone_when_the_store_is_known(broken: Any) -> None:
@@ -130,6 +178,11 @@ def test_damage_is_undone_when_the_store_is_known(broken: Any) -> None:
         pytest.param(added(occurred_at="14.06.26 12:00"), id="no seconds"),
         pytest.param(added(amount="call us"), id="no number"),
         pytest.param(b"%PDF-1.7 not an event", id="something else"),
+        pytest.param(added(type="PRODUCT_ADDED", cart_id="undefined"), id="a cart in words"),
+        pytest.param(added(type="PRODUCT_ADDED", cart_id="{{cart.id}}"), id="a place nobody filled"),
+        pytest.param(added(items=item(price="89,00 $")), id="another currency than the event says"),
+        pytest.param(without("currency", added(items=item(price="kr 89"))), id="a crown of one country of three"),
+        pytest.param(added(items=item(quantity="1-3")), id="from one to another"),
     ],
 )
 def test_what_cannot_be_known_is_left_to_a_person(broken: Any) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from recoup.services.pipeline.deadletters.domain.letters import Change
-from recoup.services.pipeline.deadletters.domain.repair.reading import Json, Table
+from recoup.services.pipeline.deadletters.domain.repair.notation import Json, Table
 from recoup.services.pipeline.deadletters.domain.repair.values import Option
 
 Place = tuple[str | int, ...]
@@ -21,6 +21,8 @@ class Draft:
     sureness: float = 1.0
     torn: bool = False
     money: dict[Place, list[Option]] = field(default_factory=dict)
+    said: str | None = None
+    """The currency that the amounts name where the event does not."""
 
     def note(self, what: str, place: str, reason: str, sureness: float = 1.0) -> None:
         """One change, which may make the whole less sure."""

@@ -51,7 +51,7 @@ _THESAURUS: Final[Mapping[str, str]] = {
 }
 _TARGETS: Final[Mapping[Level, Mapping[str, str]]] = {
     "event": {
-        "event_id": "event id|message id|insert id|uuid",
+        "event_id": "event id|message id|insert id|uuid|id",
         "type": "type|event type|event name|event|name",
         "occurred_at": "occurred time|time|event time|original time|client time|occurred",
         "sent_at": "sent time|send time|sent",
@@ -90,10 +90,15 @@ _TARGETS: Final[Mapping[Level, Mapping[str, str]]] = {
         "variant_id": "variant id|variant",
         "name": "name|product name|items name",
         "category": "category|product category|items category|product type",
-        "brand": "brand|product brand",
+        "brand": "brand|product brand|items brand",
     },
 }
 _WEIGHTS: Final = {"id": 0.5, "time": 0.8}
+_CLOCK: Final = frozenset({
+    "micros", "microseconds", "millis", "milliseconds", "ms", "us", "nanos", "nanoseconds", "ns", "seconds", "secs",
+    "sec", "epoch", "unix", "utc", "gmt", "iso", "local",
+})  # fmt: skip
+"""How a time is written, which its value says as well."""
 _NOISE: Final = frozenset({"the", "of", "my", "x", "data", "value", "field", "shopify", "context", "properties", "ctx"})
 
 
@@ -123,6 +128,8 @@ def likeness(name: str, target: str, level: Level) -> float:
     if plain == squashed(target):
         return 1.0
     own = frozenset(words(name)) - (_NOISE if len(words(name)) > 1 else frozenset())
+    if target in {"occurred_at", "sent_at"}:
+        own -= _CLOCK
     best = 0.0
     for place, phrase in enumerate(_TARGETS[level][target].split("|")):
         meant = frozenset(words(phrase))
@@ -152,8 +159,8 @@ def targets(level: Level) -> tuple[str, ...]:
     return tuple(_TARGETS[level])
 
 
-_TYPE_WORDS: Final[Mapping[str, str]] = {
-    word: meaning
+_TYPE_MEANINGS: Final = {
+    meaning: frozenset({meaning, *many.split()})
     for meaning, many in {
         "add": "added adding adds adder put",
         "remove": "removed removing deleted delete drop dropped",
@@ -180,8 +187,14 @@ _TYPE_WORDS: Final[Mapping[str, str]] = {
         "exit": "leave leaving left bounce",
         "intent": "intention",
     }.items()
-    for word in many.split()
 }
+_TYPE_WORDS: Final[Mapping[str, frozenset[str]]] = {
+    word: frozenset(meaning for meaning, many in _TYPE_MEANINGS.items() if word in many)
+    for word in frozenset[str]().union(*_TYPE_MEANINGS.values())
+}
+"""What a word can mean in the name of a type: "added" is what one does to carts, and to forms."""
+_AROUND: Final = frozenset({"event", "evt", "ecommerce", "shop", "store", "track", "tracking", "app"})
+_SMALL: Final = frozenset({"to", "the", "a", "from", "event", "info", "user", "ecommerce"})
 _SAID: Final[Mapping[str, str]] = {
     "addtocart": "product_added", "addedtocart": "product_added", "cartadd": "product_added",
     "removefromcart": "product_removed", "removedfromcart": "product_removed", "viewcart": "cart_viewed",
@@ -201,20 +214,39 @@ def type_likeness(said: str, kind: str) -> float:
     plain = squashed(said)
     if plain == squashed(kind):
         return 1.0
-    bare = squashed(re.sub(r"(?i)^(event|ecommerce|shop|track|store)[\W_]+|[\W_]+(event|evt)$", "", said))
+    bare = squashed(_bare_type(said))
     if bare == squashed(kind):
         return 0.99
     if (known := _SAID.get(bare)) is not None:
         return 0.98 if known == kind else 0.0
     left, right = _stems(said), _stems(kind)
-    whole = left | right
-    shared = len(left & right) / len(whole) if whole else 0.0
-    return max(0.93 * shared, 0.9 * _letters(bare, squashed(kind)))
+    both = _paired(left, right)
+    whole = len(left) + len(right) - both
+    return max(0.93 * both / whole if whole else 0.0, 0.9 * _letters(bare, squashed(kind)))
 
 
-def _stems(text: str) -> frozenset[str]:
-    found: list[str] = [word.lower() for word in _WORDS.findall(text)]
-    stems = (_meaning(word, _TYPE_WORDS) for word in found)
-    return frozenset(
-        stem for stem in stems if stem not in {"to", "the", "a", "from", "event", "info", "user", "ecommerce"}
-    )
+def _bare_type(said: str) -> str:
+    """The name without the space it stands in, its version, and what only says that it is an event."""
+    last = re.split(r"[\\/:#]+|\.(?!v?\d)", said.strip())[-1]
+    last = re.sub(r"(?i)[\W_]*v?\d{1,2}(\.\d+)*$", "", last)
+    found = _WORDS.findall(last)
+    while len(found) > 1 and found[0].lower() in _AROUND:
+        found = found[1:]
+    while len(found) > 1 and found[-1].lower() in _AROUND:
+        found = found[:-1]
+    return " ".join(found)
+
+
+def _paired(left: list[frozenset[str]], right: list[frozenset[str]]) -> int:
+    """How many words of one name mean one of the other's."""
+    free = list(right)
+    for word in left:
+        other = next((one for one in free if one & word), None)
+        if other is not None:
+            free.remove(other)
+    return len(right) - len(free)
+
+
+def _stems(text: str) -> list[frozenset[str]]:
+    found = dict.fromkeys(word.lower() for word in _WORDS.findall(text))
+    return [_TYPE_WORDS.get(word, frozenset({word})) for word in found if word not in _SMALL]

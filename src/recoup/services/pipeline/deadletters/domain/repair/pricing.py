@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
+from recoup.services.pipeline.deadletters.domain.repair.notation import Json
 from recoup.services.pipeline.deadletters.domain.repair.profile import Profile
-from recoup.services.pipeline.deadletters.domain.repair.reading import Json
 from recoup.services.pipeline.deadletters.domain.repair.values import Option, minor
 
 _PRICE_KNOWN: Final = 5.0

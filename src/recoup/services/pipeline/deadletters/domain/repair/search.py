@@ -14,7 +14,8 @@ from recoup.kit.errors import Problem
 from recoup.services.pipeline.deadletters.domain.letters import Proposal
 from recoup.services.pipeline.deadletters.domain.repair.draft import Draft, Place, short
 from recoup.services.pipeline.deadletters.domain.repair.naming import Level, likeness, squashed, targets, words
-from recoup.services.pipeline.deadletters.domain.repair.reading import Json, Reading, Table, mended_text, readings
+from recoup.services.pipeline.deadletters.domain.repair.notation import Json, Table
+from recoup.services.pipeline.deadletters.domain.repair.reading import Reading, mended_text, readings
 from recoup.services.pipeline.deadletters.domain.repair.settling import settle_currency, settle_money
 from recoup.services.pipeline.deadletters.domain.repair.shaping import Found, Source, find
 from recoup.services.pipeline.deadletters.domain.repair.values import MONEY, Option, World, options
@@ -70,7 +71,7 @@ def _drafted(reading: Reading, world: World) -> Draft | None:
     _rest(draft, parts, world)
     if not settle_money(draft, world):
         return None
-    settle_currency(draft, parts, world)
+    settle_currency(draft, world)
     _settle_text(draft)
     _weigh_absent(draft, world)
     return draft
@@ -181,9 +182,11 @@ def _belongs(draft: Draft, source: Source, name: str, level: Level, world: World
     if source.home == "properties" and (like < 0.9 or world.profile.properties.get(source.path[-1], 0) > 0):  # noqa: PLR2004
         return -math.inf
     ways = [way for way in options(name, source.value, world) if way.value is not None]
-    if not ways:
-        return -math.inf
+    if not ways or (source.path == ("id",) and level == "event" and name != "event_id"):
+        return -math.inf  # what is called nothing but "id" is no shopper's and no cart's
     exact = _EXACT if like >= 0.999 else 0.0  # noqa: PLR2004 - nothing but the spelling differs
+    if not exact and source.home != "outer" and squashed(source.path[-1]) == squashed(name):
+        exact = _EXACT / 2  # its own name, in an object of its own
     score = exact + 9 * (like - 0.45) + max(_look(name, way, level, world) for way in ways)
     if source.home == "outer":
         score -= 1.0

@@ -1,13 +1,12 @@
 """What the whole event decides: in which unit its money was counted, and in which currency."""
 
 import math
-from collections.abc import Iterable
 
+from recoup.services.pipeline.deadletters.domain.repair.currencies import named
 from recoup.services.pipeline.deadletters.domain.repair.draft import Draft, Place, short
+from recoup.services.pipeline.deadletters.domain.repair.notation import Json, Table
 from recoup.services.pipeline.deadletters.domain.repair.pricing import amounts_of, priced
-from recoup.services.pipeline.deadletters.domain.repair.reading import Json, Table
-from recoup.services.pipeline.deadletters.domain.repair.shaping import Found
-from recoup.services.pipeline.deadletters.domain.repair.values import World, currency_said
+from recoup.services.pipeline.deadletters.domain.repair.values import World
 
 
 def settle_money(draft: Draft, world: World) -> bool:
@@ -15,9 +14,14 @@ def settle_money(draft: Draft, world: World) -> bool:
     if all(not ways[0].unit for ways in draft.money.values()):
         return True
     currency = draft.event.get("currency")
-    known = (
-        currency if isinstance(currency, str) else next(filter(None, map(currency_said, _given(draft))), world.currency)
-    )
+    said = _said(draft)
+    if isinstance(currency, str) and said is not None and currency not in said:
+        return False  # the amounts are another currency's than the event says
+    if said is not None and not isinstance(currency, str):
+        draft.said = _one_of(said, world)
+        if draft.said is None:
+            return False  # a sign that is several countries', none of them the store's
+    known = currency if isinstance(currency, str) else draft.said or world.currency
     amounts = amounts_of(draft.event, draft.money)
     ways = priced(amounts, world.profile, known)
     if not ways:
@@ -35,8 +39,26 @@ def settle_money(draft: Draft, world: World) -> bool:
     return True
 
 
-def _given(draft: Draft) -> Iterable[Json]:
-    return [_table_at(draft.event, place).get(str(place[-1])) for place in draft.money]
+def _said(draft: Draft) -> frozenset[str] | None:
+    """The currencies that all amounts which name one can be in; None where none does."""
+    given = (_table_at(draft.event, place).get(str(place[-1])) for place in draft.money)
+    said = [found for value in given if (found := _named_by(value)) is not None]
+    return frozenset.intersection(*said) if said else None
+
+
+def _named_by(value: Json) -> frozenset[str] | None:
+    if isinstance(value, dict):
+        return next(
+            (named(code) for name, code in value.items() if "curr" in name.lower() and isinstance(code, str)), None
+        )
+    return named(value) if isinstance(value, str) else None
+
+
+def _one_of(said: frozenset[str] | None, world: World) -> str | None:
+    """The one currency meant: of several that share a sign, the one the store's events name."""
+    usual = world.profile.stats("currency").words or {world.currency: 1}
+    likely = [code for code in said or () if code in usual] or list(said or ())
+    return likely[0] if len(likely) == 1 else None
 
 
 def _table_at(event: Table, place: Place) -> Table:
@@ -47,16 +69,15 @@ def _table_at(event: Table, place: Place) -> Table:
     return event
 
 
-def settle_currency(draft: Draft, parts: Found, world: World) -> None:
+def settle_currency(draft: Draft, world: World) -> None:
     """An event that usually names its currency and does not gets the one that its amounts name, or the only one."""
-    said = next(filter(None, (currency_said(value) for value in parts.fields.values())), None)
     if "currency" in draft.event or not draft.money:
-        return
-    share = world.profile.share(str(draft.event["type"]), "currency")
-    if share < 0.5:  # noqa: PLR2004 - it is usually left out, whatever the amounts say
         return
     words = world.profile.stats("currency").words
     usual = max(words, key=lambda word: words[word], default=world.currency)
-    sureness = 0.999 if said else (words.get(usual, 0) + 0.5) / (sum(words.values()) + 1) if words else 0.9
-    draft.event["currency"] = said or usual
-    draft.note("value", "currency", "named by the amount" if said else "the store's usual currency", sureness)
+    share = world.profile.share(str(draft.event["type"]), "currency")
+    if share < 0.5 and draft.said in {None, usual}:  # noqa: PLR2004 - it is usually left out, as what nobody doubts
+        return
+    sureness = 0.999 if draft.said else (words.get(usual, 0) + 0.5) / (sum(words.values()) + 1) if words else 0.9
+    draft.event["currency"] = draft.said or usual
+    draft.note("value", "currency", "named by the amount" if draft.said else "the store's usual currency", sureness)

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-import msgspec
-
+from recoup.services.pipeline.deadletters.domain.repair.layouts import rows_of, tabled, unmarked, untyped
 from recoup.services.pipeline.deadletters.domain.repair.naming import likeness, squashed, targets, type_likeness
-from recoup.services.pipeline.deadletters.domain.repair.reading import Json, Table
+from recoup.services.pipeline.deadletters.domain.repair.notation import Json, Table
+from recoup.services.pipeline.deadletters.domain.repair.reading import folded
+from recoup.services.pipeline.deadletters.domain.repair.times import is_clock, is_day
 
 _DEEPEST: Final = 5
 _SPLIT: Final = re.compile(r"\]\[|\]\.|[.\[\]/]|__|->|:")
@@ -49,7 +50,7 @@ class Found:
 def find(document: Table, types: frozenset[str]) -> Found:
     """The parts of the event a document holds."""
     found = Found()
-    spread = _opened(_deepened(document, found), found)
+    spread = _opened(_deepened(_laid_out(document, found), found), found)
     root, around = _root(spread, types, found)
     root = _unprefixed(root, found)
     for key, value in root.items():
@@ -59,8 +60,40 @@ def find(document: Table, types: frozenset[str]) -> Found:
             found.items = items
             del found.properties[key]
             _note(found, f"items from properties.{key}")
+    for source in around:
+        if isinstance(source.value, dict) and any(_is_named(source.path[-1], name) for name in _OBJECTS):
+            _place(source.path[-1], source.value, found)
     found.loose += [source for source in around if not isinstance(source.value, dict | list)]
+    _join_time(found)
     return found
+
+
+def _laid_out(document: Table, found: Found) -> Table:
+    """The document as a program would write it that knows no types and no rows."""
+    plain = untyped(document)
+    if plain != document:
+        _note(found, "took values out of the objects that name their types")
+    plain = tabled(plain) or plain
+    table, ending = unmarked(plain) if isinstance(plain, dict) else (document, "")
+    if ending:
+        _note(found, f"took {ending!r} off every name")
+    return table
+
+
+def _join_time(found: Found) -> None:
+    """A date and a time of day that stand beside each other are one moment."""
+    if "occurred_at" in found.fields:
+        return
+    for home in ("own", "inner", "outer"):
+        texts = [(one, one.value) for one in found.loose if one.home == home and isinstance(one.value, str)]
+        days = [(one, text) for one, text in texts if is_day(text)]
+        clocks = [(one, text) for one, text in texts if is_clock(text)]
+        if len(days) == len(clocks) == 1:
+            (day, said), (clock, at) = days[0], clocks[0]
+            found.loose = [one for one in found.loose if one is not day and one is not clock]
+            found.loose.append(Source(("time",), f"{said} {at}", home))
+            _note(found, f"joined {day.name} and {clock.name}")
+            return
 
 
 def _deepened(table: Table, found: Found) -> Table:
@@ -122,22 +155,14 @@ def _opened(table: Table, found: Found, depth: int = 0) -> Table:
     """Objects and lists that were folded into text are unfolded where they are read as such."""
     opened: Table = {}
     for key, value in table.items():
-        if isinstance(value, str) and value[:1] in "{[" and value[-1:] in "}]" and len(value) > 1:
-            inner = _parsed(value)
+        if isinstance(value, str) and len(value) > 1:
+            inner = folded(value)
             if isinstance(inner, dict | list) and not _is_named(key, "properties"):
                 _note(found, f"unfolded {key}")
                 opened[key] = _opened(inner, found, depth + 1) if isinstance(inner, dict) else inner
                 continue
         opened[key] = _opened(value, found, depth + 1) if isinstance(value, dict) and depth < _DEEPEST else value
     return opened
-
-
-def _parsed(text: str) -> Json:
-    try:
-        found: Json = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, RecursionError):
-        return None
-    return found
 
 
 def _root(document: Table, types: frozenset[str], found: Found) -> tuple[Table, list[Source]]:
@@ -192,13 +217,13 @@ def _place(key: str, value: Json, found: Found) -> None:
         found.properties |= value if isinstance(value, dict) else {}
         if value is None:
             _note(found, f"left out {key}: it is empty")
-        inner = _parsed(value) if isinstance(value, str) else None
+        inner = folded(value) if isinstance(value, str) else None
         if isinstance(inner, dict):
             _note(found, f"unfolded {key}")
             found.properties |= inner
     elif found.items is None and (items := _items(key, value)) is not None:
         found.items = items
-        if not isinstance(value, list) or key != "items":
+        if items != value or key != "items":
             _note(found, f"items from {key}")
     elif key in targets("event"):
         found.fields[key] = value
@@ -222,9 +247,11 @@ def _place_inner(key: str, value: Table, found: Found) -> None:
 def _items(key: str, value: Json) -> list[Table] | None:
     """The lines of a cart, in any of the layouts people write them in; None for anything else."""
     if isinstance(value, str) and _is_items(key):
-        value = _parsed(value)
+        value = folded(value)
+    if _is_items(key):
+        value = _unpacked(value)
     if isinstance(value, list):
-        parsed = [_parsed(one) if isinstance(one, str) else one for one in value]
+        parsed = [folded(one) if isinstance(one, str) else one for one in value]
         tables = [_flat(one) for one in parsed if isinstance(one, dict)]
         fits = bool(tables) and len(tables) == len(value) and (_is_items(key) or _is_line(tables[0]))
         return tables if fits or (not value and _is_items(key)) else None
@@ -241,6 +268,24 @@ def _items(key: str, value: Json) -> list[Table] | None:
         return [dict(zip(value, row, strict=True)) for row in zip(*lists, strict=True)]
     flat = _flat(value)
     return [flat] if _is_items(key) and _is_line(flat) else None
+
+
+def _unpacked(value: Json) -> Json:
+    """The lines out of what was put around all of them, or around each: `{"edges": [{"node": …}]}`, `[[…]]`."""
+    for _ in range(3):
+        inner = next(iter(value.values())) if isinstance(value, dict) and len(value) == 1 else None
+        if isinstance(inner, list) and any(isinstance(one, dict | list) for one in inner):
+            value = inner
+        elif isinstance(inner, dict) and _is_line(_flat(inner)):
+            return [inner]
+        elif isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
+            value = value[0]
+    rows = rows_of(value)
+    if rows is not None or not isinstance(value, list):
+        return value if rows is None else [*rows]
+    alone = [next(iter(one.values())) for one in value if isinstance(one, dict) and len(one) == 1]
+    lines = [one for one in alone if isinstance(one, dict) and _is_line(_flat(one))]
+    return [*lines] if value and len(lines) == len(value) else value
 
 
 def _is_line(table: Table) -> bool:

@@ -5,7 +5,7 @@ A date whose day and month can be exchanged gives both; which one it is, the tim
 
 import calendar
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
@@ -43,6 +43,21 @@ _NAMED: Final = re.compile(
 _MONTHS: Final = {name: number for number, name in enumerate(calendar.month_abbr) for name in [name.lower()] if name}
 
 
+_ZONES: Final = {
+    "WET": (0,), "WEST": (1,), "CET": (1,), "MEZ": (1,), "CEST": (2,), "MESZ": (2,), "EET": (2,), "EEST": (3,),
+    "MSK": (3,), "BST": (1, 6), "IST": (5.5, 1, 2), "SAST": (2,), "GST": (4,), "PKT": (5,), "WIB": (7,), "SGT": (8,),
+    "HKT": (8,), "JST": (9,), "KST": (9,), "ACST": (9.5,), "AEST": (10,), "AEDT": (11,), "AWST": (8,), "NZST": (12,),
+    "NZDT": (13,),
+    "EST": (-5,), "EDT": (-4,), "CST": (-6, 8), "CDT": (-5,), "MST": (-7,), "MDT": (-6,), "PST": (-8,), "PDT": (-7,),
+    "AKST": (-9,), "AKDT": (-8,), "HST": (-10,), "AST": (-4, 3), "ADT": (-3,), "BRT": (-3,), "ART": (-3,),
+}  # fmt: skip
+"""Zones cut short, in hours; several countries may use the same letters."""
+_DAY: Final = re.compile(r"\d{4}[-/.]?\d{2}[-/.]?\d{2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}")
+_CLOCK: Final = re.compile(r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?(\s*[ap]m)?(\s*(Z|UTC|[+-]\d{2}:?\d{2}))?", re.IGNORECASE)
+_PARTS: Final = ("year", "month", "day", "hour", "minute", "second")
+_FRACTIONS: Final = ("nano", "nanos", "nanosecond", "nanoseconds")
+
+
 class Meant(NamedTuple):
     """A moment a value can mean, what reading it so costs, and how it was read; no reason where nothing changes."""
 
@@ -57,6 +72,47 @@ def moments(value: str | float, zone: str) -> Iterator[Meant]:
         yield from _said(value.strip().strip("\"'"), zone)
     else:
         yield from _counted(float(value), 0.0)
+
+
+def is_day(text: str) -> bool:
+    """Whether a text is a date and nothing else."""
+    return _DAY.fullmatch(text.strip()) is not None
+
+
+def is_clock(text: str) -> bool:
+    """Whether a text is a time of day and nothing else."""
+    return _CLOCK.fullmatch(text.strip()) is not None
+
+
+def joined(parts: Mapping[str, object]) -> str | float | None:
+    """The one time that an object spells in parts: seconds and fractions, date, clock and zone, or each by itself."""
+    plain = {re.sub(r"[\W_]+", "", name).lower(): part for name, part in parts.items()}
+    seconds = next((part for name, part in plain.items() if name in {"seconds", "epochsecond", "epochseconds"}), None)
+    if seconds is not None:
+        fraction = next((plain[name] for name in _FRACTIONS if name in plain), 0)
+        try:
+            return float(str(seconds)) + float(str(fraction)) / 1e9
+        except ValueError:
+            return None
+    if all(name in plain for name in _PARTS[:5]):
+        return counted([plain.get(name, 0) for name in _PARTS])
+    texts = [part for part in plain.values() if isinstance(part, str)]
+    day = next((part for part in texts if is_day(part) or (len(texts) > 1 and _ISO.match(part))), None)
+    clock = next((part for part in texts if is_clock(part)), "")
+    zone = next((part for name, part in plain.items() if "zone" in name and isinstance(part, str)), "")
+    return f"{day} {clock} {zone}".strip() if day and (clock or zone) else None
+
+
+def counted(parts: Sequence[object]) -> str | None:
+    """The time that a list of numbers spells: year, month, day, hour, minute and what it has of seconds."""
+    numbers = [part for part in parts if isinstance(part, int) and not isinstance(part, bool)]
+    zone = " UTC" if any(isinstance(part, str) and "utc" in part.lower() for part in parts) else ""
+    if not 5 <= len(numbers) <= 7 or len(numbers) < len(parts) - bool(zone):  # noqa: PLR2004 - to minutes, to a fraction
+        return None
+    year, month, day, hour, minute, *rest = numbers
+    second = f":{rest[0]:02}" if rest else ""
+    fraction = "" if len(rest) < 2 else f".{rest[1]:0{3 if rest[1] < 1000 else 6 if rest[1] < 10**6 else 9}}"  # noqa: PLR2004
+    return f"{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}{second}{fraction}{zone}"
 
 
 def _said(text: str, zone: str) -> Iterator[Meant]:
@@ -158,6 +214,10 @@ def _zones(rest: str, zone: str) -> Iterator[tuple[timezone | ZoneInfo, float, s
             )
         return
     name = rest.strip("[]()")
+    if name.upper() in _ZONES:
+        for hours in _ZONES[name.upper()]:
+            yield timezone(timedelta(hours=hours)), 0.0, f"a time in {name}"
+        return
     if name:
         if "/" in name and (found := _zone(name)) is not None:
             yield found, 0.0, f"a time in {name}"

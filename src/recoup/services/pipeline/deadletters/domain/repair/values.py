@@ -4,6 +4,7 @@ An option that changes nothing scores highest; what reads a value in another not
 something away costs more. The store's own values decide between what is left.
 """
 
+import base64
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +15,26 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from recoup.kit.ids import derived_id
+from recoup.services.pipeline.deadletters.domain.repair.currencies import named, numbered
 from recoup.services.pipeline.deadletters.domain.repair.naming import type_likeness
+from recoup.services.pipeline.deadletters.domain.repair.notation import CUT, Json
 from recoup.services.pipeline.deadletters.domain.repair.profile import FieldStats, Profile
-from recoup.services.pipeline.deadletters.domain.repair.reading import CUT, Json, mended_text
-from recoup.services.pipeline.deadletters.domain.repair.times import moments
+from recoup.services.pipeline.deadletters.domain.repair.reading import mended_text
+from recoup.services.pipeline.deadletters.domain.repair.times import counted, joined, moments
 
-EMPTY: Final = frozenset({"null", "none", "undefined", "nil", "n/a", "na", "nan", "-"})
+_EMPTY: Final = frozenset({
+    "", "null", "none", "undefined", "nil", "na", "nan", "notset", "notavailable", "notgiven", "notprovided", "unknown",
+    "unset", "empty", "missing",
+})  # fmt: skip
+"""What programs write where there is nothing, without its punctuation."""
+_UNFILLED: Final = re.compile(r"\{\{.*\}\}|\$\{.*\}|<%.*%>|%[A-Za-z_.]+%|\[object \w+\]|__\w+__|@\w+@", re.DOTALL)
+"""A template's place that nobody filled, or an object where its name should stand."""
+_INVISIBLE: Final = re.compile("[\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufeff\u00ad]")
+_MEASURES: Final = frozenset({
+    "g", "kg", "mg", "lb", "lbs", "oz", "ml", "cl", "l", "cm", "mm", "m", "pack", "packs", "pair", "pairs", "set",
+    "sets", "dozen", "doz", "dutzend", "er", "paar", "box", "boxes", "case", "cases",
+})  # fmt: skip
+"""A number of these is not a number of pieces."""
 IDS: Final = frozenset(
     {"store_id", "cart_id", "user_id", "anonymous_id", "session_id", "order_id", "product_id", "variant_id"}
 )
@@ -28,15 +43,15 @@ _OTHER_UNIT: Final = 2.0
 """What it costs to read whole digits as major units, or a number with a point as minor ones."""
 _ONE_DIGIT: Final = 0.5
 """The same for `18.0`: programs write any whole number so."""
+_TIMES: Final = frozenset({"occurred_at", "sent_at"})
 _NEEDED: Final = frozenset({"event_id", "type", "occurred_at", "product_id"})
+_TEXTS: Final = frozenset({
+    "name", "category", "brand", "coupon", "page_url", "referrer", "user_agent", "ip", "locale", "timezone",
+    "device_type", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "fingerprint",
+})  # fmt: skip
 _LONG: Final = frozenset({"page_url", "referrer", "user_agent"})
-_SYMBOLS: Final = {"€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₽": "RUB", "₩": "KRW", "zł": "PLN", "₺": "TRY"}
-_CURRENCY_NAMES: Final = {
-    "EURO": "EUR", "EUROS": "EUR", "DOLLAR": "USD", "DOLLARS": "USD", "POUND": "GBP", "POUNDS": "GBP",
-    "STERLING": "GBP", "YEN": "JPY", "FRANC": "CHF", "FRANKEN": "CHF", "USDOLLAR": "USD", "USDOLLARS": "USD",
-}  # fmt: skip
 _HEX32: Final = re.compile(r"[^0-9a-fA-F]")
-_AMOUNT: Final = re.compile(r"[-+]?[0-9][0-9.,'\u2019\s\u00a0\u202f]*")
+_AMOUNT: Final = re.compile(r"[-+]?[0-9][0-9.,'\u2019\s\u00a0\u202f]*(?:[eE][+-]?[0-9]{1,2}(?![0-9]))?")
 _DIGITS: Final = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "KWD": 3, "BHD": 3, "OMR": 3, "TND": 3, "JOD": 3}
 
 
@@ -64,12 +79,12 @@ class World:
 
 def options(target: str, value: Json, world: World) -> list[Option]:
     """How a value can be meant in this field; empty where it cannot. None as a value leaves the field out."""
-    if isinstance(value, str) and not value.strip():
-        value = None
     if isinstance(value, dict):
-        value = _inner(value)
+        value = _inner(value) if target not in _TIMES else joined(value) or _inner(value)
     if isinstance(value, list):
-        value = value[0] if len(value) == 1 else value
+        value = value[0] if len(value) == 1 else (counted(value) if target in _TIMES else None) or value
+    if _is_nothing(target, value):
+        value = None
     if value is None:
         return [] if target in _NEEDED else [Option(None, 0.0, "is empty")]
     if isinstance(value, list | dict):
@@ -77,9 +92,24 @@ def options(target: str, value: Json, world: World) -> list[Option]:
     found = _money(value) if target in MONEY else _PLAIN[target](value, world) if target in _PLAIN else None
     if found is None:
         return _word(target, value, world)
-    if not found and isinstance(value, str) and value.strip().lower() in EMPTY:
-        return [] if target in _NEEDED else [Option(None, 0.0, "is empty")]
     return found
+
+
+def _is_nothing(target: str, value: Json) -> bool:
+    """Whether a value stands for nothing; in a text field only what no person would write."""
+    if value is False and (target in IDS or target == "coupon"):
+        return True
+    if not isinstance(value, str):
+        return False
+    plain = re.sub(r"[\W_]+", "", value).lower()
+    if target in IDS:
+        return plain in _EMPTY or _UNFILLED.search(value) is not None
+    return not value.strip() or (target not in _TEXTS and plain in _EMPTY)
+
+
+def visible(text: str) -> str:
+    """Text without what nobody sees."""
+    return _INVISIBLE.sub("", text).strip()
 
 
 def _inner(value: dict[str, Json]) -> Json:
@@ -98,9 +128,18 @@ def _event_id(value: Json, world: World) -> list[Option]:
     digits = _HEX32.sub("", text.lower().removeprefix("urn:uuid:"))
     if len(digits) == 32:  # noqa: PLR2004 - a UUID's
         return [Option(str(UUID(digits)), 0.0, "" if text == str(UUID(digits)) else "written as a UUID is")]
+    if (packed := _in_base64(text)) is not None:
+        return [Option(str(packed), -0.001, "a UUID's bytes in base64")]
     return [
         Option(str(derived_id("dead letter sent again", world.letter_id)), -0.001, "no UUID; derived from this letter")
     ]
+
+
+def _in_base64(text: str) -> UUID | None:
+    if not re.fullmatch(r"[A-Za-z0-9+/_-]{22}(==)?", text.strip()):
+        return None
+    found = UUID(bytes=base64.b64decode(text.strip()[:22].translate(str.maketrans("-_", "+/")) + "=="))
+    return found if found.version is not None else None
 
 
 def _type(value: Json, world: World) -> list[Option]:
@@ -112,7 +151,7 @@ def _type(value: Json, world: World) -> list[Option]:
         if text.endswith(CUT):
             like = 0.99 if kind.startswith(text[:-1]) and len(text) > 4 else 0.0  # noqa: PLR2004 - some letters at least
         else:
-            like = type_likeness(mended_text(text).strip(), kind)
+            like = type_likeness(visible(mended_text(text)), kind)
         if like > 0.3:  # noqa: PLR2004 - less is chance
             usual = math.log(world.profile.types.get(kind, 0) + 1) - math.log(world.profile.events + 10)
             exact = 4.0 if like >= 0.98 else 0.0  # noqa: PLR2004 - nothing but the spelling differs
@@ -124,10 +163,10 @@ def _time(value: Json, world: World) -> list[Option]:
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         return []
     found: dict[datetime, Option] = {}
-    for at, cost, reason in moments(value, world.timezone):
+    for at, cost, reason in moments(visible(value) if isinstance(value, str) else value, world.timezone):
         late = (world.received_at - at).total_seconds()
         likely = 0.0 if not reason else world.profile.delay_likelihood(late)
-        option = Option(at.astimezone(UTC).isoformat() if reason else str(value), likely - cost, reason)
+        option = Option(at.astimezone(UTC).isoformat() if reason else visible(str(value)), likely - cost, reason)
         if at not in found or found[at].score < option.score:
             found[at] = option
     return list(found.values())
@@ -146,34 +185,28 @@ def _quantity(value: Json, world: World) -> list[Option]:
     if isinstance(value, int):
         return [Option(value, 0.0)] if value >= 0 else []
     found = re.fullmatch(
-        r"\s*[x\u00d7]?\s*(\d{1,6})(?:[.,]0+)?\s*(?:[x\u00d7]|pcs?\.?|st(?:k|ck)?\.?|pieces?|units?|items?)?\s*",
-        str(value).lower(),
+        r"([^\W\d_]{0,12}[\s.:x\u00d7]*)(\d{1,6})(?:[.,]0{1,6})?\s*([^\W\d_]{0,12}[.x\u00d7]?)", visible(str(value))
     )
-    if found is None:
+    if found is None or {word.strip(" .:").lower() for word in (found[1], found[3])} & _MEASURES:
         return []
-    number = int(found[1])
+    number = int(found[2])
     return [
         Option(number, min(0.0, world.profile.stats("items.quantity").number_likelihood(number) / 8), "a whole number")
     ]
 
 
 def _currency(value: Json, world: World) -> list[Option]:
-    text = str(value).strip()
-    code = re.sub(r"[^A-Za-z]", "", text).upper()
+    text = visible(str(value))
     if re.fullmatch(r"[A-Z]{3}", text):
-        return [Option(text, 0.0)]
+        return [Option(text, 0.0, "" if text == value else "without what stood around it")]
     known = world.profile.stats("currency").words or {world.currency: 1}
-    if text in _SYMBOLS:
-        return [Option(_SYMBOLS[text], 0.0, "the sign of this currency")]
-    if "$" in text:
-        named = f"{code[:2]}D" if len(code) >= 2 else ""  # noqa: PLR2004 - US$, or a dollar without its country
-        return [Option(named or one, 0.0, "the store's dollar") for one in known if one.endswith("D")]
     if text.endswith(CUT):
-        return [Option(one, 0.0, "completed") for one in known if one.startswith(code)]
-    if code in _CURRENCY_NAMES:
-        return [Option(_CURRENCY_NAMES[code], -0.01, "the name of this currency")]
-    fits = len(code) == 3  # noqa: PLR2004 - as ISO 4217 has it
-    return [Option(code, 0.0 if code in known else -1.0, "a code in capitals")] if fits else []
+        return [Option(one, 0.0, "completed") for one in known if one.startswith(text[:-1].upper())]
+    if (code := numbered(text)) is not None:
+        return [Option(code, 0.0 if code in known else -1.0, "the number of this currency")]
+    meant = named(text) or frozenset[str]()
+    likely = [one for one in meant if one in known] or (list(meant) if len(meant) == 1 else [])
+    return [Option(one, 0.0 if one in known else -1.0, f"{text!r} names this currency") for one in sorted(likely)]
 
 
 def _word(target: str, value: Json, world: World) -> list[Option]:
@@ -188,14 +221,25 @@ def _word(target: str, value: Json, world: World) -> list[Option]:
     if "\ufffd" in text:
         known = _filled(text, stats)
         return [Option(known or text, -0.005 if known else -5.0, "lost letters, as the store usually says it")]
-    clean = mended_text(text).strip()
+    mended = mended_text(text)
+    clean = visible(mended) if target in IDS else mended.strip().strip("\u200b\ufeff").strip()
+    if (
+        target in IDS
+        and re.fullmatch(r"\d+\.0+", clean)
+        and stats.text_likelihood(clean[: clean.index(".")]) > stats.text_likelihood(clean)
+    ):
+        clean = clean[: clean.index(".")]
     longest = 128 if target in IDS else 4096 if target in _LONG else 512
     if not clean or len(clean) > longest:
         return []
-    reason = (
-        "" if clean == value else "a number as text" if not isinstance(value, str) else "read in the right encoding"
-    )
+    reason = "" if clean == value else _why(value, mended, text)
     return [Option(clean, 0.0, reason)]
+
+
+def _why(value: Json, mended: str, text: str) -> str:
+    if not isinstance(value, str):
+        return "a number as text"
+    return "read in the right encoding" if mended != text else "without what stood around it"
 
 
 def _written(value: Json) -> str:
@@ -250,7 +294,7 @@ def _numbers(value: str | float) -> Sequence[tuple[Decimal, float, str]]:
     if not isinstance(value, str):
         return [(Decimal(repr(value)), 0.0, "a decimal number")] if math.isfinite(value) else []
     found = _AMOUNT.search(value.replace("\u2212", "-"))
-    if found is None or len(_AMOUNT.findall(value)) > 1:
+    if found is None or len(_AMOUNT.findall(value)) > 1 or named(value) == frozenset():
         return []
     text = re.sub(r"[\s'\u2019\u00a0\u202f]", "", found[0]).rstrip(".,")
     ways: list[tuple[str, float]] = []
@@ -270,14 +314,6 @@ def _numbers(value: str | float) -> Sequence[tuple[Decimal, float, str]]:
         return [(Decimal(way), cost, "a number in text") for way, cost in ways]
     except InvalidOperation:
         return []
-
-
-def currency_said(value: Json) -> str | None:
-    """The currency that a text with an amount names, by sign or code."""
-    if not isinstance(value, str):
-        return None
-    code = re.search(r"(?<![A-Za-z])[A-Z]{3}(?![A-Za-z])", value)
-    return code[0] if code else next((known for sign, known in _SYMBOLS.items() if sign in value), None)
 
 
 _PLAIN: Final[Mapping[str, Callable[[Json, World], list[Option]]]] = {
