@@ -13,7 +13,7 @@ from recoup.services.interventions.settings import Settings
 
 
 async def main(database: str, valkey_url: str, smtp_url: str) -> None:
-    async with opened(database, valkey_url, OPEN, Settings(smtp_url=Secret(smtp_url))) as world:
+    async with opened(database, valkey_url, OPEN, Settings(patience_seconds=0, smtp_url=Secret(smtp_url))) as world:
         await world.deliver()
 
 

@@ -153,7 +153,7 @@ async def mail_server(kept: Kind) -> AsyncGenerator[tuple[Kind, str]]:
 async def test_mail_goes_to_a_mail_server_with_all_its_headers(database: str, valkey_url: str, world: World):
     async with (
         mail_server(MailServer()) as (kept, url),
-        opened(database, valkey_url, own=Settings(smtp_url=Secret(url))) as mailing,
+        opened(database, valkey_url, own=Settings(patience_seconds=0, smtp_url=Secret(url))) as mailing,
     ):
         await mailing.happen(identified())
         await mailing.score(scored())
@@ -172,7 +172,7 @@ async def test_mail_goes_to_a_mail_server_with_all_its_headers(database: str, va
 async def test_a_busy_mail_server_is_tried_again_and_a_refusal_is_final(database: str, valkey_url: str, world: World):
     async with (
         mail_server(MailServer()) as (kept, url),
-        opened(database, valkey_url, own=Settings(smtp_url=Secret(url))) as mailing,
+        opened(database, valkey_url, own=Settings(patience_seconds=0, smtp_url=Secret(url))) as mailing,
     ):
         await mailing.happen(identified(), identified("bob"))
         kept.answers = ["450 later", "250 fine", "550 no such user"]
@@ -190,7 +190,7 @@ async def test_a_busy_mail_server_is_tried_again_and_a_refusal_is_final(database
 
 
 async def test_a_mail_server_that_never_answers_ends_as_dead(database: str, valkey_url: str, world: World):
-    own = Settings(smtp_url=Secret("smtp://127.0.0.1:9"))
+    own = Settings(patience_seconds=0, smtp_url=Secret("smtp://127.0.0.1:9"))
     async with opened(database, valkey_url, own=own) as mailing:
         await mailing.happen(identified())
         await mailing.score(scored())

@@ -56,7 +56,7 @@ async def test_a_mail_sent_by_a_courier_that_died_is_sent_again_as_the_same(
         assert await asyncio.to_thread(kept.client.wait, 60) == -signal.SIGKILL
         assert await world.kinds() == ["decided"]
 
-        async with opened(database, valkey_url, OPEN, Settings(smtp_url=Secret(url))) as next_one:
+        async with opened(database, valkey_url, OPEN, Settings(patience_seconds=0, smtp_url=Secret(url))) as next_one:
             assert await next_one.deliver() == 0
             next_one.clock.advance(timedelta(seconds=61))
             assert await next_one.deliver() == 1

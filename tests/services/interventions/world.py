@@ -31,6 +31,8 @@ from recoup.services.interventions.wiring import Parts, assemble
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 SHOP = "shop-1"
+ALONE = Settings(patience_seconds=0)
+"""For tests whose predictions come without the events they were made of."""
 OPEN = StoreSettings(holdout=0.0, contact_requires_consent=False, shop_url="https://shop.example/cart", name="Tea & Co")
 SEED = new_secret()
 
@@ -165,13 +167,13 @@ def dependencies(postgres_url: str, valkey_url: str, clock: ManualClock) -> Deps
 
 @asynccontextmanager
 async def opened(
-    postgres_url: str, valkey_url: str, settings: StoreSettings = OPEN, own: Settings | None = None
+    postgres_url: str, valkey_url: str, settings: StoreSettings = OPEN, own: Settings = ALONE
 ) -> AsyncGenerator[World]:
     """One process of the service, at noon."""
     clock = ManualClock(NOON)
     deps = dependencies(postgres_url, valkey_url, clock)
     await deps.stores.on_configured([StoreConfigured(store_id=SHOP, version=1, settings=settings)])
-    world = World(deps, assemble(deps, own or Settings()), clock)
+    world = World(deps, assemble(deps, own), clock)
     world.configure(settings)
     try:
         yield world

@@ -14,3 +14,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Connections to PostgreSQL at most."""
     gather_seconds: float = 0.1
     """How long events pile up before a batch of them is looked at."""
+    patience_seconds: float = 10.0
+    """How long a decision waits, if need be, for the events behind its prediction to be read here too: without them an
+    address just given is not known. Where they stay away longer it is taken with what is known, and the log says so."""

@@ -112,7 +112,8 @@ def assemble(deps: Deps, settings: Settings) -> Parts:
         settler=Settler(touches, deps.clock, bells.touched, bells.announced),
         shoppers=Shoppers(people, interventions, attribution, endings, clocks, deps.stores, bells.due),
         decisions=Decisions(
-            interventions, slots, people, sockets, attribution, deps.stores, deps.clock, (bells.due, bells.announced)
+            interventions, slots, people, sockets, attribution, deps.stores, deps.clock, (bells.due, bells.announced),
+            settings.patience_seconds,
         ),
     )  # fmt: skip
 

@@ -5,11 +5,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
-from recoup.kit.clock import Clock
+from recoup.kit.clock import Clock, stopwatch
 from recoup.kit.ids import derived_id
+from recoup.kit.telemetry import logger
 from recoup.messages.facts import CartScored, Outcome
 from recoup.messages.stores import StoreDirectory, StoreSettings
 from recoup.services.interventions.decisions import domain
@@ -19,6 +20,9 @@ from recoup.services.interventions.decisions.store.slots import Slots, Wanted
 from recoup.services.interventions.decisions.switches import open_to
 from recoup.services.interventions.preferences.domain import Person, seats
 from recoup.services.interventions.preferences.store import People
+
+log = logger(__name__)
+_LOOK_SECONDS: Final = 0.1
 
 
 class Presence(Protocol):
@@ -56,6 +60,8 @@ class Handlers:
     clock: Clock
     decided: Sequence[asyncio.Event]
     """Set when there is something to deliver or to announce."""
+    patience_seconds: float
+    """How long a decision waits for the events that its prediction was made of."""
 
     async def on_carts_scored(self, scored: Sequence[CartScored]) -> None:
         by_store: dict[str, dict[UUID, CartScored]] = defaultdict(dict)
@@ -70,6 +76,7 @@ class Handlers:
     async def _decide(self, store_id: str, batch: dict[UUID, CartScored]) -> None:
         if not batch:
             return
+        await self._caught_up(store_id, list(batch.values()))
         settings, flags = await self.stores.settings(store_id), await self.stores.flags(store_id)
         people = await self.people.people(
             store_id,
@@ -86,6 +93,19 @@ class Handlers:
         ]
         await self.interventions.record(store_id, interventions)
         await self.orders.decided(store_id, interventions, people)
+
+    async def _caught_up(self, store_id: str, scored: Sequence[CartScored]) -> None:
+        """Waits until the events behind these predictions have been taken in here too.
+
+        Two readers race: what the shopper said, their address and consent, stands before the abandonment.
+        """
+        deadline = stopwatch() + self.patience_seconds
+        carts = [(each.cart.cart_id, each.cart.number) for each in scored]
+        while behind := await self.interventions.unheard(store_id, carts):
+            if stopwatch() >= deadline:
+                log.warning("decided_behind_events", store_id=store_id, carts=behind)
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _cases(
         self, store_id: str, scored: Sequence[CartScored], people: Sequence[Person], settings: StoreSettings

@@ -194,6 +194,22 @@ class Interventions:
             [cart.at for cart in carts],
         )
 
+    async def unheard(self, store_id: str, carts: Sequence[tuple[str, int]]) -> int:
+        """How many of these carts (id, number) no event has told us to be abandoned."""
+        return await self.postgres.row(
+            int,
+            """
+            select count(*) from unnest($2::text[], $3::int[]) as asked (cart_id, cart_number)
+            where not exists (
+                select from carts where carts.store_id = $1 and carts.cart_id = asked.cart_id
+                  and carts.cart_number = asked.cart_number and carts.abandoned_at is not null
+            )
+            """,
+            store_id,
+            [cart_id for cart_id, _ in carts],
+            [number for _, number in carts],
+        )
+
     async def note_returned(self, added: Sequence[tuple[str, str, datetime]]) -> list[tuple[str, str]]:
         """Abandoned carts to which something was added: (store, cart, when); which of them are back only now."""
         if not added:
