@@ -124,10 +124,10 @@ def another(running: House, service: str, member: str) -> Generator[None]:
     finally:
         del running.beside[name]
         process.send_signal(signal.SIGTERM)
-        process.wait(15)
+        process.wait(60)
 
 
-def _wait_until_ready(port: int, process: "subprocess.Popen[bytes]", patience: float = 120) -> None:
+def _wait_until_ready(port: int, process: "subprocess.Popen[bytes]", patience: float = 240) -> None:
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline and process.poll() is None:
         try:

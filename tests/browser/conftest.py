@@ -25,9 +25,17 @@ from recoup.kit.ports import free_port
 
 CHROMIUM = Path(os.environ.get("RECOUP_TEST_CHROMIUM", "/usr/bin/chromium"))
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-PATIENCE_SECONDS = 120
+OWN = {
+    # Webhooks of the tests' own are on this machine.
+    "RECOUP_PIPELINE__ROUTING_PRIVATE_ADDRESSES": "true",
+    # The pages must complain of nothing, not of a busy machine either.
+    "RECOUP_PLATFORM__CALL_SECONDS": "60",
+    "RECOUP_PLATFORM__COLLECT_SECONDS": "60",
+}
+PATIENCE_SECONDS = 240
 # What is expected is waited for, on however slow a machine.
-expect.set_options(timeout=60_000)
+PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,7 @@ class Installation:
     def send(self, method: str, path: str, body: object) -> None:
         headers = {"Authorization": f"Bearer {self.secret_key}", "Content-Type": "application/json"}
         request = urllib.request.Request(self.url + path, json.dumps(body).encode(), headers, method=method)
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             assert answer.status in {200, 202}
 
 
@@ -62,7 +70,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce", locale="en-US")
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_MS)
     yield context
     context.close()
 
@@ -79,8 +87,7 @@ def installation() -> Iterator[Installation]:
     port = free_port()
     with (data / "output").open("wb") as output:
         command = [sys.executable, "-m", "recoup", "up", "--data", str(data / "d"), "--port", str(port)]
-        # Webhooks of the tests' own are on this machine.
-        env = {**os.environ, "RECOUP_PIPELINE__ROUTING_PRIVATE_ADDRESSES": "true"}
+        env = {**os.environ, **OWN}
         process = subprocess.Popen(command, stdout=output, stderr=output, env=env)
     try:
         wait_until_ready(f"http://127.0.0.1:{port}/health/ready", process, data)

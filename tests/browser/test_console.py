@@ -71,7 +71,7 @@ def visitor(browser: Browser, installation) -> Iterator[BrowserContext]:
     with browser.new_context(
         viewport={"width": 1440, "height": 900}, reduced_motion="reduce", locale="en-US"
     ) as context:
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATH_MS)
         yield context
 
 

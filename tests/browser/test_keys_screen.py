@@ -25,7 +25,7 @@ def status(installation: Installation, key: str, **headers: str) -> int:
     """What the settings' route answers a key."""
     request = urllib.request.Request(installation.url + "/api/config", headers={"X-Api-Key": key, **headers})
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status
     except urllib.error.HTTPError as refused:
         return refused.code

@@ -50,7 +50,7 @@ def until_known(installation) -> None:
 
 def ask(store, path: str) -> dict[str, Any]:
     request = urllib.request.Request(store.url + path, headers={"X-Api-Key": store.secret_key})
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.loads(answer.read())
 
 

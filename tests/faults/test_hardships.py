@@ -32,7 +32,7 @@ from recoup.kit.clock import stopwatch
 from recoup.kit.embedded import Valkey
 from recoup.kit.log.valkey_streams import ValkeyLog
 
-pytestmark = [pytest.mark.fault, pytest.mark.timeout(280 + AWAY_SECONDS)]
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(900 + AWAY_SECONDS)]
 BACKLOG_RECORDS = 150
 OFFERS_WHILE_AWAY = 60
 SERVICES = ("platform", "pipeline", "processor", "ai", "interventions", "intelligence", "monitoring", "scheduler")

@@ -19,7 +19,7 @@ BLOWS = (
 
 
 @pytest.mark.fault
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(900)
 def test_nothing_acknowledged_is_missing_or_doubled_and_each_abandoned_cart_is_decided_once(tmp_path: Path) -> None:
     with house(keep=tmp_path) as running:
         shop = asyncio.run(put_under_load(running, BLOWS))

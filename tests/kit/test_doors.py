@@ -88,7 +88,7 @@ async def test_http_2_is_agreed_on_by_tls(authority):
     tls = Tls(certificate=str(certificate), key=str(key))
     async with (
         open_door(tls=tls, inner_port=free_port()) as port,
-        httpx.AsyncClient(http2=True, verify=trusting) as http,
+        httpx.AsyncClient(http2=True, verify=trusting, timeout=60) as http,
     ):
         answer = await http.post(f"https://127.0.0.1:{port}/", content=b"x" * 100_000)
     assert (answer.http_version, answer.text) == ("HTTP/2", "100000")

@@ -40,7 +40,7 @@ async def test_http_2_outside_is_http_1_1_inside(platform):
         await echo(scope, receive, send)
 
     platform.peer.app = app
-    async with httpx.AsyncClient(http1=False, http2=True, base_url=platform.url) as client:
+    async with httpx.AsyncClient(http1=False, http2=True, base_url=platform.url, timeout=60) as client:
         headers = {"X-Api-Key": platform.first.secret_key}
         answer = await client.post("/api/events", headers=headers, content=b"x" * 200_000)
     assert (answer.http_version, answer.status_code, answer.json()["size"]) == ("HTTP/2", 200, 200_000)
