@@ -138,6 +138,7 @@ async def fronted(
         async def app(scope, receive, send):
             onward = Onward("ai", scope["raw_path"].decode(), {}, frozenset(), scope.get("method") in repeatable)
             if scope["type"] == "websocket":
+                await receive()
                 return await proxy.connect(scope, receive, send, onward, held)
             try:
                 await proxy.forward(scope, receive, send, onward)

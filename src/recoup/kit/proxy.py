@@ -151,9 +151,9 @@ class Proxy:
     ) -> None:
         """One socket, until either side closes it; the other side gets its close code.
 
-        When it is `over`, both do; while the client says too much, it is not read.
+        When it is `over`, both do; while the client says too much, it is not read. It was asked for, that is received,
+        before; raises Unavailable where nobody takes it. A refusal of the service's is passed on.
         """
-        await receive()
         sent = passed_on(scope["headers"], onward.headers, onward.without | _OURS | _HANDSHAKE)
         tried: list[Instance] = []
         while True:
@@ -162,14 +162,15 @@ class Proxy:
                 upstream = await self._open_socket(call.instance, sent, scope, onward)
             except aiohttp.WSServerHandshakeError as error:
                 call.answered(well=error.status < _SERVER_ERROR)
-                return await refuse_socket(send, error.status)
+                return await refuse_socket(send, error.status, _echo(onward))
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 refused = isinstance(error, _REFUSED)
                 _ = call.refused() if refused else call.broke()
                 tried.append(call.instance)
                 if refused and len(tried) < self._balancer.retries.attempts and call.may_repeat("refused"):
                     continue
-                return await refuse_socket(send, 503)
+                said = f"{onward.service} does not answer"
+                raise Unavailable(said, cause=_words(error), code="service_unavailable") from error
             return await self._joined(call, upstream, receive, send, held)
 
     async def _joined(
@@ -292,12 +293,12 @@ def _end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, byt
     return [pair for pair in lowered if pair[0] not in dropped]
 
 
-async def refuse_socket(send: Send, status: int, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+async def refuse_socket(send: Send, status: int, more: Iterable[tuple[bytes, bytes]], body: bytes = b"") -> None:
     """Answers a WebSocket handshake with an HTTP status instead of a socket."""
-    headers = [(b"content-length", b"0"), *more]
+    headers = [(b"content-length", b"%d" % len(body)), *more]
     start = {"type": "websocket.http.response.start", "status": status, "headers": headers}
     await send(cast("Message", start))
-    await send(cast("Message", {"type": "websocket.http.response.body", "body": b"", "more_body": False}))
+    await send(cast("Message", {"type": "websocket.http.response.body", "body": body, "more_body": False}))
 
 
 async def _answer(answer: aiohttp.ClientResponse, receive: Receive, send: Send) -> None:
@@ -372,6 +373,11 @@ async def _homeward(upstream: ClientWebSocketResponse, send: Send) -> int:
             return _sendable(cast("int | None", message.data))
         else:
             return _TRY_AGAIN_LATER  # it broke off, or said something that is no WebSocket
+
+
+def _echo(onward: Onward) -> Iterable[tuple[bytes, bytes]]:
+    """The id that the request goes by, for whoever asks why."""
+    return [(b"x-request-id", said.encode()) for name, said in onward.headers.items() if name == "X-Request-Id"]
 
 
 def _sendable(code: int | None) -> int:

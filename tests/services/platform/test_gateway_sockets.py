@@ -81,6 +81,26 @@ async def test_a_socket_to_nowhere_is_refused(platform):
     assert refused.value.status == 404
 
 
+HANDSHAKE = {
+    "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "X-Request-Id": "of-the-page",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [("/api/events/stream", 401, "unauthenticated"), ("/api/nowhere", 404, "missing"),
+     ("/api/ws/user/u1?key=PUBLISHABLE", 503, "service_unavailable")],
+)  # fmt: skip
+async def test_a_refused_handshake_says_why_and_is_found_by_its_id(platform, path, status, code):
+    platform.deps.peers.addresses["interventions"] = "http://127.0.0.1:9"
+    path = path.replace("PUBLISHABLE", platform.first.publishable_key)
+    for _ in range(3):  # the instance that refused is let alone for a while: then nobody is asked any more
+        answer = await platform.ask("GET", path, headers=HANDSHAKE)
+        assert (answer[0], answer[1]["X-Request-Id"], answer[2]["code"]) == (status, "of-the-page", code)
+        assert answer[2]["trace_id"]
+
+
 async def test_a_socket_to_a_service_that_is_away_is_refused_as_such(platform):
     platform.deps.peers.addresses["interventions"] = "http://127.0.0.1:9"
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:

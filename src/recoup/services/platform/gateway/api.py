@@ -10,6 +10,7 @@ from typing import Final, cast
 
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send, WebSocketScope
 from msgspec import Raw
+from msgspec.json import encode
 
 from recoup.kit.clock import stopwatch
 from recoup.kit.errors import Failure, Missing, Refused, TooLarge, TooMany, Unauthenticated
@@ -31,6 +32,7 @@ SERVICE: Final = "platform"
 DROPPED: Final = domain.FORGEABLE | {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"}
 Secured = Callable[[Collection[tuple[bytes, bytes]]], Collection[tuple[bytes, bytes]]]
 OPEN: Final = CONNECTIONS.labels(SERVICE)
+PROBLEM: Final = b"application/problem+json"
 IDENTITY: Final = IDENTITY_HEADER.lower().encode()
 
 
@@ -120,7 +122,8 @@ class Gateway:
             inner["headers"] = await self._own_headers(scope, headers, way, answering)
             inner["client"] = (self._client(scope, headers), 0)
         except Failure as error:
-            return await _refuse(answering, problem(error, ""))
+            with traced("refused", headers.traceparent) as here:
+                return await _refuse(answering, problem(error, here.trace_id))
         with answering.going_on():
             return await self.own(cast("Scope", inner), receive, cast("Send", answering))
 
@@ -197,24 +200,25 @@ class Gateway:
             log.warning("a refusal was not counted", why=failure.detail)
 
     async def _socket(self, scope: WebSocketScope, receive: Receive, send: Send, way: Way | None) -> None:
-        if way is None or way.peer is None:
-            await receive()
-            return await refuse_socket(send, 404)
         credential, query = domain.parameters(scope["query_string"].decode("latin1"))
         headers = _Headers(scope, credential)
         answering = Answering(send, headers.request_id, self._secured(way))
         OPEN.inc()
+        await receive()
         try:
-            with traced(f"/api/{way.segment}", headers.traceparent) as here:
-                passing, stamp = await self._passing(scope, headers, way, here.header, answering)
-                onward = self._onward(way, "GET", query, headers, passing)
-                held = None if stamp is None else self._held_to(stamp, headers, way, scope["query_string"])
-                await self.proxy.connect(scope, receive, send, onward, held)
-        except Failure as error:
-            await receive()
-            status = int(problem(error, "").status)
-            FAULTS.labels(SERVICE, error.reason).inc()
-            await refuse_socket(send, status, answering.extra)
+            with traced("socket" if way is None else f"/api/{way.segment}", headers.traceparent) as here:
+                try:
+                    if way is None or way.peer is None:
+                        raise Missing("there is no socket here")
+                    passing, stamp = await self._passing(scope, headers, way, here.header, answering)
+                    onward = self._onward(way, "GET", query, headers, passing)
+                    held = None if stamp is None else self._held_to(stamp, headers, way, scope["query_string"])
+                    await self.proxy.connect(scope, receive, send, onward, held)
+                except Failure as error:
+                    document = problem(error, here.trace_id)
+                    FAULTS.labels(SERVICE, document.code).inc()
+                    named = (b"x-request-id", headers.request_id.encode()), (b"content-type", PROBLEM)
+                    await refuse_socket(send, document.status, (*answering.extra, *named), encode(document))
         finally:
             OPEN.dec()
 
