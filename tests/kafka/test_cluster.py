@@ -11,48 +11,23 @@ from uuid import uuid4
 import pytest
 from confluent_kafka.admin import AdminClient
 from tests.contracts.reading import PATIENCE_SECONDS, reached, take, until
-from tests.kafka.broker import QUICK, Broker, kafka_classpath
+from tests.kafka.broker import NODES, QUICK, Broker, clustered
 
 from recoup.kit.errors import Unavailable
 from recoup.kit.log.kafka import THROTTLED
 from recoup.kit.log.open import open_log
 from recoup.kit.log.port import Fenced, Log, Outgoing, Reader
-from recoup.kit.ports import free_port
 from recoup.kit.valkey import Pipeline, connect, settled
 
-NODES = 3
 PARTITIONS = 3
 TOPICS = "topics.replication.factor=3&topics.min.insync.replicas=2"
-SAFE = {
-    "default.replication.factor": 3,
-    "min.insync.replicas": 2,
-    "offsets.topic.replication.factor": 3,
-    "transaction.state.log.replication.factor": 3,
-    "transaction.state.log.min.isr": 2,
-}
-
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Broker]]:
-    folder, classpath = tmp_path_factory.mktemp("kafka"), kafka_classpath()
-    ports = [free_port() for _ in range(NODES)]
-    voters = ",".join(f"{node}@127.0.0.1:{port}" for node, port in enumerate(ports, 1))
-    brokers = [
-        Broker(folder / str(node), classpath, node, controller_port=port, voters=voters, options=SAFE)
-        for node, port in enumerate(ports, 1)
-    ]
-    try:
-        for broker in brokers:
-            broker.format()
-            broker.launch()
-        for broker in brokers:
-            broker.wait()
+    with clustered(tmp_path_factory.mktemp("kafka")) as brokers:
         yield brokers
-    finally:
-        for broker in brokers:
-            broker.kill()
 
 
 @pytest.fixture(scope="module")
