@@ -18,6 +18,7 @@ from bench.lib.house import House, house
 from tests.faults.ledger import (
     AWAY_SECONDS,
     PARKED,
+    PATIENCE_SECONDS,
     Shop,
     books,
     empty,
@@ -68,7 +69,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
 
 
 async def _live(running: House) -> Lived:
-    begun = {name: pid_of(running.folder, name) for name in SERVICES}
+    begun = await _begun(running)
     async with aiohttp.ClientSession(f"http://127.0.0.1:{running.port}") as session:
         shop = Shop(running, session)
         await shop.use_event_clock()
@@ -79,6 +80,14 @@ async def _live(running: House) -> Lived:
         after = shop.acknowledged - before - unread
     restarted = [name for name, pid in begun.items() if pid_of(running.folder, name) != pid]
     return Lived(set_aside, answers, before, unread, after, emptied, restarted, {})
+
+
+async def _begun(running: House) -> dict[str, int]:
+    """The services' processes, once each is ready: the door may be open before those behind it are."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while len(found := {name: pid for name in SERVICES if (pid := pid_of(running.folder, name))}) < len(SERVICES):
+            await asyncio.sleep(0.1)
+    return found
 
 
 async def _poison(running: House, shop: Shop) -> int:
