@@ -2,7 +2,8 @@
 
 import ast
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -31,15 +32,22 @@ MADE_WHILE_RUNNING = {
 }
 
 
-def raised() -> Iterator[tuple[str, str]]:
+@cache
+def raised() -> Sequence[tuple[str, str]]:
     """Each code that is written in the source, and where."""
-    for file in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            where = f"{file.relative_to(SOURCE)}:{getattr(node, 'lineno', 0)}"
-            if isinstance(node, ast.Call):
-                yield from ((code, where) for code in _codes(node))
-            if isinstance(node, ast.ClassDef) and node.name in FAILURES:
-                yield from ((code, where) for line in node.body if (code := _declared(line)))
+    return [
+        (code, f"{file.relative_to(SOURCE)}:{line}")
+        for file in SOURCE.rglob("*.py")
+        for code, line in _written(ast.parse(file.read_text()))
+    ]
+
+
+def _written(module: ast.Module) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(module):
+        if isinstance(node, ast.Call):
+            yield from ((code, node.lineno) for code in _codes(node))
+        if isinstance(node, ast.ClassDef) and node.name in FAILURES:
+            yield from ((code, node.lineno) for line in node.body if (code := _declared(line)))
 
 
 def _codes(call: ast.Call) -> Iterator[str]:
