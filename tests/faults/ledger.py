@@ -153,12 +153,19 @@ def pid_of(folder: Path, name: str) -> int | None:
     return status.pid if status.state is State.READY else None
 
 
+async def ready(folder: Path, name: str) -> int:
+    """A part's process, once it is ready; the door of a house may be open before those behind it are."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (pid := pid_of(folder, name)) is None:
+            await asyncio.sleep(0.1)
+    return pid
+
+
 async def kill(running: House, name: str) -> None:
     """Kills a part without warning, and waits until the supervisor has a new one ready."""
+    pid = await ready(running.folder, name)
+    os.kill(pid, signal.SIGKILL)
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while (pid := pid_of(running.folder, name)) is None:
-            await asyncio.sleep(0.1)
-        os.kill(pid, signal.SIGKILL)
         while pid_of(running.folder, name) in {None, pid}:
             await asyncio.sleep(0.1)
 
@@ -176,8 +183,7 @@ def stalling(name: str, seconds: float) -> Blow:
     """The blow that makes a part stand still for so long, with all that it holds."""
 
     async def blow(shop: Shop) -> None:
-        pid = pid_of(shop.house.folder, name)
-        assert pid is not None
+        pid = await ready(shop.house.folder, name)
         os.kill(pid, signal.SIGSTOP)
         try:
             await asyncio.sleep(seconds)

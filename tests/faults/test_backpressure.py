@@ -18,7 +18,7 @@ import psutil
 import pytest
 from bench.lib.house import House, house
 from tests.conftest import running as running_engine
-from tests.faults.ledger import Shop, counted, pid_of, wait_until_counted
+from tests.faults.ledger import Shop, counted, ready, wait_until_counted
 
 from recoup.kit.embedded import Valkey
 from recoup.kit.valkey import connect, settled
@@ -69,8 +69,7 @@ async def stop_the_warehouse(running: House, sent: set[str]) -> None:
     async with aiohttp.ClientSession(f"http://127.0.0.1:{running.port}") as session:
         shop = Shop(running, session, acknowledged=sent)
         await shop.use_event_clock()
-        loader = pid_of(running.folder, "intelligence")
-        assert loader is not None
+        loader = await ready(running.folder, "intelligence")
         os.kill(loader, signal.SIGSTOP)
         try:
             status, refused = await offer_until_refused(shop)

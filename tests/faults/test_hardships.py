@@ -18,13 +18,13 @@ from bench.lib.house import House, house
 from tests.faults.ledger import (
     AWAY_SECONDS,
     PARKED,
-    PATIENCE_SECONDS,
     Shop,
     books,
     empty,
     parked,
     pid_of,
     poison,
+    ready,
     wait_until_counted,
     wait_until_decided,
 )
@@ -69,7 +69,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
 
 
 async def _live(running: House) -> Lived:
-    begun = await _begun(running)
+    begun = {name: await ready(running.folder, name) for name in SERVICES}
     async with aiohttp.ClientSession(f"http://127.0.0.1:{running.port}") as session:
         shop = Shop(running, session)
         await shop.use_event_clock()
@@ -80,14 +80,6 @@ async def _live(running: House) -> Lived:
         after = shop.acknowledged - before - unread
     restarted = [name for name, pid in begun.items() if pid_of(running.folder, name) != pid]
     return Lived(set_aside, answers, before, unread, after, emptied, restarted, {})
-
-
-async def _begun(running: House) -> dict[str, int]:
-    """The services' processes, once each is ready: the door may be open before those behind it are."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while len(found := {name: pid for name in SERVICES if (pid := pid_of(running.folder, name))}) < len(SERVICES):
-            await asyncio.sleep(0.1)
-    return found
 
 
 async def _poison(running: House, shop: Shop) -> int:
@@ -110,8 +102,7 @@ async def _offer(shop: Shop, events: Sequence[dict[str, object]]) -> int:
 async def _without_warehouse(running: House, shop: Shop) -> Counter[int]:
     """Stands still from well before back-pressure begins until long after, and `AWAY_SECONDS` at least."""
     answers: Counter[int] = Counter()
-    loader = pid_of(running.folder, "intelligence")
-    assert loader is not None
+    loader = await ready(running.folder, "intelligence")
     back_at = stopwatch() + AWAY_SECONDS
     os.kill(loader, signal.SIGSTOP)
     try:
@@ -128,7 +119,7 @@ async def _without_valkey(running: House, shop: Shop) -> tuple[set[str], dict[st
     """It loses its disk while neither processor nor warehouse have read what a shop was told is safe."""
     await wait_until_decided(running)
     before = set(shop.acknowledged)
-    readers = [pid for name in ("processor", "intelligence") if (pid := pid_of(running.folder, name)) is not None]
+    readers = [await ready(running.folder, name) for name in ("processor", "intelligence")]
     for pid in readers:
         os.kill(pid, signal.SIGSTOP)
     for _ in range(3):

@@ -25,7 +25,7 @@ import msgspec
 import psutil
 import pytest
 from bench.lib.house import House, another, house
-from tests.faults.ledger import PATIENCE_SECONDS, Shop, books, pid_of, wait_until_counted
+from tests.faults.ledger import PATIENCE_SECONDS, Shop, books, pid_of, ready, wait_until_counted
 from tests.kafka.broker import Broker, clustered, wait_in_sync
 
 from recoup.processes import PROCESSES
@@ -93,10 +93,9 @@ class Stream:
 
 async def restart(running: House, name: str) -> None:
     """Asks a part to end, and waits until the supervisor has a new one ready."""
+    pid = await ready(running.folder, name)
+    os.kill(pid, STOP.get(name, signal.SIGTERM))
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while (pid := pid_of(running.folder, name)) is None:
-            await asyncio.sleep(0.1)
-        os.kill(pid, STOP.get(name, signal.SIGTERM))
         while pid_of(running.folder, name) in {None, pid}:
             await asyncio.sleep(0.1)
 
