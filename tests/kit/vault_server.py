@@ -17,11 +17,21 @@ class Lease:
     """A token: how long it lasts, and how often it may be made to last longer."""
 
     seconds: float
-    renewals: int = 1_000_000
+    longest: float = 0.0
+    """How long it may last however often it is renewed; 0: for ever."""
+    began: float = field(default_factory=time.monotonic)
     until: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.until = time.monotonic() + self.seconds if self.seconds else float("inf")
+        self.until = self.began + self.seconds if self.seconds else float("inf")
+
+    def renew(self) -> None:
+        end = self.began + self.longest if self.longest else float("inf")
+        self.until = min(time.monotonic() + self.seconds, end)
+
+    @property
+    def left(self) -> int:
+        return round(self.until - time.monotonic()) if self.seconds else 0
 
 
 @dataclass
@@ -29,12 +39,12 @@ class FakeVault:
     """What the server knows, for a test to look at and change."""
 
     tokens: dict[str, Lease]
-    jwts: dict[str, str] = field(default_factory=dict)
-    """The role each service account's token may take."""
+    jwts: dict[str, dict[str, Lease]] = field(default_factory=dict)
+    """The roles that each service account's token may take, and how long such a sign-in lasts."""
     secrets: dict[str, list[dict[str, object] | None]] = field(default_factory=dict)
     """Versions by `mount/path`; None for a deleted one."""
-    forbidden: set[str] = field(default_factory=set)
-    lease: Lease = field(default_factory=lambda: Lease(3600))
+    readable: tuple[str, ...] = ("kv/",)
+    """Beginnings of what tokens may read."""
     namespace: str = ""
     sealed: bool = False
     asked: list[str] = field(default_factory=list)
@@ -69,26 +79,22 @@ class FakeVault:
     async def _lookup(self, request: web.Request) -> web.Response:
         lease = self._lease(request)
         assert lease is not None
-        ttl = 0 if lease.seconds == 0 else max(1, round(lease.until - time.monotonic()))
-        return web.json_response(
-            {"request_id": "r", "data": {"ttl": ttl, "renewable": lease.seconds > 0, "type": "service"}}
-        )
+        data = {"ttl": lease.left, "renewable": lease.seconds > 0, "type": "service"}
+        return web.json_response({"request_id": "r", "data": data})
 
     async def _renew(self, request: web.Request) -> web.Response:
         lease = self._lease(request)
         assert lease is not None
-        if lease.renewals <= 0:
-            return errors(400, "lease is not renewable")
-        lease.renewals -= 1
-        lease.until = time.monotonic() + lease.seconds
+        lease.renew()
         return self._auth(request.headers["X-Vault-Token"], lease)
 
     async def _login(self, request: web.Request) -> web.Response:
         said = await request.json()
-        if self.jwts.get(said["jwt"]) != said["role"] or request.match_info["mount"] != "kubernetes":
-            return errors(403, "service account name not authorized")
+        role = self.jwts.get(said["jwt"], {}).get(said["role"])
+        if role is None or request.match_info["mount"] != "kubernetes":
+            return errors(403, "permission denied")
         token = f"hvs.login-{len(self.tokens)}"
-        self.tokens[token] = Lease(self.lease.seconds, self.lease.renewals)
+        self.tokens[token] = Lease(role.seconds, role.longest)
         return self._auth(token, self.tokens[token])
 
     @staticmethod
@@ -97,14 +103,14 @@ class FakeVault:
             "client_token": token,
             "accessor": "a",
             "policies": ["p"],
-            "lease_duration": lease.seconds,
+            "lease_duration": lease.left,
             "renewable": True,
         }
         return web.json_response({"request_id": "r", "auth": auth, "data": None})
 
     async def _read(self, request: web.Request) -> web.Response:
         place = f"{request.match_info['mount']}/{request.match_info['path']}"
-        if place in self.forbidden:
+        if not place.startswith(self.readable):
             return errors(403, "1 error occurred:\n\t* permission denied\n\n")
         versions = self.secrets.get(place)
         if versions is None:
