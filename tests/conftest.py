@@ -29,6 +29,7 @@ from recoup.kit.launch import wrap
 __all__ = ["broker", "kafka_url"]
 TOGETHER = {
     "a house": ("tests/api/",),
+    "an installation": ("tests/browser/test_keys_screen.py", "tests/browser/test_store_screens.py"),
     "a broker": ("tests/contracts/", *(f"tests/kafka/test_{name}.py" for name in ("bereft", "leaving", "writing"))),
 }
 """What these files would have to start anew in another process."""

@@ -82,6 +82,20 @@ def page(context: BrowserContext) -> Page:
 
 @pytest.fixture(scope="module")
 def installation() -> Iterator[Installation]:
+    """One for the tests of a module alone."""
+    with installed() as made:
+        yield made
+
+
+@pytest.fixture(scope="package")
+def shared_installation() -> Iterator[Installation]:
+    """One for modules that keep out of each other's way."""
+    with installed() as made:
+        yield made
+
+
+@contextmanager
+def installed() -> Generator[Installation]:
     """`recoup up` in a folder of its own, ready; told to stop in the end."""
     data = Path(tempfile.mkdtemp(prefix="rc-", dir="/tmp"))
     port = free_port()

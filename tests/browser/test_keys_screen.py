@@ -16,6 +16,11 @@ PATIENCE_MS = 60_000
 
 
 @pytest.fixture(scope="module")
+def installation(shared_installation: Installation) -> Installation:
+    return shared_installation
+
+
+@pytest.fixture(scope="module")
 def console(browser: Browser, installation: Installation, complaints: list[str]) -> Iterator[Page]:
     with signed_in(browser, installation, complaints, PATIENCE_MS) as page:
         yield page

@@ -20,6 +20,11 @@ def pictures(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def installation(shared_installation: Installation) -> Installation:
+    return shared_installation
+
+
+@pytest.fixture(scope="module")
 def console(browser: Browser, installation: Installation, complaints: list[str]) -> Iterator[Page]:
     with signed_in(browser, installation, complaints, PATH_MS) as page:
         yield page
