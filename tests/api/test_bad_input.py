@@ -19,23 +19,17 @@ import msgspec
 import psutil
 import pyarrow as pa
 import pytest
-from bench.lib.house import House, house
+from bench.lib.house import House
 
 pytestmark = pytest.mark.api
 GIGABYTE = 2**30
 TWICE = "0b0e4a9e-6d2c-4f0e-9f1c-2a51b3a2d001"
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[House]:
-    with house() as started:
-        yield started
-
-
 @pytest.fixture
 def door(running: House) -> Iterator[httpx.Client]:
     with httpx.Client(
-        base_url=f"http://127.0.0.1:{running.port}", headers={"X-Api-Key": running.keys.secret_key}, timeout=30
+        base_url=f"http://127.0.0.1:{running.port}", headers={"X-Api-Key": running.keys.secret_key}, timeout=60
     ) as client:
         yield client
 
@@ -151,7 +145,7 @@ def test_an_id_given_to_two_events_counts_for_the_first(door: httpx.Client) -> N
 def test_a_key_we_do_not_know_gets_nothing(running: House, method: str, key: str | None, status: int) -> None:
     verb, _, path = method.partition(" ")
     headers = {} if key is None else {"X-Api-Key": key}
-    answer = httpx.request(verb, f"http://127.0.0.1:{running.port}{path}", headers=headers)
+    answer = httpx.request(verb, f"http://127.0.0.1:{running.port}{path}", headers=headers, timeout=60)
     problem(answer, status)
 
 
@@ -226,7 +220,7 @@ async def answers(running: House, *frames: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         for frame in frames:
             await socket.send_str(frame)
-            found.append(await socket.receive_json(timeout=20))
+            found.append(await socket.receive_json(timeout=60))
         return found
 
 

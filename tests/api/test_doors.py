@@ -19,8 +19,9 @@ import httpx
 import msgspec
 import pytest
 import websockets
-from bench.lib.house import House, house
+from bench.lib.house import House
 from tests.api.changing import ASKS, CHANGED, LONG, MADE, Attempts, operations
+from tests.api.conftest import sign_in
 from tests.api.test_tenant_isolation import _houses
 
 from recoup.kit.http import INTERNAL, PUBLIC
@@ -35,16 +36,10 @@ KNOWN = [f"known-{number}" for number in range(6)]
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[House]:
-    with house() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def door(running: House) -> Iterator[httpx.Client]:
     """The first store's own server, with the shop's past of one day."""
     with httpx.Client(
-        base_url=f"http://127.0.0.1:{running.port}", headers={"X-Api-Key": running.keys.secret_key}, timeout=30
+        base_url=f"http://127.0.0.1:{running.port}", headers={"X-Api-Key": running.keys.secret_key}, timeout=60
     ) as client:
         settings = client.get("/api/config").json()
         assert client.put("/api/config", json={**settings, "clock": "event"}).status_code == 200
@@ -62,16 +57,11 @@ def door(running: House) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def owner(running: House) -> Iterator[httpx.Client]:
-    """The person of the first start."""
-    with httpx.Client(base_url=f"http://127.0.0.1:{running.port}", timeout=30) as client:
+    """The person of the first start, asking about the store."""
+    with httpx.Client(base_url=f"http://127.0.0.1:{running.port}", timeout=60) as client:
         sign_in(running, client)
+        client.params = {"store_id": running.keys.store_id}
         yield client
-
-
-def sign_in(running: House, client: httpx.Client) -> None:
-    told = msgspec.json.decode((running.folder / "first-run.json").read_bytes(), type=dict[str, str])
-    proof = {"email": told["admin_email"], "password": told["admin_password"]}
-    client.headers["Authorization"] = f"Bearer {client.post('/api/auth/login', json=proof).json()['access_token']}"
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -157,7 +147,7 @@ def test_events_in_protobuf_over_http_2_are_answered_in_protobuf(running: House,
     at = round(NOON.timestamp() * 1_000)
     one = written(event_id=uuid4().bytes, type="page_viewed", occurred_at=at, anonymous_id="protobuf")
     forms = {"Content-Type": "application/x-protobuf", "Accept": "application/x-protobuf"}
-    with httpx.Client(base_url=door.base_url, headers=door.headers, http1=False, http2=True) as client:
+    with httpx.Client(base_url=door.base_url, headers=door.headers, http1=False, http2=True, timeout=60) as client:
         answer = client.post("/api/events", content=one.SerializeToString(), headers=forms)
         assert (answer.http_version, answer.status_code) == ("HTTP/2", 202)
         assert answer.headers["Content-Type"] == "application/x-protobuf"
@@ -169,8 +159,7 @@ def test_events_in_protobuf_over_http_2_are_answered_in_protobuf(running: House,
 
 
 def test_who_a_user_is_only_their_shop_can_say(running: House, door: httpx.Client) -> None:
-    told = msgspec.json.decode((running.folder / "first-run.json").read_bytes(), type=dict[str, str])
-    key = sha256(told["secret_key"].encode()).digest()
+    key = sha256(running.keys.secret_key.encode()).digest()
     later = (NOON + timedelta(hours=3)).isoformat()
 
     def said(person: str, email: str, **more: object) -> dict[str, Any]:
@@ -188,7 +177,7 @@ def test_who_a_user_is_only_their_shop_can_say(running: House, door: httpx.Clien
         said("false-proof", "stranger@example.com", user_hash=hmac.new(key, b"signed-in", sha256).hexdigest()),
         *(event(f"later cart of {person}", person, occurred_at=later) for person in people),
     ]
-    page = {"X-Api-Key": told["publishable_key"]}
+    page = {"X-Api-Key": running.keys.publishable_key}
     assert door.post("/api/events/batch", json=by_page, headers=page).json()["accepted"] == len(by_page)
     assert door.post("/api/events", json=clock(9)).status_code == 202
 
@@ -212,10 +201,9 @@ SOCKETS = {
 
 @pytest.mark.parametrize(("who", "vouched", "status"), SOCKETS.values(), ids=SOCKETS)
 def test_a_page_needs_its_shops_word_for_a_user(running: House, who: str, vouched: str, status: int) -> None:
-    told = msgspec.json.decode((running.folder / "first-run.json").read_bytes(), type=dict[str, str])
-    key = sha256(told["secret_key"].encode()).digest()
+    key = sha256(running.keys.secret_key.encode()).digest()
     word = f"&user_hash={hmac.new(key, vouched.encode(), sha256).hexdigest()}" if vouched else ""
-    path = f"/api/ws/user/{quote(who, safe='')}?key={told['publishable_key']}{word}"
+    path = f"/api/ws/user/{quote(who, safe='')}?key={running.keys.publishable_key}{word}"
     assert asyncio.run(_knocked(f"ws://127.0.0.1:{running.port}{path}")) == status
 
 

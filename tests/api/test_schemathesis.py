@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import requests
 import schemathesis
-from bench.lib.house import House, house
+from bench.lib.house import House
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
@@ -61,16 +61,10 @@ OPERATIONS = sorted(
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[House]:
-    with house() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def owner(running: House) -> Iterator[requests.Session]:
     first_run: dict[str, str] = msgspec.json.decode((running.folder / "first-run.json").read_bytes())
     who = {"email": first_run["admin_email"], "password": first_run["admin_password"]}
-    answer = httpx.post(f"http://127.0.0.1:{running.port}/api/auth/login", json=who)
+    answer = httpx.post(f"http://127.0.0.1:{running.port}/api/auth/login", json=who, timeout=60)
     with requests.Session() as session:
         session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         session.params = {"store_id": running.keys.store_id}
@@ -91,14 +85,14 @@ def test_no_input_makes_a_server_error(operation: Any, running: House, owner: re
     )
     def asked(case: Any) -> None:
         case.call_and_validate(
-            base_url=f"http://127.0.0.1:{running.port}", session=session, checks=[not_a_server_error]
+            base_url=f"http://127.0.0.1:{running.port}", session=session, checks=[not_a_server_error], timeout=60
         )
 
     asked()
 
 
 def test_the_gateway_serves_the_document_that_was_tried(running: House) -> None:
-    served = httpx.get(f"http://127.0.0.1:{running.port}/docs/openapi.json").json()
+    served = httpx.get(f"http://127.0.0.1:{running.port}/docs/openapi.json", timeout=60).json()
     assert served["paths"].keys() == msgspec.to_builtins(DOCUMENT["paths"]).keys()
 
 

@@ -2,7 +2,6 @@
 
 import gzip
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -10,17 +9,11 @@ from uuid import uuid4
 import httpx
 import msgspec
 import pytest
-from bench.lib.house import House, house
+from bench.lib.house import House
 from segment.analytics import Client
 
 pytestmark = pytest.mark.api
 PRODUCT = {"product_id": "mug", "name": "Mug", "price": 12.5, "quantity": 2}
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[House]:
-    with house() as started:
-        yield started
 
 
 @pytest.fixture
@@ -29,17 +22,13 @@ def rudder() -> Any:
     return pytest.importorskip("rudderstack.analytics").Client
 
 
-def publishable(running: House) -> str:
-    return msgspec.json.decode((running.folder / "first-run.json").read_bytes())["publishable_key"]
-
-
 def send(running: House, *messages: dict[str, Any], path: str = "/v1/batch", **options: Any) -> httpx.Response:
     """A batch as a client without any library would send it."""
     return httpx.post(
         f"http://127.0.0.1:{running.port}{path}",
         json={"batch": messages},
         auth=(running.keys.secret_key, ""),
-        timeout=30,
+        timeout=60,
         **options,
     )
 
@@ -49,7 +38,7 @@ def until(running: House, path: str, seen: Any) -> dict[str, Any]:
     deadline = time.monotonic() + 60
     headers = {"X-Api-Key": running.keys.secret_key}
     while True:
-        answer = httpx.get(f"http://127.0.0.1:{running.port}{path}", headers=headers, timeout=30)
+        answer = httpx.get(f"http://127.0.0.1:{running.port}{path}", headers=headers, timeout=60)
         if answer.status_code == 200 and seen(answer.json()):
             return answer.json()
         assert time.monotonic() < deadline, f"{path} never came to it: {answer.text}"
@@ -147,14 +136,16 @@ def test_what_cannot_be_an_event_is_among_the_dead_letters_and_its_neighbours_ar
 def test_the_browsers_library_puts_its_key_into_the_body(running: House) -> None:
     body = {
         "anonymousId": "page-visitor", "messageId": "ajs-next-1", "timestamp": datetime.now(UTC).isoformat(),
-        "writeKey": publishable(running), "context": {"library": {"name": "analytics.js"}},
+        "writeKey": running.keys.publishable_key, "context": {"library": {"name": "analytics.js"}},
     }  # fmt: skip
     url = f"http://127.0.0.1:{running.port}/v1/p"
     plain = {"Content-Type": "text/plain", "Origin": "https://shop.example"}
 
-    taken = httpx.post(url, content=msgspec.json.encode(body), headers=plain)
-    refused = httpx.post(url, content=msgspec.json.encode({**body, "writeKey": "rk_pub_wrong"}), headers=plain)
-    nobody = httpx.post(url, content=b"{}", headers=plain)
+    taken = httpx.post(url, content=msgspec.json.encode(body), headers=plain, timeout=60)
+    refused = httpx.post(
+        url, content=msgspec.json.encode({**body, "writeKey": "rk_pub_wrong"}), headers=plain, timeout=60
+    )
+    nobody = httpx.post(url, content=b"{}", headers=plain, timeout=60)
 
     assert (taken.status_code, taken.json()) == (200, {"success": True})
     assert taken.headers["access-control-allow-origin"] == "*"
@@ -173,7 +164,7 @@ def test_the_browsers_library_puts_its_key_into_the_body(running: House) -> None
 def test_a_body_that_cannot_be_read_is_a_400_as_at_segments(running: House, content, headers, code) -> None:
     answer = httpx.post(
         f"http://127.0.0.1:{running.port}/v1/batch", content=content, headers=headers,
-        auth=(running.keys.secret_key, ""),
+        auth=(running.keys.secret_key, ""), timeout=60,
     )  # fmt: skip
 
     said = answer.json()
@@ -192,7 +183,7 @@ def test_a_body_that_cannot_be_read_becomes_a_dead_letter(running: House, path, 
     mark = str(uuid4())
     answer = httpx.post(
         f"http://127.0.0.1:{running.port}{path}", content=content + mark.encode(), headers=headers,
-        auth=(running.keys.secret_key, ""),
+        auth=(running.keys.secret_key, ""), timeout=60,
     )  # fmt: skip
     assert answer.status_code == 400
 
@@ -203,7 +194,7 @@ def test_a_body_that_cannot_be_read_becomes_a_dead_letter(running: House, path, 
 
 
 def test_what_cannot_be_read_and_names_no_key_outside_is_nobodys_letter(running: House) -> None:
-    answer = httpx.post(f"http://127.0.0.1:{running.port}/v1/track", content=b'{"writeKey": "rk_pub_')
+    answer = httpx.post(f"http://127.0.0.1:{running.port}/v1/track", content=b'{"writeKey": "rk_pub_', timeout=60)
 
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
 
@@ -211,5 +202,5 @@ def test_what_cannot_be_read_and_names_no_key_outside_is_nobodys_letter(running:
 def test_a_key_without_the_permission_or_none_is_refused(running: House) -> None:
     url = f"http://127.0.0.1:{running.port}/v1/track"
 
-    assert httpx.post(url, json={"event": "x"}, auth=("rk_live_made_up", "")).status_code == 401
-    assert httpx.post(url, json={"event": "x"}).status_code == 401
+    assert httpx.post(url, json={"event": "x"}, auth=("rk_live_made_up", ""), timeout=60).status_code == 401
+    assert httpx.post(url, json={"event": "x"}, timeout=60).status_code == 401
