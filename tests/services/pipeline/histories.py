@@ -57,7 +57,7 @@ _STEPS = st.builds(
     user=st.sampled_from([None, None, None, "ann", "bob"]),
     visitor=st.sampled_from([None, "phone", "laptop"]),
     pieces=st.lists(_PIECES, max_size=2).map(tuple),
-    currency=st.sampled_from([None, "EUR"]),
+    currency=st.sampled_from([None, None, "EUR", "EUR", "CHF"]),
     gap=st.sampled_from(_GAPS),
     late=st.sampled_from([0, 0, 0, 0, 1, 5 * MINUTE, 45 * MINUTE, 2 * DAY]),
     repeats=st.one_of(st.none(), st.none(), st.none(), st.integers(1, 5)),

@@ -171,14 +171,19 @@ class Plain:
 
     @staticmethod
     def fill(cart: Cart, event: Told) -> None:
-        cart.currency = event.currency or cart.currency
+        foreign = None not in {event.currency, cart.currency} and event.currency != cart.currency
+        late = foreign and event.at < cart.changed
+        if foreign and not late:
+            cart.holds = {key: (quantity, 0) for key, (quantity, _) in cart.holds.items()}
+        if not late:
+            cart.currency = event.currency or cart.currency
         cart.changed = max(cart.changed, event.at)
         if event.type != "product_added":
             cart.snapshot = event.at
             cart.holds = {}
         for piece in event.pieces:
             held = cart.holds.get((piece.product, piece.variant), (0, 0))
-            cart.holds[piece.product, piece.variant] = (held[0] + piece.quantity, piece.price)
+            cart.holds[piece.product, piece.variant] = (held[0] + piece.quantity, held[1] if late else piece.price)
 
     @staticmethod
     def remove(cart: Cart, event: Told) -> None:

@@ -71,6 +71,20 @@ def test_whoever_adds_to_an_abandoned_cart_has_returned() -> None:
     ]  # fmt: skip
 
 
+def test_amounts_of_different_currencies_are_never_added() -> None:
+    cart = CartState()
+    told = [("mug", "EUR", 0), ("pen", "USD", 2), ("hat", "EUR", 1), ("mug", "USD", 3)]
+    worth: list[tuple[int, int, str | None]] = []
+    for product, currency, minute in told:
+        line = (product, 1, 500, None, None, None, None)
+        event = CartEvent("product_added", START + minute * MINUTE, [line], currency, None, "visitor", None)
+        apply(cart, event, PATIENCE)
+        worth.append((cart.value, cart.pieces, cart.currency))
+
+    # The newest currency wins; what was priced in another has no price, also when it comes late, until it is said anew.
+    assert worth == [(500, 1, "EUR"), (500, 2, "USD"), (500, 3, "USD"), (1_500, 4, "USD")]
+
+
 def test_an_order_after_the_window_comes_too_late() -> None:
     _, derived, changes = fold(("product_added", 0), ("order_completed", 8 * 24 * 60))
 

@@ -7,6 +7,10 @@ window; without an order it expires at that window's end. What is added after a 
 id; what was added before it and reaches us late does not. A closed or empty cart is forgotten after that window.
 
 An addition or removal counts unless a newer snapshot of the items is known, a snapshot unless anything newer is.
+
+Amounts of different currencies are never added. A cart is in the currency that the newest event to change its items
+names; what names none is in its cart's. What was priced in another stays in the cart without a price, until a snapshot
+or an addition of the same product says it in the new one.
 """
 
 from collections.abc import Sequence
@@ -237,13 +241,12 @@ def _fill(cart: CartState, event: CartEvent) -> CartChange | None:
         cart.lines = {}
     if not cart.is_open or event.at < (cart.lines_at if event.type == _ADDED else cart.changed_at):
         return None
-    cart.currency = event.currency or cart.currency
-    cart.changed_at = max(cart.changed_at, event.at)
     if event.type != _ADDED:
         cart.lines_at = event.at
         cart.lines = {}
         cart.value = cart.pieces = 0
-    _add(cart, event.lines)
+    _add(cart, _in_one_currency(cart, event))
+    cart.changed_at = max(cart.changed_at, event.at)
     if opens:
         return CartChange.OPENED
     is_back = event.type == _ADDED and 0 < cart.abandoned_at <= event.at
@@ -255,9 +258,31 @@ def _opens(cart: CartState, event: CartEvent) -> bool:
     return not cart.number or (event.type in {_ADDED, _UPDATED} and event.at > cart.closed_at)
 
 
+def _in_one_currency(cart: CartState, event: CartEvent) -> Sequence[Line]:
+    """The event's lines as they may be added up with the cart's; the newest of the two says in which currency."""
+    if event.currency is None or cart.currency is None or event.currency == cart.currency:
+        cart.currency = event.currency or cart.currency
+        return event.lines
+    if event.at < cart.changed_at:
+        return [(*line[:2], _price_held(cart, line), *line[3:]) for line in event.lines]
+    cart.currency = event.currency
+    cart.lines = {key: (*line[:2], 0, *line[3:]) for key, line in cart.lines.items()}
+    cart.value = 0
+    return event.lines
+
+
+def _price_held(cart: CartState, line: Line) -> int:
+    held = cart.lines.get(_key(line))
+    return 0 if held is None else held[2]
+
+
+def _key(line: Line) -> str:
+    return line[0] if line[3] is None else f"{line[0]}/{line[3]}"
+
+
 def _add(cart: CartState, lines: Sequence[Line]) -> None:
     for line in lines:
-        key = line[0] if line[3] is None else f"{line[0]}/{line[3]}"
+        key = _key(line)
         held = cart.lines.get(key)
         if held is not None:
             _count(cart, held, -1)
@@ -268,7 +293,7 @@ def _add(cart: CartState, lines: Sequence[Line]) -> None:
 
 def _remove(cart: CartState, lines: Sequence[Line]) -> None:
     for line in lines:
-        key = line[0] if line[3] is None else f"{line[0]}/{line[3]}"
+        key = _key(line)
         held = cart.lines.pop(key, None)
         if held is None:
             continue
