@@ -106,3 +106,20 @@ async def test_a_socket_to_a_service_that_is_away_is_refused_as_such(platform):
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await socket(platform, f"/api/ws/user/u1?key={platform.first.publishable_key}")
     assert refused.value.status == 503
+
+
+async def test_a_socket_to_a_service_that_failed_too_often_is_refused_at_once(platform):
+    async def broken(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.http.response.start", "status": 500, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b"", "more_body": False})
+
+    platform.peer.app = broken
+    async with asyncio.timeout(60):
+        while True:
+            headers = {**HANDSHAKE, "X-Api-Key": platform.first.secret_key}
+            async with platform.http.get(f"{platform.url}/api/jobs/anything", headers=headers) as answer:
+                if answer.status != 500:
+                    said = await answer.json()
+                    break
+    assert (said["status"], said["code"]) == (503, "circuit_open")
