@@ -100,7 +100,7 @@ def running(engine: Engine) -> Generator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.send_signal(engine.orphan_signal)
-        process.wait(timeout=30)
+        process.wait(timeout=60)
 
 
 async def _until_ready(engine: Engine, process: subprocess.Popen[bytes]) -> None:

@@ -111,7 +111,7 @@ def installed() -> Generator[Installation]:
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(timeout=30)
+            process.wait(timeout=60)
         finally:
             process.kill()
             shutil.rmtree(data, ignore_errors=True)

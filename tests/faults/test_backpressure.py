@@ -60,7 +60,7 @@ async def offer_until_refused(shop: Shop) -> tuple[int, list[dict[str, object]]]
 
 
 async def insist(shop: Shop, events: Sequence[dict[str, object]]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await offer(shop, events) != 202:
             await asyncio.sleep(0.2)
 

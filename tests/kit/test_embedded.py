@@ -47,7 +47,7 @@ async def started(engine: Engine) -> AsyncGenerator[asyncio.subprocess.Process]:
         yield process
         if process.returncode is None:
             process.send_signal(engine.stop_signal)
-        await asyncio.wait_for(process.wait(), 20)
+        await asyncio.wait_for(process.wait(), 60)
     finally:
         if process.returncode is None:
             process.kill()

@@ -63,7 +63,7 @@ def shell(script: str, name: str = "child", *, ready: Probe = at_once, **rest: A
 
 
 async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0.01)
 

@@ -35,7 +35,7 @@ class Receiver:
         return [call for call in self.calls if call.path == path]
 
     async def wait_for(self, path: str, count: int) -> list[Call]:
-        async with asyncio.timeout(30), self.arrived:
+        async with asyncio.timeout(60), self.arrived:
             await self.arrived.wait_for(lambda: len(self.to(path)) >= count)
         return self.to(path)
 

@@ -326,7 +326,7 @@ def _runner(shop: Office) -> Runner:
 
 
 async def _until_queued(shop: Office, count: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while len(await shop.listed()) < count:
             await asyncio.sleep(0.02)
 
@@ -339,4 +339,4 @@ async def test_without_rules_the_group_does_not_read_and_holds_nothing_up(valkey
         assert not waiting.done()
         await shop.ask("POST", "/rules", json={"name": "r", "to": [made["destination"]["id"]]})
         assert await shop.log.reads(ROUTING_GROUP, EVENTS_ENRICHED.name)
-        await asyncio.wait_for(waiting, 30)
+        await asyncio.wait_for(waiting, 60)
