@@ -228,3 +228,28 @@ async def test_rows_arrive_with_the_records_they_came_in(valkey_url: str):
         record.offset for record in batch.records for _ in range(3)
     ]
     await log.close()
+
+
+@pytest.mark.parametrize("broken", [{4}, {0, 6, 9}, set(range(10)) - {3}])
+async def test_of_many_rows_only_those_at_fault_are_parked_with_all_their_columns(valkey_url: str, broken: set[int]):
+    log = ValkeyLog(valkey_url, PARTITIONS)
+    name = fresh()
+    schema = pa.schema([("number", pa.int64())])
+    handled = Counter[int]()
+
+    async def on_batch(batch: Batch) -> None:
+        numbers = batch.table.column("number").to_pylist()
+        if broken & set(numbers):
+            raise ValueError("one of these")
+        handled.update(numbers)
+
+    rows = pa.table({"number": list(range(10)), "note": [f"note {number}" for number in range(10)]})
+    await log.append(name, [Outgoing(1, arrow.encode(rows))])
+    running = Runner(log, name, "a", Consumer(ArrowTopic(name, schema), on_batch=on_batch))
+    await run_until(running, lambda: set(handled) == set(range(10)) - broken)
+
+    (one,) = await parked_by(log, name)
+    (batch,) = arrow.decode([base64.b64decode(one.body)])
+    assert batch.to_pylist() == [{"number": number, "note": f"note {number}"} for number in sorted(broken)]
+    assert set(handled.values()) == {1}
+    await log.close()

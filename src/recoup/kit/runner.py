@@ -10,6 +10,7 @@ its reason instead of holding up its partition for ever.
 
 import asyncio
 import base64
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ PARKED = Counter("consumer_parked_total", "Records set aside because they cannot
 RECORDS_PER_READ = 500
 ATTEMPTS_BEFORE_ISOLATING = 3
 LONGEST_PAUSE_SECONDS = 10.0
+# Where so many rows of a record fail, it is not they who are at fault: what is left of it is parked with them.
+MOST_ROWS = 16
 
 
 class Parked(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,14 +174,40 @@ class Runner:
         return None
 
     async def _isolated(self, record: Record) -> None:
+        """Handles one record; what of it cannot be handled is parked: of many rows only those at fault."""
         try:
             await self._handle([record])
         except Unavailable:
             raise
         except Exception as error:
             log.exception("record parked", group=self.group, topic=record.topic, offset=record.offset)
-            one = parked(self.group, record, f"{type(error).__name__}: {error}")
-            await Publisher(self.log)(parking_topic(), [one])
+            if (aside := await self._without_others(record)) is not None:
+                one = parked(self.group, aside, f"{type(error).__name__}: {error}")
+                await Publisher(self.log)(parking_topic(), [one])
+
+    async def _without_others(self, record: Record) -> Record | None:
+        """What is left of a record that failed when its rows are handled apart from the ones at fault."""
+        if not isinstance(self.consumer.topic, ArrowTopic):
+            return record
+        from recoup.kit.log import arrow  # noqa: PLC0415 - services that read no Arrow topic do without 45 MB
+
+        rows = arrow.rows_in(record.value)
+        if not rows:
+            return record
+        waiting, failed = deque(_halves(range(rows))), list[int]()
+        while waiting and len(failed) < MOST_ROWS:
+            part = waiting.popleft()
+            try:
+                await self._handle([record._replace(value=arrow.taken(record.value, part))])
+            except Unavailable:
+                raise
+            except Exception:  # noqa: BLE001 - why is logged of the whole record
+                if len(part) > 1:
+                    waiting.extendleft(reversed(_halves(part)))
+                else:
+                    failed.append(part[0])
+        aside = [*failed, *(row for part in waiting for row in part)]
+        return record._replace(value=arrow.taken(record.value, aside)) if aside else None
 
     async def _handle(self, records: Sequence[Record]) -> None:
         started = stopwatch()
@@ -207,6 +236,11 @@ def decoded(records: Sequence[Record], schema: "pa.Schema") -> Batch:
 
     table, counts = arrow.joined([record.value for record in records], schema)
     return Batch(records, table, counts)
+
+
+def _halves(rows: range) -> list[range]:
+    middle = -(-len(rows) // 2)
+    return [half for half in (rows[:middle], rows[middle:]) if half]
 
 
 def _positions(records: Sequence[Record]) -> dict[tuple[str, int], int]:

@@ -94,7 +94,7 @@ class Pipeline:
     async def enriched(self, count: int) -> list[dict[str, object]]:
         """The next `count` rows of the enriched topic or a few more, clock rows left out."""
         rows: list[dict[str, object]] = []
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             while len(rows) < count:
                 records = await self.reader.read(wait_seconds=0.2, limit=1_000)
                 await self.reader.commit({(record.topic, record.partition): record.offset for record in records})

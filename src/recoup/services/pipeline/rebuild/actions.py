@@ -24,8 +24,8 @@ from recoup.services.pipeline.rebuild.domain import COLUMNS, Memory, ids_since
 from recoup.services.pipeline.rebuild.store import RebuildBook, begin, finish
 from recoup.services.pipeline.sessions.store import SessionStore
 from recoup.services.pipeline.settings import Settings
-from recoup.services.pipeline.stream.actions import settings_of
-from recoup.services.pipeline.stream.domain.work import Work, work_of
+from recoup.services.pipeline.stream.actions import settings_of, work_on
+from recoup.services.pipeline.stream.domain.work import Work
 from recoup.services.pipeline.stream.store import Identities, SeenEvents, set_clocks
 
 log = logger(__name__)
@@ -116,16 +116,12 @@ async def _stay(reader: Reader, owned: frozenset[int]) -> None:
 def _work(records: Sequence[Record]) -> Work:
     """Rows in the order of partition and offset; a record that holds none was never ours and is left out."""
     ordered = sorted(records, key=lambda record: (record.partition, record.offset))
-    values = [record.value for record in ordered]
     try:
-        rows, counts = arrow.joined(values, COLUMNS)
+        return work_on(ordered, COLUMNS)
     except pa.ArrowException:
-        ordered = [record for record in ordered if arrow.flaw(record.value, COLUMNS) is None]
-        log.warning("records that cannot be read are left out", records=len(records) - len(ordered))
-        rows, counts = arrow.joined([record.value for record in ordered], COLUMNS)
-    partitions = np.repeat(np.array([record.partition for record in ordered], dtype=np.int64), counts)
-    offsets = np.repeat(np.array([record.offset for record in ordered], dtype=np.int64), counts)
-    return work_of(rows, partitions, offsets)
+        readable = [record for record in ordered if arrow.flaw(record.value, COLUMNS) is None]
+        log.warning("records that cannot be read are left out", records=len(records) - len(readable))
+        return work_on(readable, COLUMNS)
 
 
 def _parts(things: Sequence[T]) -> Iterator[list[T]]:

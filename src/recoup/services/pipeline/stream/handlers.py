@@ -3,12 +3,10 @@
 import asyncio
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import numpy as np
-import pyarrow as pa
 
 from recoup.kit.clock import Clock, milliseconds, stopwatch
 from recoup.kit.errors import Failure
@@ -17,21 +15,28 @@ from recoup.kit.log.port import Fenced, Log, Outgoing, Pipeline, Reader, Record
 from recoup.kit.metrics import Counter as MetricCounter
 from recoup.kit.metrics import Histogram
 from recoup.kit.pace import Pace, percentile
-from recoup.kit.runner import Parked, as_outgoing, parked, parking_topic
+from recoup.kit.runner import as_outgoing, parked, parking_topic
 from recoup.kit.telemetry import logger, traced
-from recoup.messages.events import RAW, EventType
+from recoup.messages.events import EventType
 from recoup.messages.stores import StoreDirectory, StoreSettings
 from recoup.messages.topics import EVENTS_DEAD, EVENTS_ENRICHED, EVENTS_OVERFLOW, EVENTS_RAW
 from recoup.services.pipeline.carts.store import CartStore
 from recoup.services.pipeline.collect.actions import STREAM_GROUP
-from recoup.services.pipeline.overflow.domain import HANDED_BACK
 from recoup.services.pipeline.products.domain import mentions_of
 from recoup.services.pipeline.products.store import Products
 from recoup.services.pipeline.profiles.store import Profiles
 from recoup.services.pipeline.schemas.actions import Catalogs
 from recoup.services.pipeline.sessions.store import SessionStore
 from recoup.services.pipeline.settings import Settings
-from recoup.services.pipeline.stream.actions import consult, settings_of
+from recoup.services.pipeline.stream.actions import (
+    Taken,
+    consult,
+    part_of,
+    received,
+    rest_of,
+    settings_of,
+    taken,
+)
 from recoup.services.pipeline.stream.domain.agents import Agents, rules
 from recoup.services.pipeline.stream.domain.goods import told_of
 from recoup.services.pipeline.stream.domain.identities import name, unnamed
@@ -39,8 +44,8 @@ from recoup.services.pipeline.stream.domain.people import changes_of
 from recoup.services.pipeline.stream.domain.rates import Rates
 from recoup.services.pipeline.stream.domain.routing import route
 from recoup.services.pipeline.stream.domain.steps import STEPS
-from recoup.services.pipeline.stream.domain.suspects import Suspects
-from recoup.services.pipeline.stream.domain.work import Known, Parts, Work, clock_domain, ids_by_store, numbers, work_of
+from recoup.services.pipeline.stream.domain.suspects import Portion, Suspects
+from recoup.services.pipeline.stream.domain.work import Known, Parts, Work, clock_domain, ids_by_store, numbers
 from recoup.services.pipeline.stream.store import (
     Identities,
     ProcessorStatus,
@@ -87,14 +92,6 @@ class Rebuilds(Protocol):
     async def rebuild(self, reader: Reader) -> bool:
         """Whether anything was gone; it is there again, as a reader before this one might have left it."""
         ...
-
-
-class Taken(NamedTuple):
-    """Records to be committed together: what they mean, and those of them that can mean nothing."""
-
-    records: Sequence[Record]
-    work: Work
-    parked: Sequence[Parked]
 
 
 @dataclass(slots=True)
@@ -171,10 +168,10 @@ class Processor:
             except Failure:
                 raise
             except Exception as error:
-                if not portion:
+                if not portion.records:
                     raise
-                log.error("batch failed", records=len(portion), why=repr(error), exc_info=len(portion) > 1)  # noqa: TRY400
-                self.suspects.failed(portion, error)
+                log.error("batch failed", records=len(portion.records), why=repr(error), exc_info=portion.rows is None)  # noqa: TRY400
+                self.suspects.failed(portion, error, arrow.rows_in(portion.records[0].value))
                 await self._start_over(reader)
                 return await asyncio.sleep(RETRY_SECONDS)
             self.suspects.passed(portion)
@@ -199,12 +196,13 @@ class Processor:
         self._owned = owned
         log.info("partitions", owned=sorted(owned))
 
-    async def _process(self, reader: Reader, records: Sequence[Record]) -> None:
+    async def _process(self, reader: Reader, portion: Portion[Record]) -> None:
+        records = portion.records
         parent = next((record.headers["traceparent"] for record in records if "traceparent" in record.headers), None)
         with traced("pipeline batch", parent):
             with self.pace.stage("read"):
-                taken = self._taken(records)
-            work = taken.work
+                batch = self._taken(portion)
+            work = batch.work
             with self.pace.stage("gather"):
                 known = await self._known(work, drained=len(records) < self.settings.read_records)
             for step in STEPS:
@@ -213,22 +211,18 @@ class Processor:
                 with self.pace.stage(step.__name__):
                     step(work, known)
             with self.pace.stage("commit"):
-                await self._commit(reader, taken, known)
-        self._note(taken)
+                await self._commit(reader, batch, known)
+        self._note(batch)
         for watcher in self.watchers:
             watcher.note(work, known)
 
-    def _taken(self, records: Sequence[Record]) -> Taken:
-        """The rows of records; one that cannot be read, or on which every try failed, is set aside with its reason."""
-        if not self.suspects.reasons:
-            with suppress(pa.ArrowException):
-                return Taken(records, _work(records), ())
-        reasons = [self.suspects.reason(record) or arrow.flaw(record.value, RAW) for record in records]
-        usable = [record for record, reason in zip(records, reasons, strict=True) if not reason]
-        unusable = [
-            parked(STREAM_GROUP, record, reason) for record, reason in zip(records, reasons, strict=True) if reason
-        ]
-        return Taken(records, _work(usable), unusable)
+    def _taken(self, portion: Portion[Record]) -> Taken:
+        if portion.rows is None:
+            return taken(portion.records)
+        [record] = portion.records
+        if portion.ends:
+            return rest_of(record, self.suspects.condemned(portion))
+        return part_of(record, portion.rows)
 
     async def _known(self, work: Work, *, drained: bool) -> Known:
         now = self.clock.now()
@@ -278,15 +272,15 @@ class Processor:
         pairs = [(partition, store_id) for partition in self._owned for store_id in own]
         return {at: self._clocks[at] for at in pairs if at in self._clocks}
 
-    async def _commit(self, reader: Reader, taken: Taken, known: Known) -> None:
-        work = taken.work
+    async def _commit(self, reader: Reader, batch: Taken, known: Known) -> None:
+        work = batch.work
         outputs = {
             topic.name: _records(parts)
             for topic, parts in ((EVENTS_ENRICHED, work.enriched), (EVENTS_DEAD, work.dead_letters))
             if parts is not None
         }
-        if taken.parked:
-            outputs[parking_topic().name] = as_outgoing(parking_topic(), taken.parked, self.log.partitions)
+        if batch.aside:
+            outputs[parking_topic().name] = self._parked(batch)
         moved = {at: time for at, time in known.reached.items() if at[1] and time > self._clocks.get(at, 0)}
         claimed = work.kept & ~work.of_types(_CLOCK)
         claims = ids_by_store(work, claimed)
@@ -305,7 +299,7 @@ class Processor:
             set_clocks(pipe, moved)
             count(pipe, counts, last)
 
-        positions = {(record.topic, record.partition): record.offset for record in taken.records}
+        positions = {(record.topic, record.partition): record.offset for record in batch.records}
         if positions or outputs or work.changes.timers or work.changes.gone or work.changes.changed:
             await reader.commit(positions, outputs, effects)
             self.carts.settle()
@@ -316,15 +310,19 @@ class Processor:
             self.seen.remember(work.ids[claimed], claims, known.now)
         self._clocks |= moved
 
-    def _note(self, taken: Taken) -> None:
-        work = taken.work
+    def _parked(self, batch: Taken) -> list[Outgoing]:
+        aside = [parked(STREAM_GROUP, record, reason) for record, reason in batch.aside]
+        return as_outgoing(parking_topic(), aside, self.log.partitions)
+
+    def _note(self, batch: Taken) -> None:
+        work = batch.work
         if not len(work.rows):
             return
         kept = int(work.kept.sum())
         self.pace.count(len(work.rows))
-        received = _received(taken)
-        if len(received):
-            delay = max(0, milliseconds(self.clock.now()) - int(received.min()))
+        since = received(batch)
+        if len(since):
+            delay = max(0, milliseconds(self.clock.now()) - int(since.min()))
             self.delays.append(delay)
             DELAY.observe(delay / 1000)
         EVENTS.labels("enriched").inc(kept)
@@ -355,22 +353,6 @@ class Processor:
                 for name, usual in pace.milliseconds(50).items()
             ],
         )  # fmt: skip
-
-
-def _received(taken: Taken) -> np.ndarray:
-    """When rows reached us; without those that waited in the overflow lane, which says nothing of the stream."""
-    waited = np.zeros(len(taken.work.rows), dtype=np.bool_)
-    for record in taken.records:
-        if HANDED_BACK in record.headers:
-            waited |= (taken.work.partitions == record.partition) & (taken.work.offsets == record.offset)
-    return numbers(taken.work.rows.column("received_at"))[~waited]
-
-
-def _work(records: Sequence[Record]) -> Work:
-    rows, counts = arrow.joined([record.value for record in records], RAW)
-    partitions = np.repeat(np.array([record.partition for record in records], dtype=np.int64), counts)
-    offsets = np.repeat(np.array([record.offset for record in records], dtype=np.int64), counts)
-    return work_of(rows, partitions, offsets)
 
 
 def _records(parts: Parts) -> list[Outgoing]:
