@@ -1,18 +1,20 @@
 """API keys."""
 
+import asyncio
 import hmac
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from uuid import uuid4
 
 import aiohttp
+import asyncpg
 import pytest
 
-from recoup.kit.errors import Forbidden, Unauthenticated
+from recoup.kit.errors import Forbidden, Unauthenticated, Unavailable
 from recoup.kit.postgres import Postgres
 from recoup.messages.access import GRANTS, PUBLISHABLE_KEY, SECRET_KEY, Permission, Role
 from recoup.services.platform.access import domain
-from recoup.services.platform.access.actions import KeyRing
+from recoup.services.platform.access.actions import FRESH_SECONDS, KeyRing
 from recoup.services.platform.access.store import Keys
 from recoup.services.platform.audit.store import AuditLog
 
@@ -346,4 +348,26 @@ async def test_another_process_learns_that_a_key_was_revoked_and_that_one_was_ma
         with pytest.raises(Unauthenticated, match="revoked"):
             await elsewhere.principal(answer["key"], None)
     finally:
+        await db.close()
+
+
+async def test_a_database_that_does_not_answer_holds_up_nobody_whose_key_is_known(platform):
+    db = Postgres(platform.deps.postgres_url, "platform")
+    ring = KeyRing(Keys(db, AuditLog(db)), platform.deps.clock, platform.deps.stores)
+    _, answer = await made(platform)
+    frozen = await asyncpg.connect(platform.deps.postgres_url)
+    try:
+        await ring.principal(answer["key"], None)
+        (known,) = ring._known.values()
+        known.looked_up_at -= FRESH_SECONDS
+        async with frozen.transaction():
+            await frozen.execute("lock table platform.api_keys in access exclusive mode")
+            for _ in range(50):
+                assert (await ring.principal(answer["key"], None))[0].kind == "secret_key"
+            with pytest.raises(Unavailable):
+                await ring.principal(platform.first.secret_key, None)
+            asking = [*ring._asking.values()]
+        assert [found.key is not None for found in await asyncio.gather(*asking)] == [True, True]
+    finally:
+        await frozen.close()
         await db.close()

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from recoup.kit.clock import Clock, stopwatch
 from recoup.kit.errors import Refused, Unauthenticated, Unavailable
 from recoup.kit.ids import new_id
+from recoup.kit.telemetry import logger
 from recoup.messages.access import Principal
 from recoup.messages.stores import StoreDirectory
 from recoup.services.platform.access import domain
@@ -26,6 +27,7 @@ from recoup.services.platform.access.domain import ApiKey
 from recoup.services.platform.access.store import Keys, digest
 from recoup.services.platform.audit.domain import Actor
 
+log = logger(__name__)
 POLL_SECONDS: Final = 1.0
 """A revoked key may open doors of other processes for so long."""
 OVERLAP: Final = timedelta(seconds=10)
@@ -34,6 +36,10 @@ FRESH_SECONDS: Final = 5.0
 """Without news of changes a key is looked up again after so long."""
 STALE_SECONDS: Final = 300.0
 """While the database is away nothing can be revoked either: known keys stay good for so long."""
+PATIENCE_SECONDS: Final = 0.5
+"""How long one request waits for the database to say again what is known of its key; others go by what is known."""
+LOOK_UP_SECONDS: Final = 2.5
+"""How long a request waits for it to say whose a key is that is not known here."""
 REMEMBERED: Final = 10_000
 NOTE_SECONDS: Final = 10.0
 
@@ -145,20 +151,35 @@ class KeyRing:
             return known
         if known is None and not domain.plausible(key):
             raise Unauthenticated("this is no API key of ours: mistyped, or cut short", code="key_mistyped")
+        if known is not None and stopwatch() - max(known.looked_up_at, self._learned_at) > STALE_SECONDS:
+            known = None
         try:
-            return await self._ask_once(mark)
+            return await self._ask_once(mark, known)
         except Unavailable:
-            if known is None or stopwatch() - max(known.looked_up_at, self._learned_at) > STALE_SECONDS:
+            if known is None:
                 raise
             return known
 
-    async def _ask_once(self, mark: bytes) -> _Known:
-        """However many requests wait for the same key, one asks."""
-        task = self._asking.get(mark)
+    async def _ask_once(self, mark: bytes, known: _Known | None) -> _Known:
+        """However many requests wait for the same key, one asks; a database that does not answer holds up one."""
+        task, patience = self._asking.get(mark), LOOK_UP_SECONDS
+        if known is not None:
+            patience = PATIENCE_SECONDS if task is None else 0.0
         if task is None:
             task = self._asking[mark] = asyncio.create_task(self._ask(mark))
-            task.add_done_callback(lambda _: self._asking.pop(mark, None))
-        return await asyncio.shield(task)
+            task.add_done_callback(lambda done: self._asked(mark, done))
+        await asyncio.wait((task,), timeout=patience)
+        if not task.done():
+            raise Unavailable("whose key this is cannot be looked up now")
+        return task.result()
+
+    def _asked(self, mark: bytes, task: "asyncio.Task[_Known]") -> None:
+        del self._asking[mark]
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Unavailable):
+            log.warning("a key cannot be looked up", why=error.detail)
+        elif error is not None:
+            raise error
 
     async def _ask(self, mark: bytes) -> _Known:
         known = _Known(await self.keys.find(mark), None, stopwatch())
