@@ -42,6 +42,28 @@ async def test_a_cancelled_statement_and_the_loser_of_a_deadlock_may_be_tried_ag
     assert sorted(type(each).__name__ for each in outcomes) == ["NoneType", "Unavailable"]
 
 
+async def broken_off(db: Postgres) -> None:
+    async with db.transaction() as session:
+        await db.execute("select pg_terminate_backend($1)", await session.row(int, "select pg_backend_pid()"))
+        while True:
+            await session.execute("select 1")
+
+
+async def taken_for_busy(db: Postgres) -> None:
+    """What its client says, now and then, of a connection that was broken off."""
+    async with db.transaction():
+        raise asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress")
+
+
+async def test_a_connection_that_the_server_breaks_off_is_an_outage_whatever_its_client_makes_of_it(
+    db: Postgres,
+) -> None:
+    for strike in (*[broken_off] * 5, taken_for_busy):
+        with pytest.raises(Unavailable):
+            await strike(db)
+    assert await db.row(int, "select 1") == 1
+
+
 async def test_a_statement_planned_before_a_migration_is_planned_anew(db: Postgres) -> None:
     try:
         await db.execute("create table migrated (a int)")

@@ -34,6 +34,8 @@ _OUTAGES = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InvalidCachedStatementError,
+    # What its client says of a connection that a stopping server broke off in the middle of a statement.
+    asyncpg.InternalClientError,
 )
 """What the server, or whoever runs it, does to any statement, whatever it says: out of memory or disk, cancelled, the
 loser of a deadlock, at a standby after a failover, planned before a migration. It is good a moment later."""

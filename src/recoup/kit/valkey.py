@@ -17,7 +17,7 @@ from redis.typing import EncodableT
 
 from recoup.kit.errors import Unavailable
 
-__all__ = ["Pipeline", "Valkey", "connect", "set_many", "settled", "translated", "watched"]
+__all__ = ["Pipeline", "Valkey", "connect", "ping", "set_many", "settled", "translated", "watched"]
 
 Valkey = Redis
 T = TypeVar("T")
@@ -33,6 +33,11 @@ def connect(url: str, *, timeout_seconds: float = 10.0) -> Valkey:
     # Given as an argument, the URL's own choice would override it.
     client.connection_pool.connection_class = kind
     return client
+
+
+async def ping(client: Valkey) -> None:
+    """Raises Unavailable unless the server answers."""
+    await settled(client.ping())
 
 
 class _PacksInC:

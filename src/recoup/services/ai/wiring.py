@@ -1,9 +1,11 @@
 """Builds the ai service."""
 
+from functools import partial
 from pathlib import Path
 
 from recoup.kit.postgres import Postgres
 from recoup.kit.service import Check, Consumer, Service
+from recoup.kit.valkey import ping
 from recoup.messages.deps import Deps
 from recoup.messages.topics import EVENTS_ENRICHED, PREDICTION_RESULTS
 from recoup.services.ai.features import api as features_api
@@ -51,7 +53,7 @@ def build(deps: Deps, settings: Settings) -> Service:
             ),
         ),
         emits=(PREDICTION_RESULTS,),
-        checks=(Check("postgresql", postgres.ping), Check("valkey", deps.valkey.ping)),
+        checks=(Check("postgresql", postgres.ping), Check("valkey", partial(ping, deps.valkey))),
         jobs=(nightly(training, settings.training_cron),),
         on_start=(training.bury,),
         on_stop=(postgres.close, training.stop),

@@ -2,11 +2,13 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 
 from recoup.kit.config import Secret
 from recoup.kit.postgres import Postgres
 from recoup.kit.service import Check, Consumer, Service, Worker
 from recoup.kit.smtp import Smtp
+from recoup.kit.valkey import ping
 from recoup.messages.deps import Deps
 from recoup.messages.proofs import Proofs
 from recoup.messages.stores import Channel
@@ -149,7 +151,7 @@ def build(deps: Deps, settings: Settings) -> Service:
         ),
         checks=(
             Check("postgresql", parts.postgres.ping),
-            Check("valkey", deps.valkey.ping),
+            Check("valkey", partial(ping, deps.valkey)),
             Check("log", deps.log.ping),
         ),
         on_stop=(parts.postgres.close, *((parts.server.close,) if parts.server else ())),

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import cast
@@ -22,6 +23,7 @@ from recoup.kit.proxy import Proxy
 from recoup.kit.sealing import Sealer
 from recoup.kit.service import Check, Consumer, Service, Worker
 from recoup.kit.upload import ProxyLimits
+from recoup.kit.valkey import ping
 from recoup.messages.access import Principal
 from recoup.messages.changes import CHANGES_MADE, CONFIG_CHANGES
 from recoup.messages.deps import Deps
@@ -113,7 +115,7 @@ def build(deps: Deps, settings: Settings) -> Service:
         rooms.letters, mailer_of(settings.smtp_url, Path(deps.data) / "mail"), deps.clock,
         Postage(settings.mail_from, deps.public_url, timedelta(minutes=settings.reset_minutes)),
     )  # fmt: skip
-    engines = (Check("postgresql", rooms.db.ping), Check("valkey", deps.valkey.ping))
+    engines = (Check("postgresql", rooms.db.ping), Check("valkey", partial(ping, deps.valkey)))
     parts = EnginesAndPeers(deps.peers, engines)
     routes = Routes(Path(settings.routes) if settings.routes else None, tuple(deps.peers.addresses))
     limiter = Limiter(RateWindows.on(deps.valkey), _rates(settings))
