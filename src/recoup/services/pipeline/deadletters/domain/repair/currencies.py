@@ -44,6 +44,11 @@ def _meaning(word: str) -> frozenset[str]:
     return frozenset({word}) if re.fullmatch("[A-Z]{3}", word) else frozenset()
 
 
+def coded(text: str) -> frozenset[str]:
+    """The codes that stand in a text as words, whatever else does."""
+    return frozenset(re.findall(r"(?<![A-Za-z])[A-Z]{3}(?![A-Za-z])", text)) & frozenset(_BY_NUMBER.values())
+
+
 def numbered(text: str) -> str | None:
     """The currency of an ISO 4217 number."""
     return _BY_NUMBER.get(int(text)) if re.fullmatch(r"\d{1,3}", text) else None

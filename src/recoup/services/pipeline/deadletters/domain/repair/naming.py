@@ -4,10 +4,13 @@ The words are a thesaurus of the trade, not a list of damages: it knows that a b
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import Final, Literal
+
+from recoup.services.pipeline.deadletters.domain.repair.languages import FIELDS, TYPES
 
 Level = Literal["event", "item", "context"]
 
@@ -47,7 +50,7 @@ _THESAURUS: Final[Mapping[str, str]] = {
         "page": "site current",
         "ip": "ipaddress remote",
     }.items()
-    for word in words.split()
+    for word in f"{words} {FIELDS.get(meaning, '')}".split()
 }
 _TARGETS: Final[Mapping[Level, Mapping[str, str]]] = {
     "event": {
@@ -99,6 +102,8 @@ _CLOCK: Final = frozenset({
     "sec", "epoch", "unix", "utc", "gmt", "iso", "local",
 })  # fmt: skip
 """How a time is written, which its value says as well."""
+_COUNTED: Final = frozenset({"micros", "nanos", "cents", "cent", "minor", "major"})
+"""How an amount is counted; whoever takes one under such a name counts it so."""
 _NOISE: Final = frozenset({"the", "of", "my", "x", "data", "value", "field", "shopify", "context", "properties", "ctx"})
 
 
@@ -111,14 +116,23 @@ def _meaning(word: str, thesaurus: Mapping[str, str]) -> str:
 @lru_cache(maxsize=4096)
 def words(name: str) -> tuple[str, ...]:
     """The words of a name, each by its meaning in the trade."""
-    found: list[str] = [word.lower() for word in _WORDS.findall(name)]
+    found: list[str] = [word.lower() for word in _WORDS.findall(unaccented(name))]
     return tuple(_meaning(word, _THESAURUS) for word in found)
 
 
 @lru_cache(maxsize=4096)
 def squashed(name: str) -> str:
     """A name without its spelling."""
-    return re.sub(r"[\W_]+", "", name).lower()
+    return re.sub(r"[\W_]+", "", unaccented(name)).lower()
+
+
+def unaccented(text: str) -> str:
+    """A text in plain letters."""
+    return (
+        text
+        if text.isascii()
+        else unicodedata.normalize("NFKD", text.replace("ß", "ss")).encode("ascii", "ignore").decode()
+    )
 
 
 @lru_cache(maxsize=16384)
@@ -130,6 +144,8 @@ def likeness(name: str, target: str, level: Level) -> float:
     own = frozenset(words(name)) - (_NOISE if len(words(name)) > 1 else frozenset())
     if target in {"occurred_at", "sent_at"}:
         own -= _CLOCK
+    if target in {"amount", "price", "discount"}:
+        own -= _COUNTED
     best = 0.0
     for place, phrase in enumerate(_TARGETS[level][target].split("|")):
         meant = frozenset(words(phrase))
@@ -160,7 +176,7 @@ def targets(level: Level) -> tuple[str, ...]:
 
 
 _TYPE_MEANINGS: Final = {
-    meaning: frozenset({meaning, *many.split()})
+    meaning: frozenset({meaning, *many.split(), *TYPES.get(meaning, "").split()})
     for meaning, many in {
         "add": "added adding adds adder put",
         "remove": "removed removing deleted delete drop dropped",
@@ -196,7 +212,10 @@ _TYPE_WORDS: Final[Mapping[str, frozenset[str]]] = {
 _AROUND: Final = frozenset({"event", "evt", "ecommerce", "shop", "store", "track", "tracking", "app"})
 _SMALL: Final = frozenset({"to", "the", "a", "from", "event", "info", "user", "ecommerce"})
 _SAID: Final[Mapping[str, str]] = {
-    "addtocart": "product_added", "addedtocart": "product_added", "cartadd": "product_added",
+    "addtocart": "product_added", "indenwarenkorb": "product_added", "productaddedtocart": "product_added",
+    "productremovedfromcart": "product_removed", "viewcontent": "product_viewed",
+    "collectionviewed": "product_list_viewed", "searchsubmitted": "products_searched",
+    "checkoutcompleted": "order_completed", "addedtocart": "product_added", "cartadd": "product_added",
     "removefromcart": "product_removed", "removedfromcart": "product_removed", "viewcart": "cart_viewed",
     "viewitem": "product_viewed", "productdetail": "product_viewed", "viewedproduct": "product_viewed",
     "begincheckout": "checkout_started", "startedcheckout": "checkout_started", "checkout": "checkout_started",
@@ -248,5 +267,5 @@ def _paired(left: list[frozenset[str]], right: list[frozenset[str]]) -> int:
 
 
 def _stems(text: str) -> list[frozenset[str]]:
-    found = dict.fromkeys(word.lower() for word in _WORDS.findall(text))
+    found = dict.fromkeys(word.lower() for word in _WORDS.findall(unaccented(text)))
     return [_TYPE_WORDS.get(word, frozenset({word})) for word in found if word not in _SMALL]

@@ -10,7 +10,7 @@ import html
 import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
-from urllib.parse import unquote_plus
+from urllib.parse import parse_qsl, unquote_plus
 
 from recoup.kit.compression import coding_of, unpacked
 from recoup.kit.errors import Refused
@@ -22,6 +22,7 @@ _LARGEST: Final = 4 * 2**20
 _SHORTEST_FOLDED: Final = 60
 _HEADLESS: Final = re.compile(r"""\s*["'][A-Za-z_][\w .-]*["']\s*:""")
 _TWICE_ENCODED: Final = re.compile("[\u00c2-\u00f4][\u0080-\u00bf\u0152-\u2122]")
+_FORM: Final = re.compile(r"[\w.%\[\]-]+=[^&={}]*(?:&[\w.%\[\]-]+=[^&={}]*){3,}")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 
 
@@ -81,6 +82,9 @@ def _documents(given: _Text, deepest: int) -> Iterator[Reading]:
     text = given.text.lstrip("\ufeff\0 \t\r\n").rstrip("\0 \t\r\n")
     if not text or deepest == 0:
         return
+    if (form := _form(text)) is not None:
+        yield Reading(form, (*given.steps, "a form's fields"), given.sureness, cut=False)
+        return
     for value, steps, sureness, cut in _values(text):
         found = (*given.steps, *steps)
         if isinstance(value, dict):
@@ -130,9 +134,28 @@ def _unwrapped(text: str) -> Iterator[tuple[str, str]]:
         yield text.replace('\\"', '"').replace("\\\\", "\\"), "unescaped"
     if _HEADLESS.match(text):
         yield "{" + text, "the bracket it begins with put back"
+    if text[:2] == '"{' and text[-2:] == '}"' and '""' in text:
+        yield text[1:-1].replace('""', '"'), "a cell of a table"
+    if (once := _once(text)) is not None:
+        yield once, "came several times"
     start, end = text.find("{"), text.rfind("}")
     if 0 < start < end or 0 <= start < end < len(text) - 1:
         yield text[start : end + 1], "what stands around it left out"
+
+
+def _once(text: str) -> str | None:
+    """The line of which all lines of a text are repetitions."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0] if len(lines) > 1 and len(set(lines)) == 1 else None
+
+
+def _form(text: str) -> Table | None:
+    """The fields of a form, all of them text."""
+    if not _FORM.fullmatch(text):
+        return None
+    fields = parse_qsl(text)
+    found: Table = {**dict(fields)}
+    return found if len(fields) == len(found) else None
 
 
 def _from_base64(text: str) -> str:

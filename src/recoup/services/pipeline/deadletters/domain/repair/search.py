@@ -18,7 +18,7 @@ from recoup.services.pipeline.deadletters.domain.repair.notation import Json, Ta
 from recoup.services.pipeline.deadletters.domain.repair.reading import Reading, mended_text, readings
 from recoup.services.pipeline.deadletters.domain.repair.settling import settle_currency, settle_money
 from recoup.services.pipeline.deadletters.domain.repair.shaping import Found, Source, find
-from recoup.services.pipeline.deadletters.domain.repair.values import MONEY, Option, World, options
+from recoup.services.pipeline.deadletters.domain.repair.values import IDS, MONEY, Option, World, in_unit, options
 
 Check = Callable[[bytes], Problem | None]
 _NONE: Final = -7.0
@@ -30,6 +30,8 @@ _LOST_IF_TORN: Final = 0.2
 _MOST_PROPOSALS: Final = 3
 _PRICE_OF_LINE: Final = 0.9
 """How sure a price is that could as well be the line's."""
+_SHORTEST_TELLING: Final = 4
+"""So many letters an id must have for its look to speak for it."""
 _EXACT: Final = 4.0
 """What a name counts for that differs in its spelling alone."""
 _WITH_DEFAULTS: Final = frozenset({"quantity", "price", "schema_version"})
@@ -94,7 +96,7 @@ def _level(draft: Draft, parts: Found, level: Level, world: World) -> None:
     for some in (["type"], [name for name in wanted if name != "type"]):
         taken = _assigned(draft, pool, [name for name in some if name in wanted], level, world)
         for source, name in taken:
-            _take(draft, draft.event, (name,), source.value, world)
+            _take(draft, draft.event, (name,), _counted(name, source), world)
             if source.home == "properties":
                 del parts.properties[source.path[1]]
         pool = _without(pool, taken)
@@ -105,6 +107,10 @@ def _level(draft: Draft, parts: Found, level: Level, world: World) -> None:
             parts.loose = [source for source in parts.loose if source.path != (name,)]
     if _is_free(draft.event, "event_id"):
         _take(draft, draft.event, ("event_id",), "", world)
+
+
+def _counted(name: str, source: Source) -> Json:
+    return in_unit(source.name, source.value) if name in MONEY else source.value
 
 
 def _without(pool: list[Source], taken: list[tuple[Source, str]]) -> list[Source]:
@@ -202,6 +208,8 @@ def _look(name: str, way: Option, level: Level, world: World) -> float:
     if not stats.count or way.value is None:
         return 0.0
     if isinstance(way.value, str) and not way.unit:
+        if name in IDS and len(way.value) < _SHORTEST_TELLING:
+            return min(0.0, stats.text_likelihood(way.value) + 3.5)
         return max(-5.0, min(3.0, stats.text_likelihood(way.value) + 3.5))
     number = float(str(way.value)) * (100 if way.unit == "major" else 1)
     return max(-5.0, min(2.0, stats.number_likelihood(number) + 3.5))
@@ -226,7 +234,7 @@ def _lines(draft: Draft, parts: Found, world: World) -> None:
         wanted = [name for name in targets("item") if _is_free(line, name)]
         taken = _assigned(draft, pool, wanted, "item", world)
         for source, name in taken:
-            _take(draft, line, ("items", number, name), source.value, world)
+            _take(draft, line, ("items", number, name), _counted(name, source), world)
         for source in [source for source, name in taken if name == "price"]:
             _doubt_price(draft, line, source, world)
         for source in _without(pool, taken):

@@ -78,6 +78,9 @@ def settle_currency(draft: Draft, world: World) -> None:
     share = world.profile.share(str(draft.event["type"]), "currency")
     if share < 0.5 and draft.said in {None, usual}:  # noqa: PLR2004 - it is usually left out, as what nobody doubts
         return
-    sureness = 0.999 if draft.said else (words.get(usual, 0) + 0.5) / (sum(words.values()) + 1) if words else 0.9
+    if draft.said is not None:
+        sureness = 0.999 if draft.said in words or not words else 0.5  # one the store never used
+    else:
+        sureness = (words.get(usual, 0) + 0.5) / (sum(words.values()) + 1) if words else 0.9
     draft.event["currency"] = draft.said or usual
     draft.note("value", "currency", "named by the amount" if draft.said else "the store's usual currency", sureness)

@@ -52,7 +52,7 @@ def find(document: Table, types: frozenset[str]) -> Found:
     found = Found()
     spread = _opened(_deepened(_laid_out(document, found), found), found)
     root, around = _root(spread, types, found)
-    root = _unprefixed(root, found)
+    root = _joined(_unprefixed(root, found), around, found)
     for key, value in root.items():
         _place(key, value, found)
     for key, value in list(found.properties.items()):
@@ -73,11 +73,31 @@ def _laid_out(document: Table, found: Found) -> Table:
     plain = untyped(document)
     if plain != document:
         _note(found, "took values out of the objects that name their types")
-    plain = tabled(plain) or plain
+    table = tabled(plain)
+    if table is not None:
+        _note(found, "put names and values together")
+    plain = table or plain
     table, ending = unmarked(plain) if isinstance(plain, dict) else (document, "")
     if ending:
         _note(found, f"took {ending!r} off every name")
     return table
+
+
+def _joined(root: Table, around: list[Source], found: Found) -> Table:
+    """An event whose larger part stands in an object of its own: what is beside that belongs to an envelope."""
+    known = {*targets("event"), *_OBJECTS}
+    for key, value in root.items():
+        own = {name for name in root if name in known}
+        if (
+            key in known
+            or not isinstance(value, dict)
+            or sum(name in known for name in value) < max(_SEVERAL, len(own))
+        ):
+            continue
+        around += [Source((name,), beside, "outer") for name, beside in root.items() if name not in known | {key}]
+        _note(found, f"joined {key} with what names it")
+        return {name: root[name] for name in own} | value
+    return root
 
 
 def _join_time(found: Found) -> None:
@@ -116,10 +136,11 @@ def _unprefixed(table: Table, found: Found) -> Table:
     """Names that all begin with the same word are taken without it: `evt_type`, `evt_cart_id`."""
     names = list(table)
     first = _FIRST_WORD.match(names[0]) if len(names) >= _SEVERAL else None
-    if first is None or not all(name.startswith(first[0]) and len(name) > len(first[0]) for name in names):
+    begun = [name for name in names if first is not None and name.startswith(first[0]) and len(name) > len(first[0])]
+    if first is None or len(begun) < max(_SEVERAL, len(names) - 1):
         return table
     _note(found, f"took {first[0]!r} off every name")
-    return {name[len(first[0]) :]: _without(value, first[0]) for name, value in table.items()}
+    return {name.removeprefix(first[0]): _without(value, first[0]) for name, value in table.items()}
 
 
 def _without(value: Json, prefix: str) -> Json:
@@ -212,7 +233,9 @@ def _is_named(key: str, name: str) -> bool:
 
 def _place(key: str, value: Json, found: Found) -> None:
     if _is_named(key, "context") and isinstance(value, dict):
-        found.context |= value
+        own = {name for name in value if name in targets("event") and name not in {"type", "items"}}
+        found.context |= {name: inner for name, inner in value.items() if name not in own}
+        found.loose += [Source((name,), value[name], "inner") for name in sorted(own)]
     elif _is_named(key, "properties") and isinstance(value, dict | str | None):
         found.properties |= value if isinstance(value, dict) else {}
         if value is None:
@@ -306,7 +329,7 @@ def _flat(table: Table) -> Table:
 
 
 def _is_money(value: Table) -> bool:
-    return any(name in value for name in ("amount", "value"))
+    return any(name in value for name in ("amount", "value", "units"))
 
 
 def _leaves(table: Table, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Json]]:

@@ -15,6 +15,8 @@ _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
 _VAGUE: Final = 5.0
 """What it costs that a time does not say its seconds: what comes first is then a guess."""
+_DAY_ONE_OF_TABLES: Final = datetime(1899, 12, 30, tzinfo=UTC)
+_TABLE_DAYS: Final = (36_526, 73_050)
 _UNITS: Final = (
     ("seconds", 1.0),
     ("milliseconds", 1e3),
@@ -37,7 +39,7 @@ _TIME_FIRST: Final = re.compile(
 )
 _OFFSET: Final = re.compile(r"(?:utc|gmt|z)?\s*(?P<sign>[+-])(?P<h>\d{1,2}):?(?P<i>\d{2})?$", re.IGNORECASE)
 _NAMED: Final = re.compile(
-    r"(?:[A-Za-z]{3,9},?\s+)?(?:(?P<d1>\d{1,2})(?:st|nd|rd|th)?[\s.-]+(?P<m1>[A-Za-z]{3,9})|(?P<m2>[A-Za-z]{3,9})\s+(?P<d2>\d{1,2})(?:st|nd|rd|th)?)"
+    r"(?:[^\W\d_]{3,10},?\s+)?(?:(?P<d1>\d{1,2})(?:st|nd|rd|th)?[\s.-]+(?P<m1>[^\W\d_]{3,10})|(?P<m2>[^\W\d_]{3,10})\s+(?P<d2>\d{1,2})(?:st|nd|rd|th)?)"
     r"[,\s.-]+(?:(?P<y1>\d{4}),?\s+)?(?:at\s+)?(?P<h>\d{1,2}):(?P<i>\d{2})(?::(?P<s>\d{2}))?\s*(?P<rest>.*?)\s*(?P<y2>\d{4})?$"
 )
 _MONTHS: Final = {name: number for number, name in enumerate(calendar.month_abbr) for name in [name.lower()] if name}
@@ -56,6 +58,14 @@ _DAY: Final = re.compile(r"\d{4}[-/.]?\d{2}[-/.]?\d{2}|\d{1,2}[-/.]\d{1,2}[-/.]\
 _CLOCK: Final = re.compile(r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?(\s*[ap]m)?(\s*(Z|UTC|[+-]\d{2}:?\d{2}))?", re.IGNORECASE)
 _PARTS: Final = ("year", "month", "day", "hour", "minute", "second")
 _FRACTIONS: Final = ("nano", "nanos", "nanosecond", "nanoseconds")
+
+
+_OTHER_MONTHS: Final = {
+    "ene": 1, "gen": 1, "janv": 1, "fév": 2, "mär": 3, "mrz": 3, "maa": 3, "avr": 4, "abr": 4, "mai": 5, "mei": 5,
+    "mag": 5,
+    "juin": 6, "giu": 6, "juil": 7, "lug": 7, "ago": 8, "aoû": 8, "set": 9, "okt": 10, "oct": 10, "ott": 10, "out": 10,
+    "dez": 12, "dic": 12, "déc": 12,
+}  # fmt: skip
 
 
 class Meant(NamedTuple):
@@ -149,6 +159,9 @@ def _rescaled(at: datetime) -> Iterator[Meant]:
 
 
 def _counted(number: float, cost: float) -> Iterator[Meant]:
+    days = _DAY_ONE_OF_TABLES + timedelta(days=number) if _TABLE_DAYS[0] < number < _TABLE_DAYS[1] else None
+    if days is not None and number % 1:
+        yield Meant(days.replace(microsecond=days.microsecond // 1000 * 1000), cost, "days since 1900, as tables count")
     for unit, many in _UNITS:
         seconds = number / many
         if _EARLIEST.timestamp() <= seconds <= _LATEST.timestamp():
@@ -167,16 +180,26 @@ def _written(text: str, zone: str) -> Iterator[Meant]:
         if len(local["y"]) == 2:  # noqa: PLR2004 - two digits may be the day as well
             yield from _zoned(local.groupdict(), (f"20{local['a'].zfill(2)}", local["b"], local["y"]), zone, 1.0)
         return
+    if (named := _NAMED.match(text)) is not None:
+        parts = named.groupdict()
+        month = _month(str(parts["m1"] or parts["m2"]))
+        year = parts["y1"] or parts["y2"]
+        if month and year:
+            yield from _zoned(parts, (year, str(month), parts["d1"] or parts["d2"]), zone, 0.0)
+            return
     try:
         mail = parsedate_to_datetime(text)
-        yield Meant(mail if mail.tzinfo else mail.replace(tzinfo=UTC), 0.0, "the notation of mail")
     except (ValueError, TypeError, IndexError):
-        if (named := _NAMED.match(text)) is not None:
-            parts = named.groupdict()
-            month = _MONTHS.get(str(parts["m1"] or parts["m2"])[:3].lower())
-            year = parts["y1"] or parts["y2"]
-            if month and year:
-                yield from _zoned(parts, (year, str(month), parts["d1"] or parts["d2"]), zone, 0.0)
+        return
+    yield Meant(mail if mail.tzinfo else mail.replace(tzinfo=UTC), 0.0, "the notation of mail")
+
+
+def _month(name: str) -> int | None:
+    """A month by its name in the languages of Europe's west."""
+    letters = name.lower()
+    return next(
+        (number for begin, number in _OTHER_MONTHS.items() if letters.startswith(begin)), _MONTHS.get(letters[:3])
+    )
 
 
 def _zoned(parts: dict[str, str | None], date: tuple[str, str, str], zone: str, cost: float) -> Iterator[Meant]:
@@ -204,7 +227,7 @@ def _zones(rest: str, zone: str) -> Iterator[tuple[timezone | ZoneInfo, float, s
     if rest.upper() in {"Z", "UTC", "GMT", "(UTC)", "ETC/UTC"}:
         yield UTC, 0.0, "a time in UTC in another notation"
         return
-    if (offset := _OFFSET.match(rest.partition(" (")[0])) is not None:
+    if (offset := _OFFSET.match(re.sub(r"\s*[(\[].*[)\]]$", "", rest))) is not None:
         shift = timedelta(hours=int(offset["h"]), minutes=int(offset["i"] or 0))
         if shift < timedelta(hours=15):
             yield (

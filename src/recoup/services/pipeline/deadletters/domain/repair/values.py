@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from recoup.kit.ids import derived_id
-from recoup.services.pipeline.deadletters.domain.repair.currencies import named, numbered
-from recoup.services.pipeline.deadletters.domain.repair.naming import type_likeness
+from recoup.services.pipeline.deadletters.domain.repair.currencies import coded, named, numbered
+from recoup.services.pipeline.deadletters.domain.repair.naming import type_likeness, words
 from recoup.services.pipeline.deadletters.domain.repair.notation import CUT, Json
 from recoup.services.pipeline.deadletters.domain.repair.profile import FieldStats, Profile
 from recoup.services.pipeline.deadletters.domain.repair.reading import mended_text
@@ -50,6 +50,7 @@ _TEXTS: Final = frozenset({
     "device_type", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "fingerprint",
 })  # fmt: skip
 _LONG: Final = frozenset({"page_url", "referrer", "user_agent"})
+_FINE_UNITS: Final = {"micros": 6, "nanos": 9, "mills": 3}
 _HEX32: Final = re.compile(r"[^0-9a-fA-F]")
 _AMOUNT: Final = re.compile(r"[-+]?[0-9][0-9.,'\u2019\s\u00a0\u202f]*(?:[eE][+-]?[0-9]{1,2}(?![0-9]))?")
 _DIGITS: Final = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "KWD": 3, "BHD": 3, "OMR": 3, "TND": 3, "JOD": 3}
@@ -109,11 +110,31 @@ def _is_nothing(target: str, value: Json) -> bool:
 
 def visible(text: str) -> str:
     """Text without what nobody sees."""
-    return _INVISIBLE.sub("", text).strip()
+    seen = _INVISIBLE.sub("", text).strip()
+    return seen[1:-1].strip() if len(seen) > 2 and seen[0] == seen[-1] and seen[0] in "\"'`" else seen  # noqa: PLR2004
+
+
+def in_unit(name: str, value: Json) -> Json:
+    """An amount whose field's name says how it was counted, in major units or as whole minor ones."""
+    said = frozenset(words(name))
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float | str)
+        or not re.fullmatch(r"\d+(\.\d+)?", str(value))
+    ):
+        return value
+    for unit, places in _FINE_UNITS.items():
+        if unit in said:
+            return f"{Decimal(str(value)).scaleb(-places):.4f}"
+    if said & {"cents", "cent", "minor", "pennies", "pence"} and Decimal(str(value)) % 1 == 0:
+        return int(Decimal(str(value)))
+    return value
 
 
 def _inner(value: dict[str, Json]) -> Json:
     """What an object says where a plain value belongs: its only part, or its amount, value or id."""
+    if "units" in value and "nanos" in value and re.fullmatch(r"\d+", f"{value['units']}{value['nanos']}"):
+        return f"{value['units']}.{int(str(value['nanos'])):09}"
     plain = {name: part for name, part in value.items() if not isinstance(part, dict | list)}
     if len(plain) == 1 and len(value) == 1:
         return next(iter(plain.values()))
@@ -204,7 +225,7 @@ def _currency(value: Json, world: World) -> list[Option]:
         return [Option(one, 0.0, "completed") for one in known if one.startswith(text[:-1].upper())]
     if (code := numbered(text)) is not None:
         return [Option(code, 0.0 if code in known else -1.0, "the number of this currency")]
-    meant = named(text) or frozenset[str]()
+    meant = named(text) or coded(text)
     likely = [one for one in meant if one in known] or (list(meant) if len(meant) == 1 else [])
     return [Option(one, 0.0 if one in known else -1.0, f"{text!r} names this currency") for one in sorted(likely)]
 
@@ -222,7 +243,7 @@ def _word(target: str, value: Json, world: World) -> list[Option]:
         known = _filled(text, stats)
         return [Option(known or text, -0.005 if known else -5.0, "lost letters, as the store usually says it")]
     mended = mended_text(text)
-    clean = visible(mended) if target in IDS else mended.strip().strip("\u200b\ufeff").strip()
+    clean = visible(mended) if target in IDS or target == "coupon" else mended.strip().strip("\u200b\ufeff").strip()
     if (
         target in IDS
         and re.fullmatch(r"\d+\.0+", clean)
@@ -293,7 +314,8 @@ def minor(text: str, currency: str) -> int | None:
 def _numbers(value: str | float) -> Sequence[tuple[Decimal, float, str]]:
     if not isinstance(value, str):
         return [(Decimal(repr(value)), 0.0, "a decimal number")] if math.isfinite(value) else []
-    found = _AMOUNT.search(value.replace("\u2212", "-"))
+    value = re.sub(r"(?<=\d)\s?[€$£¥]\s?(?=\d\d$)", ".", value.strip().replace("\u2212", "-"))
+    found = _AMOUNT.search(value)
     if found is None or len(_AMOUNT.findall(value)) > 1 or named(value) == frozenset():
         return []
     text = re.sub(r"[\s'\u2019\u00a0\u202f]", "", found[0]).rstrip(".,")
