@@ -4,6 +4,7 @@ Both have a KV mount of version 2 named `kv`, a policy that lets tokens read `kv
 `recoup` of Kubernetes, who may sign in for a minute, or as `hasty` for two seconds at the longest.
 """
 
+import asyncio
 import base64
 import json
 import os
@@ -13,6 +14,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,7 +27,7 @@ from tests.kit.vault_server import FakeVault, Lease, serving
 from recoup.kit.ports import free_port
 
 BINARY = os.environ.get("RECOUP_VAULT_BINARY", "")
-ROOT = "hvs.root-token"
+ROOT = "the-administrators-token"
 ROLES = {"recoup": 60, "hasty": 2}
 """Seconds."""
 ACCOUNT = {
@@ -163,13 +165,6 @@ class Real:
     async def unseal(self) -> None:
         await self.ask("PUT", "sys/unseal", {"key": self.unseal_key})
 
-    async def is_ready(self) -> bool:
-        try:
-            async with self.http.get(f"{self.url}/v1/sys/health") as answer:
-                return answer.status == HTTPStatus.OK
-        except aiohttp.ClientError:
-            return False
-
     async def furnish(self, cluster: str) -> None:
         await self.ask("POST", "sys/mounts/kv", {"type": "kv", "options": {"version": "2"}})
         await self.ask("PUT", "sys/policies/acl/shop", {"policy": POLICY})
@@ -200,7 +195,7 @@ async def real() -> AsyncGenerator[Desk]:
     with running(url) as output:
         async with aiohttp.ClientSession() as http:
             desk = Real(url, http)
-            await until(desk.is_ready)
+            await until(partial(said_its_key, output))
             desk.unseal_key = unseal_key(output)
             async with cluster(desk.reviews) as address:
                 await desk.furnish(address)
@@ -221,6 +216,11 @@ def running(url: str) -> Generator[Path]:
         finally:
             process.kill()
             process.wait(30)
+
+
+async def said_its_key(output: Path) -> bool:
+    """It says the last of it once it answers."""
+    return "Root Token:" in await asyncio.to_thread(output.read_text)
 
 
 def unseal_key(output: Path) -> str:
