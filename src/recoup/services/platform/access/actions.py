@@ -38,8 +38,6 @@ STALE_SECONDS: Final = 300.0
 """While the database is away nothing can be revoked either: known keys stay good for so long."""
 PATIENCE_SECONDS: Final = 0.5
 """How long one request waits for the database to say again what is known of its key; others go by what is known."""
-LOOK_UP_SECONDS: Final = 2.5
-"""How long a request waits for it to say whose a key is that is not known here."""
 REMEMBERED: Final = 10_000
 NOTE_SECONDS: Final = 10.0
 
@@ -65,6 +63,8 @@ class KeyRing:
     keys: Keys
     clock: Clock
     stores: StoreDirectory
+    look_up_seconds: float = 10.0
+    """How long a request waits for the database to say whose a key is that is not known here."""
     _known: OrderedDict[bytes, _Known] = field(default_factory=OrderedDict)
     _uses: dict[UUID, datetime] = field(default_factory=dict)
     _asking: dict[bytes, "asyncio.Task[_Known]"] = field(default_factory=dict)
@@ -162,7 +162,7 @@ class KeyRing:
 
     async def _ask_once(self, mark: bytes, known: _Known | None) -> _Known:
         """However many requests wait for the same key, one asks; a database that does not answer holds up one."""
-        task, patience = self._asking.get(mark), LOOK_UP_SECONDS
+        task, patience = self._asking.get(mark), self.look_up_seconds
         if known is not None:
             patience = PATIENCE_SECONDS if task is None else 0.0
         if task is None:
