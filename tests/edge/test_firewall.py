@@ -52,7 +52,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("no Go here to build the firewall with")
     made = tmp_path_factory.mktemp("edge") / "edge"
     environ = {"HOME": str(made.parent), **os.environ, "GOTOOLCHAIN": "local", "GOMAXPROCS": "1"}
-    command = ["nice", "-n", "19", go, "build", "-buildvcs=false", "-ldflags=-s -w", "-o", str(made), "."]
+    # An operator that no rule uses, and that a quarter of what there is to compile is there for.
+    spared = "-tags=coraza.disabled_operators.validateSchema"
+    command = ["nice", "-n", "19", go, "build", "-buildvcs=false", spared, "-ldflags=-s -w", "-o", str(made), "."]
     done = subprocess.run(command, cwd=HERE, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return made
