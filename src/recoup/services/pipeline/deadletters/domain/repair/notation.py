@@ -26,6 +26,7 @@ _WORD: Final = re.compile(r"[^\s,:;={}\[\]()\"']+")
 _NAME: Final = re.compile(r"[A-Za-z_][\w.$]*")
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$")
 _LETTER: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
+_BYTE: Final = re.compile(r"\\x([0-9a-fA-F]{2})")
 _PAIR: Final = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
@@ -221,7 +222,12 @@ class Loose:
         following = self._text[self._at + 1 : self._at + 2]
         if following == "u":
             return self._letter()
+        if (byte := _BYTE.match(self._text, self._at)) is not None:
+            self._at = byte.end()
+            return chr(int(byte[1], 16))
         self._at += 2
+        if following.isalnum() and following not in _ESCAPES:
+            self.lost = True
         return _ESCAPES.get(following, following)
 
     def _letter(self) -> str:

@@ -134,7 +134,9 @@ def _take(draft: Draft, table: Table, place: Place, value: Json, world: World) -
         draft.note("left out", shown, f"{short(value)} cannot be a value of it", 0.3)
         return
     if name in MONEY and ways[0].value is not None:
-        table[name] = value
+        table[name] = value if ways[0].unit else ways[0].value
+        if not ways[0].unit and table[name] != value:
+            draft.note("value", shown, f"{short(value)} → {short(table[name])}: the amount in it")
         draft.money[place] = ways
         return
     best = max(ways, key=lambda way: way.score)
@@ -190,6 +192,8 @@ def _belongs(draft: Draft, source: Source, name: str, level: Level, world: World
     ways = [way for way in options(name, source.value, world) if way.value is not None]
     if not ways or (source.path == ("id",) and level == "event" and name != "event_id"):
         return -math.inf  # what is called nothing but "id" is no shopper's and no cart's
+    if source.home == "outer" and name in IDS and like < 0.999 and "id" not in words(source.path[-1]):  # noqa: PLR2004
+        return -math.inf  # an envelope has an account, a source and a version of its own
     exact = _EXACT if like >= 0.999 else 0.0  # noqa: PLR2004 - nothing but the spelling differs
     if not exact and source.home != "outer" and squashed(source.path[-1]) == squashed(name):
         exact = _EXACT / 2  # its own name, in an object of its own

@@ -60,10 +60,12 @@ def find(document: Table, types: frozenset[str]) -> Found:
             found.items = items
             del found.properties[key]
             _note(found, f"items from properties.{key}")
-    for source in around:
-        if isinstance(source.value, dict) and any(_is_named(source.path[-1], name) for name in _OBJECTS):
-            _place(source.path[-1], source.value, found)
-    found.loose += [source for source in around if not isinstance(source.value, dict | list)]
+    if not all(name in found.fields for name in _CORE):
+        for source in around:
+            _place_around(source, found)
+        found.loose += [source for source in around if not isinstance(source.value, dict | list)]
+    elif around:
+        _note(found, "left out what stands around a whole event")
     _join_time(found)
     return found
 
@@ -81,6 +83,22 @@ def _laid_out(document: Table, found: Found) -> Table:
     if ending:
         _note(found, f"took {ending!r} off every name")
     return table
+
+
+def _place_around(source: Source, found: Found) -> None:
+    """What an object beside the event says of it, as where an envelope has a head and a body."""
+    if not isinstance(source.value, dict):
+        return
+    if any(_is_named(source.path[-1], name) for name in _OBJECTS):
+        _place(source.path[-1], source.value, found)
+        return
+    for name, inner in source.value.items():
+        if isinstance(inner, dict) and any(_is_named(name, own) for own in _OBJECTS):
+            _place(name, inner, found)
+        elif found.items is None and (items := _items(name, inner)) is not None:
+            found.items = items
+        else:
+            found.loose += [Source((*source.path, *way), value, "outer") for way, value in _leaves({name: inner}, ())]
 
 
 def _joined(root: Table, around: list[Source], found: Found) -> Table:
@@ -182,6 +200,9 @@ def _opened(table: Table, found: Found, depth: int = 0) -> Table:
                 _note(found, f"unfolded {key}")
                 opened[key] = _opened(inner, found, depth + 1) if isinstance(inner, dict) else inner
                 continue
+        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and depth < _DEEPEST:
+            opened[key] = [_opened(value[0], found, depth + 1)]
+            continue
         opened[key] = _opened(value, found, depth + 1) if isinstance(value, dict) and depth < _DEEPEST else value
     return opened
 
