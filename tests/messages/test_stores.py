@@ -28,7 +28,7 @@ class Platform:
 
 async def test_a_platform_that_does_not_answer_holds_up_one_of_those_who_knew_the_store() -> None:
     platform = Platform()
-    stores = StoreDirectory(platform, lifetime=timedelta(hours=1), patience=timedelta(hours=1))
+    stores = StoreDirectory(platform, lifetime=timedelta(hours=1))
     platform.may_answer.set()
     await stores.settings("shop")
     platform.may_answer.clear()
@@ -44,21 +44,4 @@ async def test_a_platform_that_does_not_answer_holds_up_one_of_those_who_knew_th
 
         assert {each.idle_minutes for each in found} == {30}
         assert (await first).idle_minutes == (await stores.settings("shop")).idle_minutes == 5
-    assert platform.asked == 2
-
-
-async def test_whoever_asks_a_platform_that_does_not_answer_goes_by_what_is_known_in_the_end() -> None:
-    platform = Platform()
-    stores = StoreDirectory(platform, lifetime=timedelta(hours=1), patience=timedelta(0))
-    platform.may_answer.set()
-    await stores.settings("shop")
-    platform.may_answer.clear()
-    platform.idle_minutes = 5
-    stores._known["shop"] = (float("-inf"), StoreSettings())
-
-    async with asyncio.timeout(60):
-        assert (await stores.settings("shop")).idle_minutes == 30
-        platform.may_answer.set()
-        while (await stores.settings("shop")).idle_minutes != 5:
-            await asyncio.sleep(0)
     assert platform.asked == 2

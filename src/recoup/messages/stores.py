@@ -1,6 +1,5 @@
 """A store's settings as every service sees them, and the directory that keeps them fresh."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -9,7 +8,7 @@ from typing import Annotated, Literal, Protocol, TypeVar
 from msgspec import Meta, Struct
 
 from recoup.kit.clock import stopwatch
-from recoup.kit.errors import Failure, Refused, Unavailable
+from recoup.kit.errors import Refused, Unavailable
 from recoup.kit.flags.model import Flag
 from recoup.kit.flags.snapshot import Snapshot
 
@@ -148,41 +147,22 @@ class StoreDirectory:
 
     peers: Asks
     lifetime: timedelta = timedelta(minutes=1)
-    patience: timedelta = timedelta(seconds=0.5)
-    """How long one request waits for the platform where what is known is old; then it too goes by that."""
     memory: Remembers | None = None
     _kept: dict[str, StoreConfigured] = field(default_factory=dict)
     _known: dict[str, tuple[float, StoreSettings]] = field(default_factory=dict)
     _told: dict[str, StoreConfigured] = field(default_factory=dict)
     _flags: dict[str, Snapshot] = field(default_factory=dict)
     _uses: dict[str, dict[str, int]] = field(default_factory=dict)
-    _asking: set["asyncio.Task[StoreSettings]"] = field(default_factory=set)
 
     async def settings(self, store_id: str) -> StoreSettings:
         """A store's settings; raises Missing for no such store."""
         known = self._known.get(store_id)
-        if known is None:
-            return await self._ask(store_id, None)
-        now = stopwatch()
-        if now - known[0] < self.lifetime.total_seconds():
-            return known[1]
-        # Whoever asks meanwhile goes by what is known: a platform that does not answer holds up one a minute, and that
-        # for a moment.
-        self._known[store_id] = (now, known[1])
-        asking = asyncio.create_task(self._ask(store_id, known[1]))
-        self._asking.add(asking)
-        asking.add_done_callback(self._asked)
-        await asyncio.wait((asking,), timeout=self.patience.total_seconds())
-        return asking.result() if asking.done() else known[1]
-
-    def _asked(self, asking: "asyncio.Task[StoreSettings]") -> None:
-        self._asking.discard(asking)
-        error = None if asking.cancelled() else asking.exception()
-        if error is not None and not isinstance(error, Failure):
-            raise error  # a bug is loud also where nobody waited for it
-
-    async def _ask(self, store_id: str, known: StoreSettings | None) -> StoreSettings:
         asked_at = stopwatch()
+        if known is not None and asked_at - known[0] < self.lifetime.total_seconds():
+            return known[1]
+        if known is not None:
+            # Whoever asks meanwhile goes by what is known: a platform that does not answer holds up one a minute.
+            self._known[store_id] = (asked_at, known[1])
         try:
             found = await self.peers.get("platform", f"/internal/stores/{store_id}", StoreConfigured)
         except Refused:
@@ -190,7 +170,7 @@ class StoreDirectory:
             raise
         except Unavailable:
             if known is not None:
-                return known
+                return known[1]
             remembered = await self.memory.find(store_id) if self.memory is not None else None
             if remembered is None:
                 raise
