@@ -10,16 +10,11 @@ import httpx
 import msgspec
 import pytest
 from bench.lib.house import House
+from rudderstack.analytics import Client as RudderStack
 from segment.analytics import Client
 
 pytestmark = pytest.mark.api
 PRODUCT = {"product_id": "mug", "name": "Mug", "price": 12.5, "quantity": 2}
-
-
-@pytest.fixture
-def rudder() -> Any:
-    """RudderStack's client, where it is installed."""
-    return pytest.importorskip("rudderstack.analytics").Client
 
 
 def send(running: House, *messages: dict[str, Any], path: str = "/v1/batch", **options: Any) -> httpx.Response:
@@ -77,10 +72,10 @@ def test_the_stock_client_fills_and_buys_a_cart_and_it_arrives(running: House, c
     assert mine["order_amount"] == 2_750
 
 
-def test_the_stock_client_of_rudderstack_fills_and_buys_a_cart_and_it_arrives(running: House, rudder: Any) -> None:
+def test_the_stock_client_of_rudderstack_fills_and_buys_a_cart_and_it_arrives(running: House) -> None:
     failures: list[object] = []
     visitor, cart = f"visitor-{uuid4()}", f"cart-{uuid4()}"
-    client = rudder(
+    client = RudderStack(
         running.keys.secret_key, host=f"http://127.0.0.1:{running.port}",
         on_error=lambda error, _: failures.append(error),
     )  # fmt: skip
@@ -99,9 +94,9 @@ def test_the_stock_client_of_rudderstack_fills_and_buys_a_cart_and_it_arrives(ru
     assert story["user_id"] == "grace"
 
 
-def test_a_client_of_rudderstack_gives_up_what_is_refused_at_once(running: House, rudder: Any) -> None:
+def test_a_client_of_rudderstack_gives_up_what_is_refused_at_once(running: House) -> None:
     failures: list[Any] = []
-    client = rudder(
+    client = RudderStack(
         "rk_live_made_up", host=f"http://127.0.0.1:{running.port}",
         on_error=lambda error, batch: failures.append((error.status, error.code, len(batch))),
     )  # fmt: skip
