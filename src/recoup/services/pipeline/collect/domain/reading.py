@@ -38,6 +38,10 @@ _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NUL: Final = rb"\u0000"
 
 
+PLACEHOLDERS: Final = frozenset({"undefined", "null", "NaN", "None", "nil", "[object Object]"})
+"""What scripts and templates write where there is no id: taken for one, it would make all such visitors one person."""
+
+
 class Form(Enum):
     """How events are laid out in a body."""
 
@@ -241,6 +245,7 @@ def _all_good(columns: Columns, limits: Limits) -> bool:
         and max(map(len, cast("Sequence[list[Item]]", columns["items"]))) <= limits.items
         and all(map(_is_currency, set(cast("Sequence[str | None]", columns["currency"]))))
         and (None not in columns["cart_id"] or _all_somebodys(columns))
+        and all(PLACEHOLDERS.isdisjoint(columns[name]) for name in WHOSE)
         and _all_properties_fit(cast("Sequence[Raw]", columns["properties"]), limits)
         # Hashing the number inside takes a fifth of what hashing a UUID does.
         and len({event_id.int for event_id in ids}) == len(ids)
@@ -321,6 +326,13 @@ def _visitor_rule(event: Event, _: Limits) -> Problem | None:
     return Problem(code="no_visitor", field="anonymous_id", detail=detail)
 
 
+def _placeholder_rule(event: Event, _: Limits) -> Problem | None:
+    name = next((name for name in WHOSE if getattr(event, name) in PLACEHOLDERS), None)
+    if name is None:
+        return None
+    return Problem(code="placeholder_id", field=name, detail=f"{getattr(event, name)!r} is no id: leave the field out")
+
+
 def _text_rule(event: Event, _: Limits) -> Problem | None:
     encoded = msgspec.json.encode(event)
     if _NUL not in encoded:
@@ -352,7 +364,7 @@ def _place_of_nul(value: object) -> str | None:
 
 
 _RULES: Final[tuple[_Rule, ...]] = (
-    _time_rule, _type_rule, _store_rule, _size_rule, _currency_rule, _visitor_rule, _text_rule,
+    _time_rule, _type_rule, _store_rule, _size_rule, _currency_rule, _visitor_rule, _placeholder_rule, _text_rule,
 )  # fmt: skip
 
 

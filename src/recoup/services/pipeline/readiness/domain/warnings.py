@@ -50,6 +50,11 @@ _RULES: Final = (
         "Send anonymous_id, user_id, session_id or cart_id with every event.",
     ),
     _Rule(
+        "placeholder_ids", ("refused:placeholder_id",), "Ids that are none",
+        'Events name a cart, shopper or session "undefined", "null" or the like, which would make strangers one.',
+        "Find the script or template that writes an id before there is one, and leave the field out until then.",
+    ),
+    _Rule(
         "unknown_currency", ("refused:bad_currency", "currency"), "Unknown currency",
         "Events give money in a currency that does not exist.",
         "Send the three capital letters of ISO 4217, such as USD, or leave the currency out for the shop's own.",

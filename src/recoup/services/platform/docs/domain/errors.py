@@ -191,6 +191,8 @@ bad_text: A text holds the character NUL.
   Take it out.
 no_visitor: Nobody can be told from the event.
   Send `anonymous_id`, `user_id` or `session_id`.
+placeholder_id: An id is a word that scripts write where there is none, such as `undefined`.
+  Leave the field out until there is an id.
 foreign_store: The event names another store than the key's.
   Leave `store_id` out, or use that store's key.
 future_time: The event would have happened in the future.
