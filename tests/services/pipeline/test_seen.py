@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.services.pipeline.builders import NOON
 
@@ -49,6 +49,16 @@ def test_many_ids_are_told_apart_over_slots_of_which_the_old_ones_go() -> None:
         at = int(chance.integers(1, max(added) + 1))
         again = added[at][chance.integers(0, len(added[at]), 500)]
         assert set(recent.seen(again, oldest).tolist()) == {at >= oldest}
+
+
+@given(st.lists(st.sampled_from([1, 100, 1_000, 3_000, 4_000, 10_000]), max_size=8))
+@example([4_000, 3_000, 1_000])
+@example([4_000, 4_000, 100])
+def test_there_is_always_a_place_left_where_a_search_ends(sizes: list[int]) -> None:
+    recent, chance = RecentIds(), np.random.default_rng(9)
+    for size in sizes:
+        recent.add(chance.integers(0, 1 << 64, (size, 2), dtype=np.uint64), 1, 1)
+        assert recent.room >= 0
 
 
 def test_an_id_of_which_one_half_is_known_is_new() -> None:

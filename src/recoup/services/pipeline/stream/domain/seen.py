@@ -9,7 +9,7 @@ Before the index is full another is made ready, and takes over from it by and by
 every batch, so that none pays for all of it. The figures are in docs/benchmarks.md (`python -m bench seen`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -115,7 +115,11 @@ class _Roll:
 
     def portions(self, size: int) -> Iterator[tuple[Ids, Ordinals]]:
         """Everything on the roll now, `size` or fewer at a time, without what has been dropped when its turn comes."""
-        for number, until in [(number, stretch.used) for number, stretch in self._stretches.items()]:
+        # Listed at once, not when the first portion is asked for: what is added until then is no part of it.
+        return self._portions([(number, stretch.used) for number, stretch in self._stretches.items()], size)
+
+    def _portions(self, listed: Sequence[tuple[int, int]], size: int) -> Iterator[tuple[Ids, Ordinals]]:
+        for number, until in listed:
             for start in range(0, until, size):
                 stretch = self._stretches.get(number)
                 if stretch is None:
@@ -212,6 +216,13 @@ class RecentIds:
         # The index that is being taken over from, and what is left of that.
         self._before: _Index | None = None
         self._moving: Iterator[tuple[Ids, Ordinals]] = iter(())
+        # Ids that may come from there yet: their room in the new index is nobody else's.
+        self._coming = 0
+
+    @property
+    def room(self) -> int:
+        """How many more fit before the next index is begun; below 0 a search might never end."""
+        return self._index.room - self._coming
 
     def seen(self, ids: Ids, oldest: int) -> Flags:
         """Which of these were added at `oldest` or later."""
@@ -230,20 +241,20 @@ class RecentIds:
             if self._next is None:
                 self._next = _Index(self._roll.length)
             self._next.ready(_READIED_PER_ID * len(ids))
-        if len(ids) > self._index.room:
+        if len(ids) > self.room:
             self._begin_anew(len(ids))
         self._index.add(_hashes(ids), self._roll.write(ids, at))
 
     def _begin_anew(self, more: int) -> None:
         """Goes on with an index that has room for everything; what is left of an older move goes first."""
         if self._before is not None:
-            self._move(self._roll.length)
+            self._move(self._coming)
         following, self._next = self._next, None
         if following is None or following.room < self._roll.length + more:
             following = _Index(self._roll.length + more)
         following.ready()
         self._before, self._index = self._index, following
-        self._moving = self._roll.portions(_PORTION)
+        self._moving, self._coming = self._roll.portions(_PORTION), self._roll.length
 
     def _move(self, count: int) -> None:
         """Takes the next ids on the roll over into the new index."""
@@ -251,11 +262,12 @@ class RecentIds:
         while self._before is not None and moved < count:
             portion = next(self._moving, None)
             if portion is None:
-                self._before = None
+                self._before, self._coming = None, 0
                 return
             ids, ordinals = portion
             self._index.add(_hashes(ids), ordinals)
             moved += len(ids)
+            self._coming -= len(ids)
 
 
 def first_of_each(ids: Ids) -> Flags:
