@@ -153,6 +153,22 @@ async def test_where_the_store_wants_to_be_warned_the_row_stays_and_is_counted(v
         assert (stats.warned, stats.dead) == ({"schema:range": 2, "schema:required_missing": 1}, {})
 
 
+async def test_the_first_event_after_a_rule_was_changed_is_judged_by_the_new_one(valkey_url: str) -> None:
+    registry = Registry()
+    registry.register(VIEW, SHELF)
+    async with pipeline(valkey_url, registry=registry) as running:
+        await registry.announce(running.collector.stores, SHOP)
+        await running.send(seen(shelf=1))
+        await running.enriched(1)
+        registry.rule(VIEW, OnViolation.WARN)
+        await registry.announce(running.collector.stores, SHOP)
+        await running.send(seen(shelf=10))
+
+        assert len(await running.enriched(1)) == 1
+        stats = await running.stats.read(SHOP)
+        assert (stats.warned, stats.dead) == ({"schema:range": 1}, {})
+
+
 def raising(registry: Registry) -> None:
     """Three versions: `shelf` was text, got a number, and moved under `place`."""
     registry.register(VIEW, {"properties": {"shelf": {"type": "string"}}, "required": ["shelf"]})

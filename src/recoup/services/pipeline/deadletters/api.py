@@ -40,7 +40,7 @@ class LetterLine(Struct, frozen=True, kw_only=True):
     retries: int
     excerpt: str
     confidence: float | None
-    """Of the repairer's best proposal; null where it has none."""
+    """Of the best repair that would be taken; null where there is none."""
     received_at: datetime
     dead_at: datetime
     next_retry_at: datetime | None
@@ -252,7 +252,7 @@ def _line(letter: Letter) -> dict[str, object]:
         "attempts": letter.attempts,
         "retries": letter.retries,
         "excerpt": text_of(letter.body[:_EXCERPT]),
-        "confidence": max((one.confidence for one in letter.proposals), default=None),
+        "confidence": max((one.confidence for one in letter.proposals if one.valid), default=None),
         "received_at": letter.received_at,
         "dead_at": letter.dead_at,
         "next_retry_at": letter.next_retry_at,

@@ -37,6 +37,8 @@ class _Shelf:
     validators: dict[int, Validator | None] = field(default_factory=dict)
     """By the schema's id, which never means another schema."""
     asked_at: float = float("-inf")
+    asked_revision: int = -1
+    """The newest revision that was heard of when the registry was asked."""
     asked_for: dict[object, float] = field(default_factory=dict)
     """What was not known when it was needed, and when the registry was asked for it."""
     asking: "asyncio.Task[None] | None" = None
@@ -82,9 +84,12 @@ class Catalogs:
             if not revision:
                 return None
             shelf = await self._first_shelf(store_id)
-        if shelf.catalog.revision < revision or not shelf.catalog.current:
-            self._ask(store_id, shelf, _ASK_AGAIN_SECONDS if shelf.catalog.current else self.pause_seconds)
-            if begins or shelf.catalog.revision < 0:
+        changed = shelf.catalog.revision < revision
+        if changed or not shelf.catalog.current:
+            pause = 0.0 if revision > shelf.asked_revision else _ASK_AGAIN_SECONDS
+            self._ask(store_id, shelf, pause if shelf.catalog.current else self.pause_seconds)
+            # Whoever changed a rule and tries it sees it in force, however long the store was quiet before.
+            if begins or shelf.catalog.revision < 0 or (changed and shelf.catalog.current):
                 await self._wait(shelf)
         return shelf.catalog
 
@@ -161,6 +166,7 @@ class Catalogs:
 
     async def _load(self, store_id: str, shelf: _Shelf) -> None:
         try:
+            shelf.asked_revision = await self._revision(store_id)
             found = await self.peers.get("platform", f"/internal/schemas/{store_id}", ActiveSchemas)
         except (Failure, msgspec.MsgspecError) as error:
             ASKED.labels("failed").inc()
