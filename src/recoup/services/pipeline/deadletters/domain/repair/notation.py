@@ -85,6 +85,7 @@ class Loose:
         first = self._peek()
         if depth > _DEEPEST or first == "":
             self.lost = self.cut = True
+            self._at = len(self._text)  # what is nested deeper is not looked at: nobody shall wait for its end
             return None
         if first == "{":
             return self._object(depth)
