@@ -81,7 +81,7 @@ function warningList(warnings, now) {
         h(
           "p",
           { class: "check-when fine" },
-          warned.count !== null && h("span", {}, `${count(warned.count)} times`),
+          warned.count !== null && h("span", {}, warned.count === 1 ? "Once" : `${count(warned.count)} times`),
           warned.last_seen && h("span", { title: dateTime(warned.last_seen) }, `Last ${ago(warned.last_seen, Date.parse(now))}`),
         ),
       );

@@ -205,7 +205,7 @@ def of_reach(reach: Reach | None, store: StoreSettings) -> Check:
         return Check(id=id_, title=title, verdict=Verdict.UNKNOWN, says=says)
     rule = "and consent to mail" if store.contact_requires_consent else "and no objection"
     says = (
-        f"Of {reach.carts} carts left in the last {reach.days} days, an e-mail address is known of {reach.with_email}, "
+        f"Of {carts_of(reach)} left in the last {reach.days} days, an e-mail address is known of {reach.with_email}, "
         f"{rule} of {reach.mailable} ({reach.mailable / reach.carts:.0%})."
     )
     if reach.mailable >= FEW_CONTACTS * reach.carts:
@@ -213,6 +213,11 @@ def of_reach(reach: Reach | None, store: StoreSettings) -> Check:
     step = "Send user_identified with the e-mail address and consent as soon as a shopper has typed them."
     verdict = Verdict.ATTENTION if reach.mailable else Verdict.MISSING
     return Check(id=id_, title=title, verdict=verdict, says=says, next_step=step)
+
+
+def carts_of(reach: Reach) -> str:
+    """How many carts a share is of, in words."""
+    return f"{reach.carts} cart{'' if reach.carts == 1 else 's'}"
 
 
 def overall(checks: Sequence[Check]) -> Verdict:

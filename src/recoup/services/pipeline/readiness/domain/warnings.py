@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple
 from msgspec import Struct
 
 from recoup.services.pipeline.arrivals.domain import Lately
-from recoup.services.pipeline.readiness.domain.verdicts import FEW_CONTACTS, Reach
+from recoup.services.pipeline.readiness.domain.verdicts import FEW_CONTACTS, Reach, carts_of
 
 SILENCE: Final = timedelta(hours=1)
 """A shop that is busy and silent for so long is asked whether something broke."""
@@ -135,6 +135,6 @@ def _contact(reach: Reach | None) -> Warned | None:
         return None
     return Warned(
         code="missing_contact", severity="warning", title="Nobody to write to", count=reach.carts - reach.mailable,
-        says=f"Of {reach.carts} carts left in the last {reach.days} days, only {reach.mailable} can be sent a mail.",
+        says=f"Of {carts_of(reach)} left in the last {reach.days} days, only {reach.mailable} can be sent a mail.",
         next_step="Send user_identified with the e-mail address and consent as soon as a shopper has typed them.",
     )  # fmt: skip
