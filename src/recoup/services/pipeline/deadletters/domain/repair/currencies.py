@@ -1,6 +1,8 @@
 """Which currencies a text can mean: by code, ISO 4217 number, sign or name. A sign may be several countries'."""
 
+import html
 import re
+import unicodedata
 from typing import Final
 
 _BY_NUMBER: Final = {
@@ -27,15 +29,27 @@ _SIGNS: Final = {
 _AMOUNT: Final = re.compile(r"[-+\u2212]?[0-9][0-9.,'\u2019\s\u00a0\u202f]*([eE][+-]?[0-9]+)?")
 
 
+def bare(text: str) -> str:
+    """An amount's text without the markup of the page it was taken from, its digits as everywhere."""
+    plain = html.unescape(re.sub(r"</?[a-zA-Z][^<>]*>", "", html.unescape(text)))
+    return plain if plain.isascii() else "".join(str(unicodedata.decimal(one, one)) for one in plain)
+
+
 def named(text: str) -> frozenset[str] | None:
     """The currencies that what stands around an amount can mean; None where nothing does, empty where it is unknown."""
-    rest = _AMOUNT.sub(" ", text).upper()
-    words = [word for word in re.split(r"[\s.,:()/-]+", rest) if word]
+    rest = _AMOUNT.sub(" ", bare(text)).upper()
+    words = [word for word in re.split(r"[\s.,:()/*-]+", rest) if word and word not in _ON_TAX]
     found: frozenset[str] | None = None
     for word in words:
         meant = _meaning(word)
         found = meant if found is None else found & meant or (meant if meant <= found else frozenset())
     return found
+
+
+_ON_TAX: Final = frozenset({
+    "INCL", "INKL", "INC", "INCLUDING", "INKLUSIVE", "MWST", "UST", "VAT", "TAX", "TTC", "TVA", "IVA", "BTW", "MOMS",
+})  # fmt: skip
+"""Remarks that a price includes its tax, as the store's prices do."""
 
 
 def _meaning(word: str) -> frozenset[str]:

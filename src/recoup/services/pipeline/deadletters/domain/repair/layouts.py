@@ -5,7 +5,9 @@ Each is a rule about the shape alone; nothing here knows what an event is.
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from typing import Final
+from urllib.parse import unquote
 
 from recoup.services.pipeline.deadletters.domain.repair.naming import squashed
 from recoup.services.pipeline.deadletters.domain.repair.notation import Json, Table, strictly
@@ -85,3 +87,32 @@ def _cut(value: Json, ending: str) -> Json:
     if isinstance(value, dict):
         return {name.removesuffix(ending): _cut(inner, ending) for name, inner in value.items()}
     return [_cut(one, ending) for one in value] if isinstance(value, list) else value
+
+
+_PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}")
+_RESERVED: Final = re.compile(r"[:/?#\[\]@$&+,;= ]")
+
+
+def undone(value: Json) -> Json:
+    """Every text percent-decoded, where all of them show that each was encoded by itself; the same value elsewhere."""
+    texts = list(_texts(value))
+    encoded = [text for text in texts if _PERCENT.search(text)]
+    if not encoded or any(_RESERVED.search(text) for text in texts):
+        return value
+    return _decoded(value)
+
+
+def _texts(value: Json) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
+
+
+def _decoded(value: Json) -> Json:
+    if isinstance(value, str):
+        return unquote(value)
+    if isinstance(value, list):
+        return [_decoded(one) for one in value]
+    return {name: _decoded(inner) for name, inner in value.items()} if isinstance(value, dict) else value

@@ -96,6 +96,13 @@ _TARGETS: Final[Mapping[Level, Mapping[str, str]]] = {
         "brand": "brand|product brand|items brand",
     },
 }
+SLIP: Final = 0.975
+"""How surely a name is meant that differs by one letter: more than any synonym."""
+_LONG_NAME: Final = 6
+_FOREIGN: Final = frozenset(word for words in FIELDS.values() for word in words.split())
+_COMPOUND: Final = 9
+_PART: Final = 4
+"""So long a word put together of two is at least, and each of them."""
 _WEIGHTS: Final = {"id": 0.5, "time": 0.8}
 _CLOCK: Final = frozenset({
     "micros", "microseconds", "millis", "milliseconds", "ms", "us", "nanos", "nanoseconds", "ns", "seconds", "secs",
@@ -117,7 +124,16 @@ def _meaning(word: str, thesaurus: Mapping[str, str]) -> str:
 def words(name: str) -> tuple[str, ...]:
     """The words of a name, each by its meaning in the trade."""
     found: list[str] = [word.lower() for word in _WORDS.findall(unaccented(name))]
-    return tuple(_meaning(word, _THESAURUS) for word in found)
+    return tuple(_meaning(part, _THESAURUS) for word in found for part in _parts(word))
+
+
+def _parts(word: str) -> tuple[str, ...]:
+    """The two words of the trade that a word is put together of, as in German: `kundennummer`; else itself."""
+    if len(word) >= _COMPOUND and _meaning(word, _THESAURUS) == word:
+        for at in range(_PART, len(word) - _PART + 1):
+            if word[:at] in _FOREIGN and word[at:] in _FOREIGN:
+                return word[:at], word[at:]
+    return (word,)
 
 
 @lru_cache(maxsize=4096)
@@ -141,6 +157,8 @@ def likeness(name: str, target: str, level: Level) -> float:
     plain = squashed(name)
     if plain == squashed(target):
         return 1.0
+    if len(plain) >= _LONG_NAME and one_slip(plain, squashed(target)):
+        return SLIP
     own = frozenset(words(name)) - (_NOISE if len(words(name)) > 1 else frozenset())
     if target in {"occurred_at", "sent_at"}:
         own -= _CLOCK
@@ -238,10 +256,48 @@ def type_likeness(said: str, kind: str) -> float:
         return 0.99
     if (known := _SAID.get(bare)) is not None:
         return 0.98 if known == kind else 0.0
-    left, right = _stems(said), _stems(kind)
+    if len(plain) >= _LONG_ENOUGH and one_slip(bare, squashed(kind)):
+        return 0.97
+    right = _stems(kind)
+    shared = max(_shared(_stems(said), right), 0.99 * _shared(_stems(_bare_type(said)), right))
+    return max(0.93 * shared, 0.9 * _letters(bare, squashed(kind)))
+
+
+def _shared(left: list[frozenset[str]], right: list[frozenset[str]]) -> float:
+    """What share of the words of two names are common to both."""
     both = _paired(left, right)
     whole = len(left) + len(right) - both
-    return max(0.93 * both / whole if whole else 0.0, 0.9 * _letters(bare, squashed(kind)))
+    if whole > both == len(right) > 1 and not any(
+        _is_telling(word) for word in left if not any(word & one for one in right)
+    ):
+        return _CONTAINED
+    return both / whole if whole else 0.0
+
+
+_CONTAINED: Final = 0.95
+_DENYING: Final = frozenset({
+    "not", "no", "un", "non", "before", "pre", "attempt", "attempted", "error", "undo", "test", "draft", "will",
+    "abandoned", "pending",
+})  # fmt: skip
+
+
+def _is_telling(word: frozenset[str]) -> bool:
+    """Whether a word beside those of a type says that another is meant."""
+    return any(one in _TYPE_MEANINGS or one in _DENYING for one in word)
+
+
+_LONG_ENOUGH: Final = 8
+"""A slip in so many letters leaves no doubt which word was meant."""
+
+
+def one_slip(left: str, right: str) -> bool:
+    """Whether one letter was left out, doubled, exchanged for another, or for its neighbour."""
+    start = next((n for n, pair in enumerate(zip(left, right, strict=False)) if pair[0] != pair[1]), None)
+    if start is None:
+        return abs(len(left) - len(right)) == 1
+    one, other = left[start:], right[start:]
+    turned = one[:2] == other[:2][::-1] and one[2:] == other[2:]
+    return turned or one[1:] == other[1:] or one[1:] == other or one == other[1:]
 
 
 def _bare_type(said: str) -> str:

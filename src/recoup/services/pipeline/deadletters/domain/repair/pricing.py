@@ -108,6 +108,16 @@ def _usual(amounts: list[Amount], values: tuple[int, ...], profile: Profile) -> 
     return score
 
 
+def proven(amounts: list[Amount], values: tuple[int, ...], profile: Profile) -> bool:
+    """Whether what the store sold before confirms how every amount was read: by its product's price, or as the sum."""
+    read = list(zip(amounts, values, strict=True))
+    lines = [(amount, value) for amount, value in read if amount.is_line]
+    known = all(profile.prices.get(amount.product_id) == value for amount, value in lines)
+    total = sum(value * amount.quantity for amount, value in lines)
+    others = [value for amount, value in read if amount.place == ("amount",)]
+    return bool(lines) and known and all(value == total for value in others)
+
+
 def amounts_of(event: Mapping[str, Json], options: Mapping[tuple[str | int, ...], list[Option]]) -> list[Amount]:
     """The amounts of an event with what they belong to."""
     found: list[Amount] = []

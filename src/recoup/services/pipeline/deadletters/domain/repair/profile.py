@@ -25,6 +25,8 @@ ITEM_FIELDS: Final = Item.__struct_fields__
 _FADE_AT: Final = 20_000
 _MOST_SHAPES: Final = 32
 _MOST_BEGINNINGS: Final = 96
+_MOST_LENGTHS: Final = 128
+_MOST_SIGNS: Final = 64
 _MOST_WORDS: Final = 400
 _MOST_TYPES: Final = 64
 _MOST_PRODUCTS: Final = 4_000
@@ -43,6 +45,9 @@ class FieldStats(Struct):
     beginnings: dict[str, int] = {}
     words: dict[str, int] = {}
     sizes: dict[int, int] = {}
+    lengths: dict[int, int] = {}
+    signs: dict[str, int] = {}
+    """Kinds of letters that its values are made of, as `signs` tells them."""
 
     def add(self, value: object) -> None:
         """One more value."""
@@ -53,6 +58,9 @@ class FieldStats(Struct):
         text = str(value)
         _count(self.shapes, shape(text), _MOST_SHAPES)
         _count(self.beginnings, beginning(text), _MOST_BEGINNINGS)
+        _count(self.lengths, len(text), _MOST_LENGTHS)
+        for sign in signs(text):
+            _count(self.signs, sign, _MOST_SIGNS)
         if len(text) <= _LONGEST_WORD:
             _count(self.words, text, _MOST_WORDS)
 
@@ -170,9 +178,10 @@ class Profile(Struct):
         self.sums = [count // 2 for count in self.sums]
         for stats in self.fields.values():
             stats.count //= 2
-            for counts in (stats.shapes, stats.beginnings, stats.words):
+            for counts in (stats.shapes, stats.beginnings, stats.words, stats.signs):
                 _halve(counts)
             _halve(stats.sizes)
+            _halve(stats.lengths)
 
     def share(self, kind: str, field: str) -> float:
         """In what share of the events of a type a field is there; by item for those of items. 0.5 where unknown."""
@@ -195,6 +204,11 @@ class Profile(Struct):
         near = sum(self.delays.get(here + step, 0) * (1.0 if step == 0 else 0.5) for step in (-2, -1, 0, 1, 2))
         return math.log(near + 0.02) - math.log(total + 1)
 
+    def has_seen_delay(self, seconds: float) -> bool:
+        """Whether events came about so late before."""
+        here = size(seconds)
+        return any(here + step in self.delays for step in (-2, -1, 0, 1, 2))
+
     @property
     def sums_agree(self) -> float:
         """How surely an amount is the sum of its items; 0.5 where nothing is known."""
@@ -211,6 +225,14 @@ def shape(text: str) -> str:
     if "://" in text:
         return "<url>"
     return _RUNS.sub(lambda run: "9" if run[0][0].isdigit() else "a", text)[:24]
+
+
+def signs(text: str) -> frozenset[str]:
+    """The kinds of letters in a text: small, large, digits and others together, each other sign by itself."""
+    return frozenset(
+        "9" if one.isdigit() else one if not one.isalpha() else "é" if one > "z" else "a" if one.islower() else "A"
+        for one in set(text)
+    )
 
 
 def beginning(text: str) -> str:

@@ -16,9 +16,12 @@ from recoup.kit.compression import coding_of, unpacked
 from recoup.kit.errors import Refused
 from recoup.services.pipeline.deadletters.domain.repair.layouts import tabled
 from recoup.services.pipeline.deadletters.domain.repair.notation import Json, Loose, Table, strictly
+from recoup.services.pipeline.deadletters.domain.repair.transports import inflated, undone, whole_objects
 
 _LARGEST: Final = 4 * 2**20
 """So many bytes a packed body may become."""
+_SHORT_REST: Final = 120
+"""Behind a whole event may stand so much of its envelope; more may be another event."""
 _SHORTEST_FOLDED: Final = 60
 _HEADLESS: Final = re.compile(r"""\s*["'][A-Za-z_][\w .-]*["']\s*:""")
 _TWICE_ENCODED: Final = re.compile("[\u00c2-\u00f4][\u0080-\u00bf\u0152-\u2122]")
@@ -45,13 +48,15 @@ class _Text(NamedTuple):
 def readings(body: bytes) -> Iterator[Reading]:
     """Every way of reading the bytes that gives an object."""
     for text in _texts(body):
-        yield from _documents(text, 3)
+        yield from _documents(text, 4)
 
 
 def _texts(body: bytes) -> Iterator[_Text]:
     if coding_of(body):
         body, steps = _opened(body), ("unpacked",)
         yield from (_Text(text, (*steps, *more), sureness) for text, more, sureness in _encoded(body))
+    elif opened := inflated(body, _LARGEST):
+        yield from (_Text(text, ("unpacked", *more), sureness) for text, more, sureness in _encoded(opened))
     else:
         yield from _encoded(body)
 
@@ -65,6 +70,9 @@ def _opened(body: bytes) -> bytes:
 
 
 def _encoded(body: bytes) -> Iterator[_Text]:
+    if body[:4] in {b"\xff\xfe\0\0", b"\0\0\xfe\xff"}:
+        yield _Text(body.decode("utf-32", "replace"), ("read as UTF-32",), 0.99)
+        return
     if body[:2] in {b"\xff\xfe", b"\xfe\xff"} or body[1:2] == b"\0" or body[:1] == b"\0":
         encoding = (
             "utf-16" if body[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-16-le" if body[1:2] == b"\0" else "utf-16-be"
@@ -82,6 +90,8 @@ def _documents(given: _Text, deepest: int) -> Iterator[Reading]:
     text = given.text.lstrip("\ufeff\0 \t\r\n").rstrip("\0 \t\r\n")
     if not text or deepest == 0:
         return
+    filled = ("what it was filled up with taken off",) if given.text[-1:] == "\0" else ()
+    given = given._replace(steps=(*given.steps, *filled))
     if (form := _form(text)) is not None:
         yield Reading(form, (*given.steps, "a form's fields"), given.sureness, cut=False)
         return
@@ -90,14 +100,47 @@ def _documents(given: _Text, deepest: int) -> Iterator[Reading]:
         if isinstance(value, dict):
             yield Reading(value, found, given.sureness * sureness, cut)
         elif isinstance(value, list):
-            tables = [one for one in value if isinstance(one, dict)]
-            if (table := tabled(value)) is not None:
-                yield Reading(table, (*found, "names and values put together"), given.sureness * sureness, cut)
-            elif len(tables) == 1:
-                yield Reading(tables[0], (*found, "taken out of a list"), given.sureness * sureness, cut)
+            table, step = _listed(value)
+            if table is not None:
+                yield Reading(table, (*found, step), given.sureness * sureness, cut)
         elif isinstance(value, str) and value != text:
             again = _Text(value, (*found, "unescaped"), given.sureness * sureness)
             yield from _documents(again, deepest - 1)
+    if strictly(text) is None:
+        yield from _underneath(text, given, deepest)
+
+
+def _underneath(text: str, given: _Text, deepest: int) -> Iterator[Reading]:
+    for other, step in undone(text):
+        yield from _documents(_Text(other, (*given.steps, step), given.sureness * 0.995), deepest - 1)
+    yield from _inside(text, given)
+
+
+def _inside(text: str, given: _Text) -> Iterator[Reading]:
+    """Objects that are whole in a text that is not: the envelope was cut, the event was not."""
+    for document, rest in whole_objects(text):
+        if '"type"' not in rest and len(rest) < _SHORT_REST:
+            yield Reading(document, (*given.steps, "whole inside of what was cut"), given.sureness * 0.98, cut=False)
+
+
+def _listed(value: list[Json]) -> tuple[Table | None, str]:
+    """The one table that a list means, and how."""
+    if (message := _message(value)) is not None:
+        return message, "a name and what it carries"
+    if (table := tabled(value)) is not None:
+        return table, "names and values put together"
+    tables = [one for one in value if isinstance(one, dict)]
+    return (tables[0] if len(tables) == 1 else None), "taken out of a list"
+
+
+def _message(value: list[Json]) -> Table | None:
+    """A list of a name and what it carries, as sockets send events."""
+    if len(value) != 2:  # noqa: PLR2004 - a pair
+        return None
+    name, carried = value
+    if not isinstance(name, str) or not isinstance(carried, dict):
+        return None
+    return carried if "type" in carried else {"type": name, **carried}
 
 
 def _values(text: str) -> Iterator[tuple[Json, tuple[str, ...], float, bool]]:

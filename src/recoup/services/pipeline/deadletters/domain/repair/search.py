@@ -9,11 +9,13 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
+from msgspec import structs
 
 from recoup.kit.errors import Problem
 from recoup.services.pipeline.deadletters.domain.letters import Proposal
 from recoup.services.pipeline.deadletters.domain.repair.draft import Draft, Place, short
-from recoup.services.pipeline.deadletters.domain.repair.naming import Level, likeness, squashed, targets, words
+from recoup.services.pipeline.deadletters.domain.repair.evidence import doubts
+from recoup.services.pipeline.deadletters.domain.repair.naming import SLIP, Level, likeness, squashed, targets, words
 from recoup.services.pipeline.deadletters.domain.repair.notation import Json, Table
 from recoup.services.pipeline.deadletters.domain.repair.reading import Reading, mended_text, readings
 from recoup.services.pipeline.deadletters.domain.repair.settling import settle_currency, settle_money
@@ -27,6 +29,9 @@ _LOST: Final = 0.002
 """How often something is lost without a trace, beside the damage that shows."""
 _LOST_IF_TORN: Final = 0.2
 """The same where the text was cut."""
+_PLAUSIBLE: Final = 0.5
+"""A second reading so sure has to be told from the first by a person, where the two differ."""
+_TELLING: Final = ("type", "occurred_at", "cart_id", "user_id", "order_id", "items", "amount", "currency")
 _MOST_PROPOSALS: Final = 3
 _PRICE_OF_LINE: Final = 0.9
 """How sure a price is that could as well be the line's."""
@@ -54,8 +59,19 @@ def propose(body: bytes, world: World, check: Check) -> list[Proposal]:
             valid=problem is None,
             problem="" if problem is None else problem.detail,
         )
-        found.setdefault(proposal.body, proposal)
-    return sorted(found.values(), key=lambda one: (not one.valid, -one.confidence))[:_MOST_PROPOSALS]
+        if proposal.body not in found or found[proposal.body].confidence < proposal.confidence:
+            found[proposal.body] = proposal
+    best = sorted(found.values(), key=lambda one: (not one.valid, -one.confidence))[:_MOST_PROPOSALS]
+    if len(best) > 1 and best[1].valid and _differ(best[0], best[1]):
+        shared = best[0].confidence / (best[0].confidence + best[1].confidence)
+        best[0] = structs.replace(best[0], confidence=round(min(best[0].confidence, shared), 4))
+    return best
+
+
+def _differ(one: Proposal, other: Proposal) -> bool:
+    """Whether two readings of the same bytes would be two different events, and both may be meant."""
+    left, right = (msgspec.json.decode(proposal.body, type=dict[str, object]) for proposal in (one, other))
+    return other.confidence > _PLAUSIBLE and any(left.get(name) != right.get(name) for name in _TELLING)
 
 
 def _drafted(reading: Reading, world: World) -> Draft | None:
@@ -76,6 +92,8 @@ def _drafted(reading: Reading, world: World) -> Draft | None:
     settle_currency(draft, world)
     _settle_text(draft)
     _weigh_absent(draft, world)
+    for doubt in doubts(draft.event, world) if draft.changes else ():
+        draft.note("doubt", doubt.place, doubt.reason, doubt.left)
     return draft
 
 
@@ -197,6 +215,8 @@ def _belongs(draft: Draft, source: Source, name: str, level: Level, world: World
     exact = _EXACT if like >= 0.999 else 0.0  # noqa: PLR2004 - nothing but the spelling differs
     if not exact and source.home != "outer" and squashed(source.path[-1]) == squashed(name):
         exact = _EXACT / 2  # its own name, in an object of its own
+    if not exact and like >= SLIP * 0.97:
+        exact = _EXACT / 2
     score = exact + 9 * (like - 0.45) + max(_look(name, way, level, world) for way in ways)
     if source.home == "outer":
         score -= 1.0

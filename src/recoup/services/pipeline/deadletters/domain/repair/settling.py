@@ -1,12 +1,16 @@
 """What the whole event decides: in which unit its money was counted, and in which currency."""
 
 import math
+from typing import Final
 
 from recoup.services.pipeline.deadletters.domain.repair.currencies import named
 from recoup.services.pipeline.deadletters.domain.repair.draft import Draft, Place, short
 from recoup.services.pipeline.deadletters.domain.repair.notation import Json, Table
-from recoup.services.pipeline.deadletters.domain.repair.pricing import amounts_of, priced
+from recoup.services.pipeline.deadletters.domain.repair.pricing import amounts_of, priced, proven
 from recoup.services.pipeline.deadletters.domain.repair.values import World
+
+_UNPROVEN: Final = 5
+"""So many times surer one must be of amounts that neither a known price nor a sum of lines confirms."""
 
 
 def settle_money(draft: Draft, world: World) -> bool:
@@ -29,6 +33,8 @@ def settle_money(draft: Draft, world: World) -> bool:
     best = ways[0]
     rivals = sum(math.exp(way.score - best.score) for way in ways[1:])
     sureness = 1 / (1 + rivals)
+    if not proven(amounts, best.values, world.profile):
+        sureness **= _UNPROVEN
     for amount, value, reason in zip(amounts, best.values, best.reasons, strict=True):
         table = _table_at(draft.event, amount.place)
         if table.get(str(amount.place[-1])) != value or isinstance(table[str(amount.place[-1])], float):
@@ -47,6 +53,8 @@ def _said(draft: Draft) -> frozenset[str] | None:
 
 
 def _named_by(value: Json) -> frozenset[str] | None:
+    if isinstance(value, list):
+        return next((found for one in value if (found := _named_by(one)) is not None), None)
     if isinstance(value, dict):
         return next(
             (named(code) for name, code in value.items() if "curr" in name.lower() and isinstance(code, str)), None

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from recoup.services.pipeline.deadletters.domain.repair.layouts import rows_of, tabled, unmarked, untyped
+from recoup.services.pipeline.deadletters.domain.repair.layouts import rows_of, tabled, undone, unmarked, untyped
 from recoup.services.pipeline.deadletters.domain.repair.naming import likeness, squashed, targets, type_likeness
 from recoup.services.pipeline.deadletters.domain.repair.notation import Json, Table
 from recoup.services.pipeline.deadletters.domain.repair.reading import folded
@@ -73,6 +73,9 @@ def find(document: Table, types: frozenset[str]) -> Found:
 def _laid_out(document: Table, found: Found) -> Table:
     """The document as a program would write it that knows no types and no rows."""
     plain = untyped(document)
+    if (decoded := undone(plain)) is not plain:
+        plain = decoded
+        _note(found, "percent-decoded every value")
     if plain != document:
         _note(found, "took values out of the objects that name their types")
     table = tabled(plain)
@@ -293,7 +296,7 @@ def _items(key: str, value: Json) -> list[Table] | None:
     if isinstance(value, str) and _is_items(key):
         value = folded(value)
     if _is_items(key):
-        value = _unpacked(value)
+        value = _ungrouped(_unpacked(value))
     if isinstance(value, list):
         parsed = [folded(one) if isinstance(one, str) else one for one in value]
         tables = [_flat(one) for one in parsed if isinstance(one, dict)]
@@ -301,6 +304,7 @@ def _items(key: str, value: Json) -> list[Table] | None:
         return tables if fits or (not value and _is_items(key)) else None
     if not isinstance(value, dict) or not value:
         return None
+    value = _unmeasured(value)
     inner = [one for one in value.values() if isinstance(one, dict)]
     if len(inner) == len(value) and (_is_items(key) or _is_line(_flat(inner[0]))):
         if all(name.isdigit() for name in value):
@@ -312,6 +316,24 @@ def _items(key: str, value: Json) -> list[Table] | None:
         return [dict(zip(value, row, strict=True)) for row in zip(*lists, strict=True)]
     flat = _flat(value)
     return [flat] if _is_items(key) and _is_line(flat) else None
+
+
+def _unmeasured(value: Table) -> Table:
+    """A list's object without the length that it says of itself."""
+    rest = {name: inner for name, inner in value.items() if name not in {"length", "count", "size"}}
+    return rest if rest and len(value) == len(rest) + 1 and len(rest) in value.values() else value
+
+
+def _ungrouped(value: Json) -> Json:
+    """The lines out of groups that each hold a list of some: by seller, by parcel."""
+    if not isinstance(value, list) or not value:
+        return value
+    lists = [[part for part in one.values() if isinstance(part, list)] for one in value if isinstance(one, dict)]
+    if len(lists) < len(value) or any(len(one) != 1 for one in lists):
+        return value
+    lines = [line for one in lists for line in one[0]]
+    fits = lines and all(isinstance(line, dict) and _is_line(_flat(line)) for line in lines)
+    return lines if fits and not any(_is_line(one) for one in value if isinstance(one, dict)) else value
 
 
 def _unpacked(value: Json) -> Json:

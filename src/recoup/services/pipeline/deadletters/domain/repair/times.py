@@ -54,6 +54,10 @@ _ZONES: Final = {
     "AKST": (-9,), "AKDT": (-8,), "HST": (-10,), "AST": (-4, 3), "ADT": (-3,), "BRT": (-3,), "ART": (-3,),
 }  # fmt: skip
 """Zones cut short, in hours; several countries may use the same letters."""
+_ROW: Final = re.compile(r"(19|20)\d{12}(\d{3})?")
+"""A date and a time of day in one row of digits."""
+_TICKS: Final = (621_355_968_000_000_000, 10_000_000)
+"""Where 1970 begins by the clock that counts tenths of microseconds since the year one, and its second."""
 _DAY: Final = re.compile(r"\d{4}[-/.]?\d{2}[-/.]?\d{2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}")
 _CLOCK: Final = re.compile(r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?(\s*[ap]m)?(\s*(Z|UTC|[+-]\d{2}:?\d{2}))?", re.IGNORECASE)
 _PARTS: Final = ("year", "month", "day", "hour", "minute", "second")
@@ -80,6 +84,8 @@ def moments(value: str | float, zone: str) -> Iterator[Meant]:
     """Every moment a value can mean."""
     if isinstance(value, str):
         yield from _said(value.strip().strip("\"'"), zone)
+    elif _ROW.fullmatch(str(value)):
+        yield from _written(_apart(str(value)), zone)
     else:
         yield from _counted(float(value), 0.0)
 
@@ -107,6 +113,9 @@ def joined(parts: Mapping[str, object]) -> str | float | None:
     if all(name in plain for name in _PARTS[:5]):
         return counted([plain.get(name, 0) for name in _PARTS])
     texts = [part for part in plain.values() if isinstance(part, str)]
+    whole = {strict: part for part in texts if (strict := _strict(part)) is not None}
+    if len(whole) == 1:
+        return next(iter(whole.values()))
     day = next((part for part in texts if is_day(part) or (len(texts) > 1 and _ISO.match(part))), None)
     clock = next((part for part in texts if is_clock(part)), "")
     zone = next((part for name, part in plain.items() if "zone" in name and isinstance(part, str)), "")
@@ -126,7 +135,7 @@ def counted(parts: Sequence[object]) -> str | None:
 
 
 def _said(text: str, zone: str) -> Iterator[Meant]:
-    if re.fullmatch(r"-?\d+([.,]\d+)?([eE]\+?\d+)?", text) and not re.fullmatch(r"(19|20)\d{12}(\d{3})?", text):
+    if re.fullmatch(r"-?\d+([.,]\d+)?([eE]\+?\d+)?", text) and not _ROW.fullmatch(text):
         yield from _counted(float(text.replace(",", ".")), 0.0)
         return
     if (wrapped := re.search(r"\((-?\d{9,19})(?:[+-]\d{4})?\)", text)) is not None:
@@ -139,7 +148,12 @@ def _said(text: str, zone: str) -> Iterator[Meant]:
         return
     if (turned := _TIME_FIRST.match(text)) is not None:
         text = f"{turned['d']} {turned['t']}"
-    yield from _written(text, zone)
+    yield from _written(_apart(text) if _ROW.fullmatch(text) else text, zone)
+
+
+def _apart(row: str) -> str:
+    """A row of digits as date and time of day."""
+    return f"{row[:8]}T{row[8:14]}.{row[14:] or '0'}"
 
 
 def _strict(text: str) -> datetime | None:
@@ -162,11 +176,20 @@ def _counted(number: float, cost: float) -> Iterator[Meant]:
     days = _DAY_ONE_OF_TABLES + timedelta(days=number) if _TABLE_DAYS[0] < number < _TABLE_DAYS[1] else None
     if days is not None and number % 1:
         yield Meant(days.replace(microsecond=days.microsecond // 1000 * 1000), cost, "days since 1900, as tables count")
+    if _TICKS[0] < number < 2 * _TICKS[0]:
+        yield from _counted_from_one(int(number), cost)
     for unit, many in _UNITS:
         seconds = number / many
         if _EARLIEST.timestamp() <= seconds <= _LATEST.timestamp():
             whole = timedelta(milliseconds=round(seconds * 1000))
             yield Meant(datetime(1970, 1, 1, tzinfo=UTC) + whole, cost, f"{unit} since 1970")
+
+
+def _counted_from_one(number: int, cost: float) -> Iterator[Meant]:
+    seconds = (number - _TICKS[0]) / _TICKS[1]
+    if _EARLIEST.timestamp() <= seconds <= _LATEST.timestamp():
+        whole = timedelta(milliseconds=round(seconds * 1000))
+        yield Meant(datetime(1970, 1, 1, tzinfo=UTC) + whole, cost, "ticks since the year one")
 
 
 def _written(text: str, zone: str) -> Iterator[Meant]:
@@ -236,18 +259,24 @@ def _zones(rest: str, zone: str) -> Iterator[tuple[timezone | ZoneInfo, float, s
                 "a time with its offset in another notation",
             )
         return
-    name = rest.strip("[]()")
-    if name.upper() in _ZONES:
-        for hours in _ZONES[name.upper()]:
-            yield timezone(timedelta(hours=hours)), 0.0, f"a time in {name}"
+    if (lost := re.fullmatch(r"(\d{2}):?(\d{2})", rest)) is not None:
+        shift = timedelta(hours=int(lost[1]), minutes=int(lost[2]))
+        if shift < timedelta(hours=15):
+            yield timezone(shift), 0.1, "a time whose plus was lost"
         return
-    if name:
-        if "/" in name and (found := _zone(name)) is not None:
-            yield found, 0.0, f"a time in {name}"
+    if name := rest.strip("[]()"):
+        yield from ((where, 0.0, f"a time in {name}") for where in _zones_named(name))
         return
     yield UTC, 0.0, "a time without an offset, taken for UTC"
     if (own := _zone(zone)) is not None and zone != "UTC":
         yield own, 0.0, f"a time without an offset, taken for the shop's zone {zone}"
+
+
+def _zones_named(name: str) -> Iterator[timezone | ZoneInfo]:
+    if name.upper() in _ZONES:
+        yield from (timezone(timedelta(hours=hours)) for hours in _ZONES[name.upper()])
+    elif "/" in name and (found := _zone(name)) is not None:
+        yield found
 
 
 def _zone(name: str) -> ZoneInfo | None:

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from recoup.kit.ids import derived_id
-from recoup.services.pipeline.deadletters.domain.repair.currencies import coded, named, numbered
+from recoup.services.pipeline.deadletters.domain.repair.currencies import bare, coded, named, numbered
 from recoup.services.pipeline.deadletters.domain.repair.naming import type_likeness, words
 from recoup.services.pipeline.deadletters.domain.repair.notation import CUT, Json
 from recoup.services.pipeline.deadletters.domain.repair.profile import FieldStats, Profile
@@ -51,6 +51,11 @@ _TEXTS: Final = frozenset({
 })  # fmt: skip
 _LONG: Final = frozenset({"page_url", "referrer", "user_agent"})
 _FINE_UNITS: Final = {"micros": 6, "nanos": 9, "mills": 3}
+_PART_OF_UUID: Final = re.compile(r"[{(]?[0-9a-f]{8}-[0-9a-f]{0,4}(-|$)", re.IGNORECASE)
+_UNSURE: Final = -7.0
+"""As likely as that it is none of the ways."""
+_COUNTED: Final = MONEY | _TIMES | {"quantity", "schema_version"}
+"""What is told by digits, whichever script's."""
 _HEX32: Final = re.compile(r"[^0-9a-fA-F]")
 _AMOUNT: Final = re.compile(r"[-+]?[0-9][0-9.,'\u2019\s\u00a0\u202f]*(?:[eE][+-]?[0-9]{1,2}(?![0-9]))?")
 _DIGITS: Final = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "KWD": 3, "BHD": 3, "OMR": 3, "TND": 3, "JOD": 3}
@@ -81,7 +86,13 @@ class World:
 def options(target: str, value: Json, world: World) -> list[Option]:
     """How a value can be meant in this field; empty where it cannot. None as a value leaves the field out."""
     if isinstance(value, dict):
+        value = _agreed(target, value, world) if target == "currency" else value
+    if isinstance(value, dict):
         value = _inner(value) if target not in _TIMES else joined(value) or _inner(value)
+    if isinstance(value, str) and not value.isascii() and target in _COUNTED:
+        value = bare(value)
+    if isinstance(value, list) and target in MONEY:
+        value = _in_pair(value)
     if isinstance(value, list):
         value = value[0] if len(value) == 1 else (counted(value) if target in _TIMES else None) or value
     if _is_nothing(target, value):
@@ -102,10 +113,12 @@ def _is_nothing(target: str, value: Json) -> bool:
         return True
     if not isinstance(value, str):
         return False
+    if target == "currency" and named(value):
+        return False
     plain = re.sub(r"[\W_]+", "", value).lower()
     if target in IDS:
         return plain in _EMPTY or _UNFILLED.search(value) is not None
-    return not value.strip() or (target not in _TEXTS and plain in _EMPTY)
+    return not value.strip() or (plain in _EMPTY and (target not in _TEXTS or target == "coupon"))
 
 
 def visible(text: str) -> str:
@@ -144,6 +157,24 @@ def _inner(value: dict[str, Json]) -> Json:
     return value
 
 
+def _agreed(target: str, value: dict[str, Json], world: World) -> Json:
+    """The one meaning that all parts of an object share which can be this field: a code beside its sign."""
+    meant = [
+        {way.value for way in options(target, part, world) if isinstance(way.value, str)}
+        for part in value.values()
+        if isinstance(part, str)
+    ]
+    telling = [some for some in meant if some]
+    shared = set[str].intersection(*telling) if telling else set[str]()
+    return next(iter(shared)) if len(shared) == 1 else value
+
+
+def _in_pair(value: list[Json]) -> Json:
+    """The amount of a pair of an amount and a currency."""
+    numbers = [part for part in value if not isinstance(part, str) or named(part) is None]
+    return numbers[0] if len(value) == 2 and len(numbers) == 1 else value  # noqa: PLR2004 - a pair
+
+
 def _event_id(value: Json, world: World) -> list[Option]:
     text = str(value)
     digits = _HEX32.sub("", text.lower().removeprefix("urn:uuid:"))
@@ -151,9 +182,10 @@ def _event_id(value: Json, world: World) -> list[Option]:
         return [Option(str(UUID(digits)), 0.0, "" if text == str(UUID(digits)) else "written as a UUID is")]
     if (packed := _in_base64(text)) is not None:
         return [Option(str(packed), -0.001, "a UUID's bytes in base64")]
-    return [
-        Option(str(derived_id("dead letter sent again", world.letter_id)), -0.001, "no UUID; derived from this letter")
-    ]
+    derived = str(derived_id("dead letter sent again", world.letter_id))
+    if _PART_OF_UUID.match(text):
+        return [Option(derived, _UNSURE, "no whole UUID any more; derived from this letter")]
+    return [Option(derived, -0.001, "no UUID; derived from this letter")]
 
 
 def _in_base64(text: str) -> UUID | None:
@@ -314,6 +346,7 @@ def minor(text: str, currency: str) -> int | None:
 def _numbers(value: str | float) -> Sequence[tuple[Decimal, float, str]]:
     if not isinstance(value, str):
         return [(Decimal(repr(value)), 0.0, "a decimal number")] if math.isfinite(value) else []
+    value = bare(value)
     value = re.sub(r"(?<=\d)\s?[€$£¥]\s?(?=\d\d$)", ".", value.strip().replace("\u2212", "-"))
     found = _AMOUNT.search(value)
     if found is None or len(_AMOUNT.findall(value)) > 1 or named(value) == frozenset():
