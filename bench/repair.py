@@ -4,7 +4,8 @@
 
 Events are recorded ones where RECOUP_SHARED has them, and those of two made-up shops. Each shop's profile is learned
 from events that are never damaged. Kinds of damage are in groups: those the repairer was built against, those it was
-not, of which only the sum is looked at while it is worked on, and those that somebody else judged it by, in two halves.
+not, of which only the sum is looked at while it is worked on, those that somebody else judged it by, in two halves, and
+three sets thought of one after the other, each when the mending by the one before was done.
 """
 
 import argparse
@@ -26,7 +27,10 @@ import msgspec
 
 from bench.lib.damage import DEVELOPED, HELD_OUT, HOPELESS, Damage
 from bench.lib.damage_bodies import BODIES, BODIES_HOPELESS, halves
+from bench.lib.damage_fifth import FIFTH, FIFTH_TRAPS
+from bench.lib.damage_fourth import FOURTH, FOURTH_HOPELESS
 from bench.lib.damage_more import EXPLORED, HOPELESS_TOO
+from bench.lib.damage_third import THIRD
 from bench.lib.damage_values import VALUES, VALUES_HOPELESS
 from recoup.demo.rees46 import to_event
 from recoup.messages.events import Event
@@ -252,7 +256,11 @@ def main() -> None:
         "held-out": HELD_OUT,
         "accepted by, looked at": looked_at,
         "accepted by, counted": counted,
+        "third": THIRD,
+        "fourth": FOURTH,
+        "fifth, not mended by": FIFTH,
         "hopeless": {**HOPELESS, **HOPELESS_TOO, **VALUES_HOPELESS, **BODIES_HOPELESS},
+        "hopeless, fourth and fifth": {**FOURTH_HOPELESS, **FIFTH_TRAPS},
     }
     print(f"{'group':<28} {'events':>7} recovered (95 %)")
     for name, kinds in groups.items():
@@ -260,7 +268,7 @@ def main() -> None:
             continue
         score = run(kinds, shops, options.events, learned=True)
         print(_line(f"{name}, {len(kinds)} kinds", score), flush=True)
-        if name == "hopeless":
+        if name.startswith("hopeless"):
             continue
         if options.show:
             for kind, (right, wrong, left) in score.by_kind.items():

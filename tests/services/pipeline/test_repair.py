@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import quopri
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -192,6 +193,21 @@ def item(**fields: Any) -> list[dict[str, Any]]:
             {"message": {"data": base64.b64encode(json.dumps(added()).encode()).decode()}}, id="base64 inside"
         ),
         pytest.param(gzip.compress(json.dumps(added()).encode()), id="packed"),
+        pytest.param(json.dumps(added()).encode().hex().encode(), id="in hexadecimal"),
+        pytest.param(json.dumps(added()).encode() + b"\0" * 9, id="filled up"),
+        pytest.param(b'42["product_added",' + json.dumps(without("type", added())).encode() + b"]", id="a socket's"),
+        pytest.param(json.dumps({"event": added(), "sdk": {"name": "shop-js"}}).encode()[:-9], id="an envelope cut"),
+        pytest.param(quopri.encodestring(json.dumps(added()).encode()), id="quoted-printable"),
+        pytest.param(
+            b"e30xxxxx." + base64.urlsafe_b64encode(json.dumps(added()).encode()).rstrip(b"=") + b".c2lnbmVk",
+            id="in a signed token",
+        ),
+        pytest.param(added(coupon="undefined", type="prodcut_added"), id="letters exchanged, a word for nothing"),
+        pytest.param(added(occurred_at=AT.isoformat().replace("+", " ")), id="a plus lost"),
+        pytest.param(added(occurred_at=int(AT.strftime("%Y%m%d%H%M%S"))), id="a row of digits"),
+        pytest.param(added(currency={"isoCode": "EUR", "symbol": "€"}), id="a currency with its sign"),
+        pytest.param(added(items=item(price="<b>&euro;89.00</b>")), id="a price in markup"),
+        pytest.param(added(items=[{"seller": "own", "lines": item()}]), id="lines by seller"),
         pytest.param(json.dumps(added()).encode()[1:], id="the first bracket lost"),
         pytest.param(repr(added()).replace(repr(AT.isoformat()), repr(AT)).encode(), id="an object's constructor"),
         pytest.param(
@@ -224,10 +240,36 @@ def test_damage_is_undone_when_the_store_is_known(broken: Any) -> None:
         pytest.param(added(items=item(price="89,00 $")), id="another currency than the event says"),
         pytest.param(without("currency", added(items=item(price="kr 89"))), id="a crown of one country of three"),
         pytest.param(added(items=item(quantity="1-3")), id="from one to another"),
+        pytest.param(added(type="Product Added", cart_id="[REDACTED]"), id="an id that looks like none of its role"),
+        pytest.param(added(type="Product Added", cart_id="v-3", anonymous_id="cart-3"), id="ids exchanged"),
+        pytest.param(added(type="Product Added", items=item(price="0.00")), id="a product for nothing"),
+        pytest.param(added(type="Product Added", items=item(name="The lam?")), id="a name that lost a letter"),
+        pytest.param(added(type="Product Added", items=item(quantity=2_000)), id="more than anybody buys"),
+        pytest.param(added(type="Product Added", cart_id="cart-=\n3"), id="signs that only damage leaves"),
+        pytest.param(added(event_id=added()["event_id"][:21]), id="the event's id cut"),
+        pytest.param(ordered(type="Order Completed", amount=999), id="a sum that is not that of its lines"),
+        pytest.param(added(items=[{"product_id": "new", "name": "New", "price": "1.234"}]), id="a thousand or one"),
+        pytest.param(added(occurred_at="14.06.2026 09:00:05"), id="a time far from its arrival"),
+        pytest.param(added(type="product_add_failed"), id="a type that says the contrary"),
     ],
 )
 def test_what_cannot_be_known_is_left_to_a_person(broken: Any) -> None:
     assert applied(broken) is None
+
+
+def test_every_doubt_is_told_with_the_proposal() -> None:
+    found = repaired(added(type="Product Added", cart_id="[REDACTED]"))
+
+    assert found is not None
+    assert found.valid
+    assert [change.field for change in found.changes if change.what == "doubt"] == ["cart_id"]
+
+
+def test_without_anything_learned_no_habit_of_the_store_speaks_against_a_repair() -> None:
+    found = repaired(added(type="Product Added", cart_id="a9-new-kind-of-cart"), learned=Profile())
+
+    assert found is not None
+    assert not [change for change in found.changes if change.what == "doubt"]
 
 
 def test_a_line_total_is_told_from_a_price_by_what_the_product_costs() -> None:
