@@ -38,7 +38,7 @@ def bare(text: str) -> str:
 def named(text: str) -> frozenset[str] | None:
     """The currencies that what stands around an amount can mean; None where nothing does, empty where it is unknown."""
     rest = _AMOUNT.sub(" ", bare(text)).upper()
-    words = [word for word in re.split(r"[\s.,:()/*-]+", rest) if word and word not in _ON_TAX]
+    words = [word for word in re.split(r"[\s.,:()/*-]+", rest) if word and word not in _REMARKS]
     found: frozenset[str] | None = None
     for word in words:
         meant = _meaning(word)
@@ -46,10 +46,11 @@ def named(text: str) -> frozenset[str] | None:
     return found
 
 
-_ON_TAX: Final = frozenset({
+_REMARKS: Final = frozenset({
     "INCL", "INKL", "INC", "INCLUDING", "INKLUSIVE", "MWST", "UST", "VAT", "TAX", "TTC", "TVA", "IVA", "BTW", "MOMS",
+    "STK", "STÜCK", "PCS", "PIECE", "EACH", "EA",
 })  # fmt: skip
-"""Remarks that a price includes its tax, as the store's prices do."""
+"""Remarks that a price includes its tax and is for one piece, as the store's prices are."""
 
 
 def _meaning(word: str) -> frozenset[str]:

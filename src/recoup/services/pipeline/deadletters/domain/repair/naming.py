@@ -227,7 +227,7 @@ _TYPE_WORDS: Final[Mapping[str, frozenset[str]]] = {
     for word in frozenset[str]().union(*_TYPE_MEANINGS.values())
 }
 """What a word can mean in the name of a type: "added" is what one does to carts, and to forms."""
-_AROUND: Final = frozenset({"event", "evt", "ecommerce", "shop", "store", "track", "tracking", "app"})
+_AROUND: Final = frozenset({"event", "evt", "ecommerce", "shop", "store", "track", "tracking", "app", "on", "handle"})
 _SMALL: Final = frozenset({"to", "the", "a", "from", "event", "info", "user", "ecommerce"})
 _SAID: Final[Mapping[str, str]] = {
     "addtocart": "product_added", "indenwarenkorb": "product_added", "productaddedtocart": "product_added",

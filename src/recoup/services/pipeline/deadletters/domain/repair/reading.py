@@ -16,13 +16,19 @@ from recoup.kit.compression import coding_of, unpacked
 from recoup.kit.errors import Refused
 from recoup.services.pipeline.deadletters.domain.repair.layouts import tabled
 from recoup.services.pipeline.deadletters.domain.repair.notation import Json, Loose, Table, strictly
-from recoup.services.pipeline.deadletters.domain.repair.transports import inflated, undone, whole_objects
+from recoup.services.pipeline.deadletters.domain.repair.transports import (
+    from_hexadecimal,
+    inflated,
+    undone,
+    whole_objects,
+)
 
 _LARGEST: Final = 4 * 2**20
 """So many bytes a packed body may become."""
 _SHORT_REST: Final = 120
 """Behind a whole event may stand so much of its envelope; more may be another event."""
 _SHORTEST_FOLDED: Final = 60
+_NUMBERED_LETTER: Final = re.compile(r"\\u((?!d[89a-f])[0-9a-f]{4})", re.IGNORECASE)
 _HEADLESS: Final = re.compile(r"""\s*["'][A-Za-z_][\w .-]*["']\s*:""")
 _TWICE_ENCODED: Final = re.compile("[\u00c2-\u00f4][\u0080-\u00bf\u0152-\u2122]")
 _FORM: Final = re.compile(r"[\w.%\[\]-]+=[^&={}]*(?:&[\w.%\[\]-]+=[^&={}]*){3,}")
@@ -214,6 +220,8 @@ def folded(text: str) -> Json:
     """What was folded into a text as JSON, perhaps in base64; None where nothing was."""
     if text[:1] in {"{", "["} and text[-1:] in {"}", "]"}:
         return strictly(text)
+    if (inside := from_hexadecimal(text)) is not None:
+        return strictly(inside)
     if len(text) > _SHORTEST_FOLDED and _BASE64.fullmatch(text):
         inner = strictly(_from_base64(text))
         return inner if isinstance(inner, dict | list) else None
@@ -222,6 +230,7 @@ def folded(text: str) -> Json:
 
 def mended_text(text: str) -> str:
     """Text that was read in the wrong encoding, put right; as it is where it does not look like that."""
+    text = _NUMBERED_LETTER.sub(lambda found: chr(int(found[1], 16)), text)
     for _ in range(2):
         if not _TWICE_ENCODED.search(text):
             break

@@ -40,7 +40,7 @@ _TIME_FIRST: Final = re.compile(
 _OFFSET: Final = re.compile(r"(?:utc|gmt|z)?\s*(?P<sign>[+-])(?P<h>\d{1,2}):?(?P<i>\d{2})?$", re.IGNORECASE)
 _NAMED: Final = re.compile(
     r"(?:[^\W\d_]{3,10},?\s+)?(?:(?P<d1>\d{1,2})(?:st|nd|rd|th)?[\s.-]+(?P<m1>[^\W\d_]{3,10})|(?P<m2>[^\W\d_]{3,10})\s+(?P<d2>\d{1,2})(?:st|nd|rd|th)?)"
-    r"[,\s.-]+(?:(?P<y1>\d{4}),?\s+)?(?:at\s+)?(?P<h>\d{1,2}):(?P<i>\d{2})(?::(?P<s>\d{2}))?\s*(?P<rest>.*?)\s*(?P<y2>\d{4})?$"
+    r"[,\s.-]+(?:(?P<y1>\d{4}),?\s+)?(?:(?:at|um|om|à|a|alle|às|kl\.?)\s+)?(?P<h>\d{1,2}):(?P<i>\d{2})(?::(?P<s>\d{2}))?\s*(?P<rest>.*?)\s*(?P<y2>\d{4})?$"
 )
 _MONTHS: Final = {name: number for number, name in enumerate(calendar.month_abbr) for name in [name.lower()] if name}
 

@@ -38,9 +38,8 @@ def undone(text: str) -> Iterator[tuple[str, str]]:
     """The text before something was done to it, with what that was; each way that its look suggests."""
     if _SOFT_BREAK.search(text):
         yield quopri.decodestring(text.encode()).decode("utf-8", "replace"), "decoded from quoted-printable"
-    if _HEX.fullmatch(text):
-        digits = re.sub(r"^(0x|\\x)|\s", "", text)
-        yield binascii.unhexlify(digits).decode("utf-8", "replace"), "decoded from hexadecimal"
+    if (inner := from_hexadecimal(text)) is not None:
+        yield inner, "decoded from hexadecimal"
     if (token := _TOKEN.fullmatch(text)) is not None:
         yield _from_base64(token[1]), "taken out of a signed token"
     if (data := _DATA.match(text)) is not None and "base64" in data[0]:
@@ -49,6 +48,13 @@ def undone(text: str) -> Iterator[tuple[str, str]]:
         yield html.unescape(re.sub(r"&(?:amp;)+", "&", text)), "HTML entities replaced more than once"
     if (frame := _FRAME.match(text)) is not None:
         yield text[frame.end() :], "the number of a frame taken off"
+
+
+def from_hexadecimal(text: str) -> str | None:
+    """The text that stands in hexadecimal, as databases show bytes; None where none does."""
+    if not _HEX.fullmatch(text):
+        return None
+    return binascii.unhexlify(re.sub(r"^(0x|\\x)|\s", "", text)).decode("utf-8", "replace")
 
 
 def inflated(body: bytes, largest: int) -> bytes:
