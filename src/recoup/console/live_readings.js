@@ -6,10 +6,11 @@ const MOMENT = 10_000; // milliseconds over which the rate is taken
 /** Nothing seen yet. */
 export const NOTHING = { rows: [], matched: 0, shown: 0, moments: [] };
 
-/** What is known after a frame: the newest rows first, never more than `ROWS`. */
+/** What is known after a frame: the newest rows first, never more than `ROWS`, each with its number: not all have an id. */
 export function after(seen, frame, now) {
   if (frame.type !== "events") return seen;
-  const rows = [...[...frame.events].reverse(), ...seen.rows].slice(0, ROWS);
+  const news = frame.events.map((event, index) => ({ ...event, number: seen.shown + index }));
+  const rows = [...news.reverse(), ...seen.rows].slice(0, ROWS);
   const moments = [...seen.moments.filter(({ at }) => now - at < MOMENT), { at: now, matched: frame.matched, shown: frame.events.length }];
   return { rows, moments, matched: seen.matched + frame.matched, shown: seen.shown + frame.events.length };
 }

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import aiohttp
+import pyarrow as pa
 import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 from granian.constants import Interfaces
@@ -17,15 +18,18 @@ from tests.services.pipeline.builders import SHOP, Pipeline, added, event, pipel
 from tests.services.pipeline.test_collect_socket import listening
 
 from recoup.kit.http import HttpSettings, create_app
+from recoup.kit.log import arrow
 from recoup.kit.peers import IDENTITY_HEADER
 from recoup.kit.ports import free_port
 from recoup.kit.service import Service
 from recoup.kit.valkey import Valkey, connect
 from recoup.messages.access import PUBLISHABLE_KEY, Permission, Principal
+from recoup.messages.events import DEAD
 from recoup.messages.stores import StoreConfigured, StoreSettings
+from recoup.messages.topics import EVENTS_DEAD
 from recoup.services.pipeline.settings import Settings
 from recoup.services.pipeline.tail.api import Tail, router
-from recoup.services.pipeline.tail.handlers import Showing
+from recoup.services.pipeline.tail.handlers import Showing, ShowingRefused
 from recoup.services.pipeline.tail.store import Watches
 
 NEIGHBOUR = "shop-b"
@@ -124,6 +128,43 @@ async def test_events_are_shown_with_what_became_of_them(valkey_url) -> None:
     ]  # fmt: skip
     assert shown[1]["reason"].startswith("schema_violation: items")
     assert "ada@example.com" not in str(shown)
+
+
+async def test_what_the_collector_refused_is_shown_to_whom_it_concerns(valkey_url) -> None:
+    async with (
+        place(valkey_url) as here,
+        here.watching() as all_of_it,
+        here.watching(visitor="ada") as visitor,
+        here.watching("neighbour") as theirs,
+    ):
+        refused = ShowingRefused(here.showing.watches, here.running.clock, 100)
+        await refused.write()
+        await here.running.send(event(anonymous_id="ada", amount="lots"), event(type="danced", anonymous_id="bob"))
+        await here.send(event())
+        refused.note(await dead_letters(here.running, 2))
+        await refused.write()
+        await here.send(event(anonymous_id="of theirs"), store=NEIGHBOUR)
+
+        shown = {each["outcome"]: each for each in await visitor.see(1)}
+        assert (shown["dead"]["type"], shown["dead"]["anonymous_id"]) == ("page_viewed", "ada")
+        assert shown["dead"]["reason"].startswith("wrong_type: amount")
+        assert sorted(each["outcome"] for each in await all_of_it.see(3)) == ["dead", "dead", "taken"]
+        assert [each["anonymous_id"] for each in await theirs.see(1)] == ["of theirs"]
+
+
+async def dead_letters(running: Pipeline, count: int) -> pa.Table:
+    """The dead letters there are, once there are so many."""
+    await running.log.register("test-dead", [EVENTS_DEAD.name])
+    reader = running.log.reader("test-dead", "test", [EVENTS_DEAD.name])
+    values: list[bytes] = []
+    try:
+        async with asyncio.timeout(60):
+            while True:
+                values += [record.value for record in await reader.read(wait_seconds=0.2, limit=100)]
+                if values and len(table := arrow.joined(values, DEAD)[0]) >= count:
+                    return table
+    finally:
+        await reader.close()
 
 
 async def test_nobody_sees_the_events_of_another_store(valkey_url) -> None:

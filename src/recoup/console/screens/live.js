@@ -121,9 +121,9 @@ const row = (event) => {
   const { tone, word } = outcome(event.outcome);
   return h(
     "li",
-    { key: `${event.event_id}-${event.received_at}-${event.outcome}`, class: tone },
+    { key: event.number, class: tone },
     h("time", { datetime: event.received_at, title: dateTime(event.received_at) }, time(event.received_at)),
-    h("b", { class: "tail-type" }, words(event.type)),
+    h("b", { class: "tail-type" }, event.type ? words(event.type) : "Unreadable"),
     event.outcome === "taken" ? h("span", { class: "tail-sign" }) : badge(tone, word),
     h(
       "span",

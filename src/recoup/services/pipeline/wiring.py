@@ -77,7 +77,7 @@ from recoup.services.pipeline.stream.handlers import Processor
 from recoup.services.pipeline.stream.store import Identities, SeenEvents, StreamStore
 from recoup.services.pipeline.tail import api as tail_api
 from recoup.services.pipeline.tail.api import Tail
-from recoup.services.pipeline.tail.handlers import Showing
+from recoup.services.pipeline.tail.handlers import Showing, ShowingRefused
 from recoup.services.pipeline.tail.store import Watches
 from recoup.services.pipeline.webhooks import api as webhooks_api
 from recoup.services.pipeline.webhooks.actions import Postroom, SecretRing
@@ -122,6 +122,7 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
     reporter = Reporter(deps.member, events, Statuses(deps.valkey), deps.clock)
     foreign = _foreign(deps, settings, collector)
     routing = _routing(deps, settings)
+    refused = ShowingRefused(Watches(deps.valkey), deps.clock, _shown_at_once(settings))
     inspector = Inspector(stats.arrivals, foreign.secrets, deps.stores, deps.peers, deps.clock)
     return Service(
         name="pipeline",
@@ -138,7 +139,7 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
         consumes=[
             Consumer(
                 EVENTS_DEAD,
-                on_batch=DeadLetters(letters, settings).on_dead,
+                on_batch=DeadLetters(letters, settings, [refused.note]).on_dead,
                 gather_seconds=_GATHER_SECONDS,
                 group=DEAD_LETTER_GROUP,
             ),
@@ -152,6 +153,7 @@ def build_collector(deps: Deps, settings: Settings) -> Service:
             Worker("report", _every(settings.status_seconds, reporter.report)),
             Worker("housekeeping", _every(HOUSEKEEPING_SECONDS, collector.housekeep)),
             Worker("dead letters", rounds.run),
+            Worker("show refused events", _every(tail_api.PACE_SECONDS, refused.write)),
             Worker("webhooks", foreign.webhooks.run),
             Worker("routed deliveries", routing.sender.run),
             Worker("routing upkeep", routing.upkeep.run),
@@ -242,13 +244,17 @@ def _rebuilding(deps: Deps, settings: Settings) -> Rebuilding:
     )  # fmt: skip
 
 
+def _shown_at_once(settings: Settings) -> int:
+    return round(settings.tail_events_per_second * tail_api.PACE_SECONDS)
+
+
 def build_processor(deps: Deps, settings: Settings) -> Service:
     """The stream: raw events in, everything they mean out."""
     deps = _steady(deps, settings)
     pa.set_cpu_count(settings.engine_threads)
     pa.set_io_thread_count(1)
     counting = Counting(Arrivals(deps.valkey, deps.clock))
-    showing = Showing(Watches(deps.valkey), deps.clock, round(settings.tail_events_per_second * tail_api.PACE_SECONDS))
+    showing = Showing(Watches(deps.valkey), deps.clock, _shown_at_once(settings))
     copies = Postgres(deps.postgres_url, "pipeline", settings.profile_connections)
     profiles = Profiles(deps.valkey, Archive(copies), settings.profile_wait_seconds, settings.profile_cache)
     processor = Processor(

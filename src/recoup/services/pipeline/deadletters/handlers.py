@@ -1,8 +1,11 @@
 """Rows of the dead letter topic become letters on the workbench."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
+
+import pyarrow as pa
 
 from recoup.kit.metrics import Counter
 from recoup.kit.service import Batch
@@ -19,6 +22,8 @@ class Handlers:
 
     store: Store
     settings: Settings
+    told: Sequence[Callable[[pa.Table], None]] = ()
+    """Whoever wants to see the rows once they are kept."""
 
     async def on_dead(self, batch: Batch) -> None:
         """Keeps a batch; the same batch again changes nothing."""
@@ -27,3 +32,5 @@ class Handlers:
         await self.store.keep(arrivals)
         for one in arrivals:
             ARRIVED.labels(one.kind, one.stage).inc()
+        for tell in self.told:
+            tell(batch.table)

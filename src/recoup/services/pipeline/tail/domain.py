@@ -1,9 +1,11 @@
 """What somebody watches, and which rows of a batch that is. By columns, and only for stores that are watched."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, Literal, cast
 from uuid import UUID
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +19,10 @@ _SHOWN: Final = (
     "event_id", "type", "occurred_at", "received_at", *_WHO, "order_id", "amount", "currency", "items", "page_url",
 )  # fmt: skip
 """Never `properties`, addresses or user agents: whoever may see that events come need not see all that is in them."""
+
+_AT_THE_DOOR: Final = "collect"
+"""The stage of dead letters that the collector wrote."""
+_LONGEST: Final = 128
 
 
 class Watch(Struct, frozen=True, kw_only=True):
@@ -48,6 +54,17 @@ class Shown(Struct, frozen=True, kw_only=True, omit_defaults=True):
     currency: str | None = None
     items: int = 0
     page_url: str | None = None
+
+
+class _Own(Struct, frozen=True):
+    """What a refused event says of itself, of whatever type."""
+
+    event_id: object = None
+    type: object = None
+    anonymous_id: object = None
+    user_id: object = None
+    session_id: object = None
+    cart_id: object = None
 
 
 class Glimpse(Struct, frozen=True, kw_only=True):
@@ -95,3 +112,40 @@ def _outcome(work: Work, place: int, reasons: dict[int, str]) -> Literal["taken"
     if place in reasons:
         return "dead"
     return "duplicate" if len(work.duplicates) and work.duplicates[place] else "taken"
+
+
+def refused(dead: pa.Table, watch: Watch, room: int) -> Glimpse:
+    """Of these dead letters the watched store's that the stream never saw, since they were refused at the door."""
+    mine = dead.filter(pc.and_(pc.equal(dead["store_id"], watch.store_id), pc.equal(dead["stage"], _AT_THE_DOOR)))
+    rows = mine.select(["kind", "field", "reason", "body", "received_at"]).to_pylist()
+    found = [shown for row in rows if _is_watched(shown := _refused(row), watch)]
+    return Glimpse(matched=len(found), events=found[-room:] if room else [])
+
+
+def _refused(row: Mapping[str, object]) -> Shown:
+    try:
+        own = msgspec.json.decode(str(row["body"]), type=_Own)
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
+        own = _Own()
+    received_at = cast("datetime", row["received_at"])
+    return Shown(
+        event_id=_text(own.event_id) or "", type=_text(own.type) or "", occurred_at=received_at,
+        received_at=received_at, outcome="dead", reason=f"{row['kind']}: {row['field'] or ''} {row['reason'] or ''}",
+        anonymous_id=_text(own.anonymous_id), user_id=_text(own.user_id), session_id=_text(own.session_id),
+        cart_id=_text(own.cart_id),
+    )  # fmt: skip
+
+
+def _is_watched(shown: Shown, watch: Watch) -> bool:
+    if watch.type is not None and shown.type != watch.type:
+        return False
+    return watch.visitor is None or watch.visitor in (
+        shown.anonymous_id,
+        shown.user_id,
+        shown.session_id,
+        shown.cart_id,
+    )
+
+
+def _text(value: object) -> str | None:
+    return value[:_LONGEST] if isinstance(value, str) and value else None
