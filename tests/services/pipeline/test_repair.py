@@ -243,6 +243,10 @@ def test_damage_is_undone_when_the_store_is_known(broken: Any) -> None:
         pytest.param(added(type="Product Added", cart_id="[REDACTED]"), id="an id that looks like none of its role"),
         pytest.param(added(type="Product Added", cart_id="v-3", anonymous_id="cart-3"), id="ids exchanged"),
         pytest.param(added(type="Product Added", items=item(price="0.00")), id="a product for nothing"),
+        pytest.param(
+            added(type="Product Added", items=[{"product_id": "new", "name": "New", "price": "0.00"}]),
+            id="an unknown product for nothing",
+        ),
         pytest.param(added(type="Product Added", items=item(name="The lam?")), id="a name that lost a letter"),
         pytest.param(added(type="Product Added", items=item(quantity=2_000)), id="more than anybody buys"),
         pytest.param(added(type="Product Added", cart_id="cart-=\n3"), id="signs that only damage leaves"),

@@ -27,7 +27,7 @@ _NEAR_SUM: Final = (0.2, 5.0)
 _MANY: Final = 20
 """With so many beginnings, another is no surprise."""
 _STEPS: Final = 3
-"""So many halves of an octave a quantity may be from those seen."""
+"""So many halves of an octave a quantity or price may be from those seen."""
 _ALIKE: Final = 0.7
 """A name so like the product's own, and not the same, has lost letters."""
 _DAMAGE: Final = re.compile("[\ufffd\\\\<>{}=;%|\x00-\x1f\x7f-\x9f]")
@@ -98,16 +98,18 @@ def _is_in_role(text: str, stats: FieldStats) -> bool:
 
 
 def _strange_lines(event: Table, world: World) -> Iterator[Doubt]:
-    counts = world.profile.stats("items.quantity")
     for number, line in enumerate(_lines(event)):
         quantity, name = line.get("quantity", 1), line.get("name")
-        if counts.count >= _ENOUGH and isinstance(quantity, int):
-            near = any(abs(size(quantity) - seen) <= _STEPS for seen in counts.sizes)
-            if not near:
-                yield Doubt(f"items.{number}.quantity", "nobody buys so many here", 0.5)
+        if isinstance(quantity, int) and not _is_near(quantity, world.profile.stats("items.quantity")):
+            yield Doubt(f"items.{number}.quantity", "nobody buys so many here", 0.5)
         known = world.profile.names.get(str(line.get("product_id")))
         if isinstance(name, str) and known is not None and name != known and _is_nearly(name, known):
             yield Doubt(f"items.{number}.name", f"nearly, but not, {known!r}", 0.5)
+
+
+def _is_near(value: int, stats: FieldStats) -> bool:
+    """Whether numbers of about this size were seen; so it is where too few were."""
+    return stats.count < _ENOUGH or any(abs(size(value) - seen) <= _STEPS for seen in stats.sizes)
 
 
 def _is_nearly(name: str, known: str) -> bool:
@@ -121,6 +123,8 @@ def _strange_prices(event: Table, world: World) -> Iterator[Doubt]:
         if not isinstance(price, int) or not isinstance(quantity, int):
             return
         total += price * quantity
+        if "price" in line and not _is_near(price, world.profile.stats("items.price")):
+            yield Doubt(f"items.{number}.price", "nothing costs about that here", 0.5)
         known = world.profile.prices.get(str(line.get("product_id")))
         if known is not None and "price" in line and not _NEAR[0] <= price / known <= _NEAR[1]:
             yield Doubt(f"items.{number}.price", f"it cost {known} before", 0.3)
