@@ -34,7 +34,7 @@ BAD = {
     "not a currency": ({"currency": "usd"}, "bad_currency", "currency"),
     "nobody's": ({"anonymous_id": None}, "no_visitor", "anonymous_id"),
     "a cart of a script's": ({"cart_id": "undefined"}, "placeholder_id", "cart_id"),
-    "a visitor of a template's": ({"anonymous_id": "null", "cart_id": "c"}, "placeholder_id", "anonymous_id"),
+    "a visitor of a template's": ({"anonymous_id": "NULL", "cart_id": "c"}, "placeholder_id", "anonymous_id"),
     "a user of a script's": ({"user_id": "[object Object]"}, "placeholder_id", "user_id"),
     "a session of a script's": ({"session_id": "NaN"}, "placeholder_id", "session_id"),
 }
