@@ -39,8 +39,8 @@ _NUL: Final = rb"\u0000"
 
 
 PLACEHOLDERS: Final = frozenset({
-    "undefined", "Undefined", "UNDEFINED", "null", "Null", "NULL", "(null)", "nil", "none", "None", "NONE", "NaN", "nan",
-    "[object Object]",
+    "undefined", "Undefined", "UNDEFINED", "null", "Null", "NULL", "(null)", "nil", "none", "None", "NONE",
+    "NaN", "nan", "[object Object]",
 })  # fmt: skip
 """What scripts and templates write where there is no id: taken for one, it would make all such visitors one person."""
 
