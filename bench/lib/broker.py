@@ -22,7 +22,7 @@ from recoup.kit.ports import free_port
 
 POM = Path(__file__).with_name("kafka.xml")
 READY_WITHIN_SECONDS = 90
-QUICK = "session.timeout.ms=1500&message.timeout.ms=3000&fetch.wait.max.ms=50"
+QUICK = "session.timeout.ms=1500&message.timeout.ms=5000&fetch.wait.max.ms=50"
 # A test broker starts quickly on shared cores and stays small: no second-tier compiler, one collector thread.
 JAVA = ("java", "-Xms64m", "-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 
@@ -140,9 +140,10 @@ class Broker:
             "transaction.state.log.replication.factor": 1,
             "transaction.state.log.min.isr": 1,
             "transaction.state.log.num.partitions": 2,
-            # A broker that was killed may come back as soon as the controller has missed it.
+            # A broker that was killed may come back as soon as the controller has missed it. Starved of processor time,
+            # one that must beat within a second would be shut out again and again.
             "broker.heartbeat.interval.ms": 200,
-            "broker.session.timeout.ms": 1000,
+            "broker.session.timeout.ms": 3000,
             "group.initial.rebalance.delay.ms": 0,
             "group.min.session.timeout.ms": 500,
             "num.network.threads": 1,

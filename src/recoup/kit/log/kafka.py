@@ -22,6 +22,7 @@ from recoup.kit.errors import Conflict, Unavailable
 from recoup.kit.log.kafka_client import (
     LARGEST_RECORD_BYTES,
     PATIENCE_SECONDS,
+    REPLACED,
     Door,
     KafkaSettings,
     code_of,
@@ -45,7 +46,7 @@ R = TypeVar("R")
 _PASSING = frozenset({
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError.UNSTABLE_OFFSET_COMMIT, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNSTABLE_OFFSET_COMMIT, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.FENCED_LEADER_EPOCH, REPLACED,
 })  # fmt: skip
 THROTTLED = Counter("kafka_throttled_seconds_total", "How long brokers made our producer wait because of its quota")
 

@@ -50,6 +50,8 @@ _OF_PRODUCERS: Final = (
 PARTITION_EOF: Final = KafkaError._PARTITION_EOF  # noqa: SLF001
 FATAL: Final = KafkaError._FATAL  # noqa: SLF001
 WRONG_STATE: Final = KafkaError._STATE  # noqa: SLF001
+# A connection made by one of the addresses given was given up for the one that the broker names itself by.
+REPLACED: Final = KafkaError._DESTROY_BROKER  # noqa: SLF001
 _REFUSALS: Final = (KafkaError._AUTHENTICATION, KafkaError._SSL)  # noqa: SLF001
 OUTAGES: Final = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, *_REFUSALS)  # noqa: SLF001
 # Of all that can befall a consumer only being replaced is fatal.
