@@ -21,6 +21,7 @@ from recoup.kit.ports import free_port
 from recoup.kit.tokens import Signer, Verifier
 from recoup.messages.access import PUBLISHABLE_KEY, Principal
 from recoup.messages.proofs import ProofAnswer, ProofAsked
+from recoup.services.interventions.channels.store import FRAMES
 from recoup.services.interventions.settings import Settings
 from recoup.services.interventions.wiring import build
 from recoup.services.platform.access.domain import proven
@@ -37,6 +38,21 @@ class Sisters:
         return kind(proven=asked.store_id == SHOP and proven([KEY], asked.user_id, asked.user_hash))
 
 
+async def listening(world: World) -> int:
+    """How many processes hear of frames; a frame that nobody hears of is gone until its page comes again."""
+    [(_, count)] = await world.deps.valkey.pubsub_numsub(FRAMES)
+    return int(count)
+
+
+async def answers(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
 @asynccontextmanager
 async def serving(world: World) -> AsyncGenerator[str]:
     """The service on a port, with the loop that relays frames; its WebSocket address."""
@@ -44,10 +60,13 @@ async def serving(world: World) -> AsyncGenerator[str]:
     app = create_app(service, HttpSettings(), Verifier(SEED, Principal, world.clock).verify)
     port = free_port()
     server = Server(app, address="127.0.0.1", port=port, interface=Interfaces.ASGINL, log_enabled=False)
+    relays = await listening(world)
     tasks = [asyncio.ensure_future(server.serve())]
     tasks += [asyncio.ensure_future(worker.run()) for worker in service.workers if worker.name == "relay frames"]
     try:
-        await asyncio.sleep(0.3)
+        async with asyncio.timeout(60):
+            while await listening(world) == relays or not await answers(port):
+                await asyncio.sleep(0.02)
         yield f"ws://127.0.0.1:{port}/ws/user/"
     finally:
         server.stop()
@@ -68,8 +87,11 @@ def user(user_id: str, key: bytes = KEY, more: str = "") -> str:
 
 
 async def received(page: websockets.ClientConnection) -> dict[str, Any]:
+    """The next message, whatever heartbeats come before it."""
     async with asyncio.timeout(60):
-        return json.loads(await page.recv())
+        while (message := json.loads(await page.recv()))["type"] == "heartbeat":
+            pass
+        return message
 
 
 async def ended(world: World, kind: str) -> None:
