@@ -10,7 +10,6 @@ its reason instead of holding up its partition for ever.
 
 import asyncio
 import base64
-from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import msgspec
 from prometheus_client import Counter, Histogram
 
 from recoup.kit.clock import stopwatch
+from recoup.kit.culprits import Culprits
 from recoup.kit.errors import Refused, Unavailable
 from recoup.kit.log.port import ONLY_FOR, Fenced, Log, Outgoing, Reader, Record, partition_of
 from recoup.kit.service import ArrowTopic, Batch, Consumer, Topic
@@ -42,8 +42,6 @@ PARKED = Counter("consumer_parked_total", "Records set aside because they cannot
 RECORDS_PER_READ = 500
 ATTEMPTS_BEFORE_ISOLATING = 3
 LONGEST_PAUSE_SECONDS = 10.0
-# Where so many rows of a record fail, it is not they who are at fault: what is left of it is parked with them.
-MOST_ROWS = 16
 
 
 class Parked(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,20 +192,18 @@ class Runner:
         rows = arrow.rows_in(record.value)
         if not rows:
             return record
-        waiting, failed = deque(_halves(range(rows))), list[int]()
-        while waiting and len(failed) < MOST_ROWS:
-            part = waiting.popleft()
+        culprits = Culprits.among(rows)
+        while culprits.waiting:
+            part = culprits.waiting[0]
             try:
                 await self._handle([record._replace(value=arrow.taken(record.value, part))])
             except Unavailable:
                 raise
-            except Exception:  # noqa: BLE001 - why is logged of the whole record
-                if len(part) > 1:
-                    waiting.extendleft(reversed(_halves(part)))
-                else:
-                    failed.append(part[0])
-        aside = [*failed, *(row for part in waiting for row in part)]
-        return record._replace(value=arrow.taken(record.value, aside)) if aside else None
+            except Exception as error:  # noqa: BLE001 - why is logged of the whole record
+                culprits.failed(part, error)
+            else:
+                culprits.passed(part)
+        return record._replace(value=arrow.taken(record.value, list(culprits.reasons))) if culprits.reasons else None
 
     async def _handle(self, records: Sequence[Record]) -> None:
         started = stopwatch()
@@ -236,11 +232,6 @@ def decoded(records: Sequence[Record], schema: "pa.Schema") -> Batch:
 
     table, counts = arrow.joined([record.value for record in records], schema)
     return Batch(records, table, counts)
-
-
-def _halves(rows: range) -> list[range]:
-    middle = -(-len(rows) // 2)
-    return [half for half in (rows[:middle], rows[middle:]) if half]
 
 
 def _positions(records: Sequence[Record]) -> dict[tuple[str, int], int]:

@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.services.pipeline.builders import SHOP, Pipeline, event, pipeline
 
+from recoup.kit.culprits import MOST_ROWS
 from recoup.kit.log import arrow
 from recoup.kit.log.port import Outgoing
 from recoup.kit.runner import Parked, parking_topic
 from recoup.messages.events import RAW
 from recoup.messages.topics import EVENTS_RAW
-from recoup.services.pipeline.stream.domain.suspects import MOST_ROWS, Suspects
+from recoup.services.pipeline.stream.domain.suspects import Suspects
 
 NO_ARROW = b"no arrow"
 OTHER_COLUMNS = arrow.encode(pa.table({"type": ["page_viewed"], "store_id": [SHOP]}))

@@ -3,15 +3,14 @@
 No I/O.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
+from recoup.kit.culprits import Culprits
+
 TRIES_BEFORE_PARTING: Final = 2
-_PARTS: Final = 8
-# Where so many rows of a record fail, it is not they who are at fault: what is left of it waits for a mend with them.
-MOST_ROWS: Final = 16
 At = tuple[int, int]
 """A record's partition and offset."""
 
@@ -42,25 +41,11 @@ class Portion(NamedTuple, Generic[R]):
 
 
 @dataclass(slots=True)
-class _Parted:
-    """A record in parts: what is still to be worked on, and the rows that are not tried again, with their reasons."""
-
-    waiting: deque[range]
-    reasons: dict[int, str] = field(default_factory=dict)
-
-    def condemn(self, row: int, reason: str) -> None:
-        self.reasons[row] = reason
-        if len(self.reasons) == MOST_ROWS:
-            self.reasons |= {row: reason for rows in self.waiting for row in rows}
-            self.waiting.clear()
-
-
-@dataclass(slots=True)
 class Suspects(Generic[R]):
     """What has failed, and with what."""
 
     _tries: Counter[At] = field(default_factory=Counter)
-    _parted: dict[At, _Parted] = field(default_factory=dict)
+    _parted: dict[At, Culprits] = field(default_factory=dict)
     _alone: int = 0
     """So many records are to be taken one by one."""
 
@@ -91,29 +76,19 @@ class Suspects(Generic[R]):
         if portion.rows is None:
             self._tries[at] += 1
             if rows and self._tries[at] >= TRIES_BEFORE_PARTING:
-                self._parted[at] = _Parted(deque(_cut(range(rows))))
+                self._parted[at] = Culprits.among(rows)
         elif portion.rows:
-            parted = self._parted[at]
-            parted.waiting.remove(portion.rows)
-            if len(portion.rows) > 1:
-                parted.waiting.extendleft(reversed(_cut(portion.rows)))
-            else:
-                parted.condemn(portion.rows[0], f"{type(error).__name__}: {error}")
+            self._parted[at].failed(portion.rows, error)
 
     def passed(self, portion: Portion[R]) -> None:
         """These are committed."""
-        if not portion.ends:
-            self._parted[_at(portion.records[0])].waiting.remove(portion.rows or range(0))
+        if portion.rows:
+            self._parted[_at(portion.records[0])].passed(portion.rows)
             return
         self._alone = max(0, self._alone - len(portion.records))
         for record in portion.records if self._tries else ():
             self._tries.pop(_at(record), None)
             self._parted.pop(_at(record), None)
-
-
-def _cut(rows: range) -> list[range]:
-    size = max(1, -(-len(rows) // _PARTS))
-    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def _at(record: Placed) -> At:
