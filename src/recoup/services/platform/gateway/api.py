@@ -255,7 +255,7 @@ class Gateway:
             standing = self.limiter.stand(stamp.principal, stamp.requests_per_minute, store_id, way.segment)
             return standing is None or standing.allowed
 
-        return Held(partial(self.identities.until_over, headers.credential or "", headers.origin), allows)
+        return Held(partial(self.identities.until_over, cast("str", headers.credential), headers.origin), allows)
 
     @staticmethod
     def _held(standing: Standing | None, answering: Answering) -> None:
