@@ -28,7 +28,8 @@ import msgspec
 from bench.lib.damage import DEVELOPED, HELD_OUT, HOPELESS, Damage
 from bench.lib.damage_bodies import BODIES, BODIES_HOPELESS, halves
 from bench.lib.damage_fifth import FIFTH, FIFTH_TRAPS
-from bench.lib.damage_fourth import FOURTH, FOURTH_HOPELESS
+from bench.lib.damage_fourth import FOURTH
+from bench.lib.damage_fourth_hopeless import FOURTH_HOPELESS
 from bench.lib.damage_more import EXPLORED, HOPELESS_TOO
 from bench.lib.damage_third import THIRD
 from bench.lib.damage_values import VALUES, VALUES_HOPELESS

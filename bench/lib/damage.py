@@ -228,15 +228,19 @@ def _items_in_text(event: Table, _: random.Random) -> bool:
     return event["items"] != "[]"
 
 
-def _script(event: Table, _: random.Random) -> bytes:
-    def written(value: Any) -> str:
-        if isinstance(value, dict):
-            return "{ " + ", ".join(f"{key}: {written(inner)}" for key, inner in value.items()) + " }"
-        if isinstance(value, list):
-            return "[" + ", ".join(written(inner) for inner in value) + "]"
-        return json.dumps(value, ensure_ascii=False)
+def notated(value: Any, pair: Callable[[str, str], str], opened: str = "{", closed: str = "}") -> str:
+    """A document in the notation of another language, which writes a name and its value in its own way."""
+    if isinstance(value, dict):
+        pairs = ", ".join(pair(key, notated(inner, pair, opened, closed)) for key, inner in value.items())
+        return opened + pairs + closed
+    if isinstance(value, list):
+        return "[" + ", ".join(notated(inner, pair, opened, closed) for inner in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
 
-    return f"/* sent by the shop */ {written(event)}".encode()
+
+def _script(event: Table, _: random.Random) -> bytes:
+    written = notated(event, lambda key, inner: f"{key}: {inner}", "{ ", " }")
+    return f"/* sent by the shop */ {written}".encode()
 
 
 def _quantity(event: Table, chance: random.Random) -> bool:

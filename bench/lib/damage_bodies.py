@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote_plus
 from zlib import crc32
 
-from bench.lib.damage import Damage, Table, edited
+from bench.lib.damage import Damage, Table, edited, notated
 
 Rows = list[Table]
 
@@ -184,19 +184,9 @@ def _python_objects(event: Table, _: random.Random) -> bytes:
 
 
 def _ruby(event: Table, chance: random.Random) -> bytes:
-    def written(value: Any) -> str:
-        if isinstance(value, dict):
-            return "{" + ", ".join(f"{mark(key)}=>{written(inner)}" for key, inner in value.items()) + "}"
-        if isinstance(value, list):
-            return "[" + ", ".join(written(inner) for inner in value) + "]"
-        return json.dumps(value, ensure_ascii=False)
-
-    symbols = chance.random() < 0.5
-
-    def mark(key: str) -> str:
-        return f":{key}" if symbols else f'"{key}"'
-
-    return written({**event, "discount": None}).replace("null", "nil").encode()
+    mark = ":{}" if chance.random() < 0.5 else '"{}"'
+    written = notated({**event, "discount": None}, lambda key, inner: f"{mark.format(key)}=>{inner}")
+    return written.replace("null", "nil").encode()
 
 
 def _php(event: Table, _: random.Random) -> bytes:

@@ -3,6 +3,8 @@
 import asyncio
 import base64
 from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -153,13 +155,20 @@ async def test_where_the_store_wants_to_be_warned_the_row_stays_and_is_counted(v
         assert (stats.warned, stats.dead) == ({"schema:range": 2, "schema:required_missing": 1}, {})
 
 
-async def test_the_first_event_after_a_rule_was_changed_is_judged_by_the_new_one(valkey_url: str) -> None:
-    registry = Registry()
+@asynccontextmanager
+async def viewing(valkey_url: str, registry: Registry) -> AsyncGenerator[Pipeline]:
+    """A pipeline that has judged an event by the first version of a schema."""
     registry.register(VIEW, SHELF)
     async with pipeline(valkey_url, registry=registry) as running:
         await registry.announce(running.collector.stores, SHOP)
         await running.send(seen(shelf=1))
         await running.enriched(1)
+        yield running
+
+
+async def test_the_first_event_after_a_rule_was_changed_is_judged_by_the_new_one(valkey_url: str) -> None:
+    registry = Registry()
+    async with viewing(valkey_url, registry) as running:
         registry.rule(VIEW, OnViolation.WARN)
         await registry.announce(running.collector.stores, SHOP)
         await running.send(seen(shelf=10))
@@ -288,11 +297,7 @@ async def test_a_registered_type_of_the_shops_own_is_taken_at_once(valkey_url: s
 
 async def test_a_version_that_was_registered_a_moment_ago_is_asked_for(valkey_url: str) -> None:
     registry = Registry()
-    registry.register(VIEW, SHELF)
-    async with pipeline(valkey_url, registry=registry) as running:
-        await registry.announce(running.collector.stores, SHOP)
-        await running.send(seen(shelf=1))
-        await running.enriched(1)
+    async with viewing(valkey_url, registry) as running:
         # `config-changes` has not told of it yet.
         registry.register(VIEW, {"required": ["row"]})
         await running.send(seen(row=1) | {"schema_version": 2}, seen(row=1) | {"schema_version": 3})
